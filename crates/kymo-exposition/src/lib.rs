@@ -1,0 +1,1 @@
+//! Exposition formats: Prometheus text and OpenMetrics text, bytes to samples, zero-copy.

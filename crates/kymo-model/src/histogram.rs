@@ -1,0 +1,107 @@
+//! Native histograms: the two forms in which a sample can carry one.
+//!
+//! Layout as in Prometheus' `model/histogram`: spans say which buckets are present, bucket lists hold their counts.
+
+/// A run of consecutive buckets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Span {
+    /// For the first span the index of its first bucket, otherwise the number of absent buckets since the span before.
+    pub offset: i32,
+    /// How many buckets.
+    pub length: u32,
+}
+
+/// What is known about a counter reset between a histogram and the one before it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum CounterResetHint {
+    /// Nothing: compare to find out.
+    #[default]
+    Unknown,
+    /// There was a reset.
+    Reset,
+    /// There was none.
+    NotReset,
+    /// A gauge histogram: the question does not arise.
+    Gauge,
+}
+
+/// A native histogram of integer counts, as scraped. Bucket lists hold deltas from one bucket to the next.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Histogram {
+    /// Reset information.
+    pub counter_reset_hint: CounterResetHint,
+    /// −4 to 8: bucket boundaries are powers of 2^(2^−schema); −53: custom boundaries.
+    pub schema: i32,
+    /// Observations up to this distance from zero lie in the zero bucket.
+    pub zero_threshold: f64,
+    /// Count of the zero bucket.
+    pub zero_count: u64,
+    /// Count of all observations.
+    pub count: u64,
+    /// Sum of all observations. The staleness marker here makes the whole sample one.
+    pub sum: f64,
+    /// Which positive buckets are present.
+    pub positive_spans: Vec<Span>,
+    /// Their counts as deltas.
+    pub positive_buckets: Vec<i64>,
+    /// Which negative buckets are present.
+    pub negative_spans: Vec<Span>,
+    /// Their counts as deltas.
+    pub negative_buckets: Vec<i64>,
+    /// Upper bounds of the buckets for schema −53, without +Inf.
+    pub custom_values: Vec<f64>,
+}
+
+/// A native histogram of float counts, as PromQL computes with. Bucket lists hold absolute counts.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FloatHistogram {
+    /// Reset information.
+    pub counter_reset_hint: CounterResetHint,
+    /// −4 to 8: bucket boundaries are powers of 2^(2^−schema); −53: custom boundaries.
+    pub schema: i32,
+    /// Observations up to this distance from zero lie in the zero bucket.
+    pub zero_threshold: f64,
+    /// Count of the zero bucket.
+    pub zero_count: f64,
+    /// Count of all observations.
+    pub count: f64,
+    /// Sum of all observations. The staleness marker here makes the whole sample one.
+    pub sum: f64,
+    /// Which positive buckets are present.
+    pub positive_spans: Vec<Span>,
+    /// Their counts.
+    pub positive_buckets: Vec<f64>,
+    /// Which negative buckets are present.
+    pub negative_spans: Vec<Span>,
+    /// Their counts.
+    pub negative_buckets: Vec<f64>,
+    /// Upper bounds of the buckets for schema −53, without +Inf.
+    pub custom_values: Vec<f64>,
+}
+
+impl Histogram {
+    /// The same histogram with float counts: deltas become absolute counts.
+    pub fn to_float(&self) -> FloatHistogram {
+        FloatHistogram {
+            counter_reset_hint: self.counter_reset_hint,
+            schema: self.schema,
+            zero_threshold: self.zero_threshold,
+            zero_count: self.zero_count as f64,
+            count: self.count as f64,
+            sum: self.sum,
+            positive_spans: self.positive_spans.clone(),
+            positive_buckets: absolute(&self.positive_buckets),
+            negative_spans: self.negative_spans.clone(),
+            negative_buckets: absolute(&self.negative_buckets),
+            custom_values: self.custom_values.clone(),
+        }
+    }
+}
+
+fn absolute(deltas: &[i64]) -> Vec<f64> {
+    let counts = deltas.iter().scan(0i64, |count, delta| {
+        *count = count.wrapping_add(*delta);
+        Some(*count as f64)
+    });
+    counts.collect()
+}

@@ -1,0 +1,125 @@
+//! Matcher: one condition on one label, compiled once, asked once per distinct label value.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// How a [`Matcher`] compares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum MatchOp {
+    /// `=`
+    Equal,
+    /// `!=`
+    NotEqual,
+    /// `=~`, anchored at both ends
+    Regex,
+    /// `!~`, anchored at both ends
+    NotRegex,
+}
+
+impl MatchOp {
+    /// The operator as PromQL writes it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            MatchOp::Equal => "=",
+            MatchOp::NotEqual => "!=",
+            MatchOp::Regex => "=~",
+            MatchOp::NotRegex => "!~",
+        }
+    }
+}
+
+/// A condition on the value of one label. A label that a series lacks has the empty value.
+///
+/// Regexes are Go's RE2 dialect, anchored: `^(?s:…)$`.
+///
+/// ```
+/// use kymo_model::{MatchOp, Matcher};
+/// let m = Matcher::new(MatchOp::Regex, "status", "5..").unwrap();
+/// assert!(m.matches("503"));
+/// assert!(!m.matches("5030"));
+/// ```
+#[derive(Clone)]
+pub struct Matcher {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    op: MatchOp,
+    name: String,
+    value: String,
+    regex: Option<regex::Regex>,
+}
+
+impl Matcher {
+    /// A matcher; fails only for a regex that does not compile.
+    pub fn new(op: MatchOp, name: &str, value: &str) -> Result<Matcher, MatcherError> {
+        let regex = match op {
+            MatchOp::Equal | MatchOp::NotEqual => None,
+            MatchOp::Regex | MatchOp::NotRegex => Some(
+                regex::Regex::new(&format!("^(?s:{value})$"))
+                    .map_err(|e| MatcherError { pattern: value.to_owned(), message: e.to_string() })?,
+            ),
+        };
+        Ok(Matcher { inner: Arc::new(Inner { op, name: name.to_owned(), value: value.to_owned(), regex }) })
+    }
+
+    /// `name="value"`.
+    pub fn equal(name: &str, value: &str) -> Matcher {
+        Matcher::new(MatchOp::Equal, name, value).expect("BUG: only regexes can fail to compile")
+    }
+
+    /// The comparison.
+    pub fn op(&self) -> MatchOp {
+        self.inner.op
+    }
+
+    /// The label.
+    pub fn name(&self) -> &str {
+        &self.inner.name
+    }
+
+    /// The value or the pattern, as written.
+    pub fn value(&self) -> &str {
+        &self.inner.value
+    }
+
+    /// Does this value of the label pass?
+    pub fn matches(&self, value: &str) -> bool {
+        let inner = &*self.inner;
+        match (&inner.regex, inner.op) {
+            (Some(regex), MatchOp::NotRegex) => !regex.is_match(value),
+            (Some(regex), _) => regex.is_match(value),
+            (None, MatchOp::NotEqual) => inner.value != value,
+            (None, _) => inner.value == value,
+        }
+    }
+
+    /// Does a series without the label pass?
+    pub fn matches_empty(&self) -> bool {
+        self.matches("")
+    }
+}
+
+impl PartialEq for Matcher {
+    fn eq(&self, other: &Matcher) -> bool {
+        self.op() == other.op() && self.name() == other.name() && self.value() == other.value()
+    }
+}
+
+impl Eq for Matcher {}
+
+impl fmt::Debug for Matcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}{:?}", self.name(), self.op().as_str(), self.value())
+    }
+}
+
+/// A regex that does not compile.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("invalid regular expression {pattern:?}: {message}")]
+pub struct MatcherError {
+    /// The pattern as written.
+    pub pattern: String,
+    /// What is wrong with it.
+    pub message: String,
+}

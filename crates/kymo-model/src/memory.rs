@@ -1,0 +1,177 @@
+//! MemoryStore: a store that is a sorted map. For unit tests of rules, scripts, examples; not for a million series.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, RwLock};
+
+use crate::{
+    Append, Appended, Batch, FloatHistogram, Labels, Matcher, Queryable, Refusal, RefusedRow, Resume,
+    RowSeries, SampleValue, Samples, Selector, SeriesSet, SeriesSource, StoreError, TimeRange,
+};
+
+/// A whole store in memory: every series a sorted map from time to value. A select copies what it returns.
+///
+/// It takes samples in any order and holds one value per timestamp; writing another value there is refused. It gives no
+/// handles. Series come out sorted by labels.
+#[derive(Debug, Default)]
+pub struct MemoryStore {
+    series: RwLock<BTreeMap<Labels, BTreeMap<i64, Stored>>>,
+}
+
+#[derive(Clone, Debug)]
+enum Stored {
+    Float(f64),
+    Histogram(Arc<FloatHistogram>),
+}
+
+impl Stored {
+    /// The same to the bit, so that one NaN equals itself.
+    fn same(&self, other: &Stored) -> bool {
+        match (self, other) {
+            (Stored::Float(a), Stored::Float(b)) => a.to_bits() == b.to_bits(),
+            (Stored::Histogram(a), Stored::Histogram(b)) => a == b,
+            _ => false,
+        }
+    }
+}
+
+impl MemoryStore {
+    /// Forgets everything.
+    pub fn clear(&self) {
+        self.write().clear();
+    }
+
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, BTreeMap<Labels, BTreeMap<i64, Stored>>> {
+        self.series.write().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    fn matching(&self, matchers: &[Matcher], range: TimeRange) -> Vec<Pinned> {
+        let wanted = Selector::new(matchers.to_vec(), range);
+        let all = self.series.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+        all.iter()
+            .filter(|(labels, _)| wanted.matches(labels))
+            .map(|(labels, samples)| Pinned {
+                labels: labels.clone(),
+                samples: if range.min > range.max {
+                    Vec::new()
+                } else {
+                    samples
+                        .range(range.min.millis()..=range.max.millis())
+                        .map(|(t, v)| (*t, v.clone()))
+                        .collect()
+                },
+            })
+            .filter(|pinned| !pinned.samples.is_empty())
+            .collect()
+    }
+}
+
+impl Append for MemoryStore {
+    fn append(&self, batch: &Batch) -> Result<Appended, StoreError> {
+        let mut all = self.write();
+        let mut outcome = Appended::default();
+        for (index, row) in batch.rows().iter().enumerate() {
+            let mut refuse = |reason| outcome.refused.push(RefusedRow { row: index, reason });
+            let RowSeries::Labels(labels) = &row.series else {
+                refuse(Refusal::UnknownHandle);
+                continue;
+            };
+            let value = match &row.value {
+                SampleValue::Float(value) => Stored::Float(*value),
+                SampleValue::FloatHistogram(histogram) => Stored::Histogram(histogram.clone()),
+                SampleValue::Histogram(histogram) => Stored::Histogram(Arc::new(histogram.to_float())),
+            };
+            if labels.is_empty() {
+                refuse(Refusal::InvalidLabels);
+                continue;
+            }
+            let samples = all.entry(labels.clone()).or_insert_with(|| {
+                outcome.series_created += 1;
+                BTreeMap::new()
+            });
+            match samples.get(&row.timestamp.millis()) {
+                Some(stored) if !stored.same(&value) => {
+                    outcome.refused.push(RefusedRow { row: index, reason: Refusal::DuplicateTimestamp });
+                }
+                _ => {
+                    samples.insert(row.timestamp.millis(), value);
+                    outcome.appended += 1;
+                }
+            }
+        }
+        Ok(outcome)
+    }
+}
+
+struct Pinned {
+    labels: Labels,
+    samples: Vec<(i64, Stored)>,
+}
+
+struct Snapshot(Vec<Pinned>);
+
+impl SeriesSource for Snapshot {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn labels(&self, index: usize) -> Labels {
+        self.0[index].labels.clone()
+    }
+
+    fn read(&self, index: usize, resume: &mut Resume, out: &mut Samples) -> Result<bool, StoreError> {
+        let rest = &self.0[index].samples[resume.a as usize..];
+        let run = match rest.first() {
+            None => {
+                out.clear();
+                return Ok(false);
+            }
+            Some((_, Stored::Float(_))) => {
+                let (times, values) = out.floats_mut();
+                for (t, stored) in rest {
+                    let Stored::Float(value) = stored else { break };
+                    times.push(*t);
+                    values.push(*value);
+                }
+                times.len()
+            }
+            Some((_, Stored::Histogram(_))) => {
+                let (times, values) = out.histograms_mut();
+                for (t, stored) in rest {
+                    let Stored::Histogram(value) = stored else { break };
+                    times.push(*t);
+                    values.push(value.clone());
+                }
+                times.len()
+            }
+        };
+        resume.a += run as u64;
+        Ok(true)
+    }
+}
+
+impl Queryable for MemoryStore {
+    fn select(&self, wanted: &Selector) -> Result<SeriesSet, StoreError> {
+        Ok(SeriesSet::new(Arc::new(Snapshot(self.matching(&wanted.matchers, wanted.range)))))
+    }
+
+    fn label_names(&self, matchers: &[Matcher], range: TimeRange) -> Result<Vec<String>, StoreError> {
+        let found = self.matching(matchers, range);
+        Ok(sorted(found.iter().flat_map(|s| s.labels.iter().map(|l| l.name.to_owned())).collect()))
+    }
+
+    fn label_values(
+        &self,
+        name: &str,
+        matchers: &[Matcher],
+        range: TimeRange,
+    ) -> Result<Vec<String>, StoreError> {
+        let found = self.matching(matchers, range);
+        Ok(sorted(found.iter().filter_map(|s| s.labels.get(name)).map(str::to_owned).collect()))
+    }
+}
+
+fn sorted(mut names: Vec<String>) -> Vec<String> {
+    names.sort();
+    names.dedup();
+    names
+}

@@ -1,0 +1,182 @@
+//! Queryable: how samples come out of a store. A select pins a snapshot; samples are then pulled series by series.
+//!
+//! A select returns one object for all its series and not one per series, so that selecting a million series costs the
+//! store what its own snapshot costs, and nothing here (docs/decisions.md has the measurement).
+
+use std::sync::Arc;
+
+use crate::{Labels, Matcher, Samples, Selector, StoreError, TimeRange};
+
+/// Anything that can be queried: the database, a remote end, a union of others, a map in memory.
+pub trait Queryable: Send + Sync {
+    /// The series that match, pinned: what is written after this call is not seen through the returned set.
+    ///
+    /// Series without a sample in the range may be included; reading them gives no run.
+    fn select(&self, wanted: &Selector) -> Result<SeriesSet, StoreError>;
+
+    /// The names of the labels of all series that match and have samples in the range; sorted, distinct. No matchers match
+    /// every series. Times may be judged coarsely (by chunk or block).
+    fn label_names(&self, matchers: &[Matcher], range: TimeRange) -> Result<Vec<String>, StoreError>;
+
+    /// The values of the label `name` of all series that match and have samples in the range; sorted, distinct.
+    fn label_values(
+        &self,
+        name: &str,
+        matchers: &[Matcher],
+        range: TimeRange,
+    ) -> Result<Vec<String>, StoreError>;
+}
+
+impl<T: Queryable + ?Sized> Queryable for &T {
+    fn select(&self, wanted: &Selector) -> Result<SeriesSet, StoreError> {
+        (**self).select(wanted)
+    }
+    fn label_names(&self, matchers: &[Matcher], range: TimeRange) -> Result<Vec<String>, StoreError> {
+        (**self).label_names(matchers, range)
+    }
+    fn label_values(&self, name: &str, m: &[Matcher], range: TimeRange) -> Result<Vec<String>, StoreError> {
+        (**self).label_values(name, m, range)
+    }
+}
+
+impl<T: Queryable + ?Sized> Queryable for Arc<T> {
+    fn select(&self, wanted: &Selector) -> Result<SeriesSet, StoreError> {
+        (**self).select(wanted)
+    }
+    fn label_names(&self, matchers: &[Matcher], range: TimeRange) -> Result<Vec<String>, StoreError> {
+        (**self).label_names(matchers, range)
+    }
+    fn label_values(&self, name: &str, m: &[Matcher], range: TimeRange) -> Result<Vec<String>, StoreError> {
+        (**self).label_values(name, m, range)
+    }
+}
+
+/// What a store implements behind a [`SeriesSet`]: a pinned snapshot of series, addressed by index.
+pub trait SeriesSource: Send + Sync {
+    /// How many series.
+    fn len(&self) -> usize;
+
+    /// Are there none?
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The labels of a series, `index < len()`. Cheap: a reference count.
+    fn labels(&self, index: usize) -> Labels;
+
+    /// Refills `out` with the next run of the series and moves `resume` on; `false` when there is no further run, with
+    /// `out` emptied. A run is never empty, has one kind of value, and lies after the runs before it. May be called from
+    /// several threads at once.
+    fn read(&self, index: usize, resume: &mut Resume, out: &mut Samples) -> Result<bool, StoreError>;
+}
+
+/// Where a reader stands in a series. Starts as the default; what the numbers mean is the store's own business.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Resume {
+    /// First number.
+    pub a: u64,
+    /// Second number.
+    pub b: u64,
+}
+
+/// The series that a select found: a pinned snapshot, shared by reference count, readable from several threads.
+#[derive(Clone)]
+pub struct SeriesSet {
+    source: Arc<dyn SeriesSource>,
+    warnings: Vec<String>,
+}
+
+impl std::fmt::Debug for SeriesSet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SeriesSet").field("len", &self.len()).field("warnings", &self.warnings).finish()
+    }
+}
+
+impl SeriesSet {
+    /// A set over a store's snapshot.
+    pub fn new(source: Arc<dyn SeriesSource>) -> SeriesSet {
+        SeriesSet { source, warnings: Vec::new() }
+    }
+
+    /// A set of no series.
+    pub fn empty() -> SeriesSet {
+        struct Empty;
+        impl SeriesSource for Empty {
+            fn len(&self) -> usize {
+                0
+            }
+            fn labels(&self, _: usize) -> Labels {
+                Labels::empty()
+            }
+            fn read(&self, _: usize, _: &mut Resume, out: &mut Samples) -> Result<bool, StoreError> {
+                out.clear();
+                Ok(false)
+            }
+        }
+        SeriesSet::new(Arc::new(Empty))
+    }
+
+    /// The same set with things its reader should be told (a part of the data that could not be read, say).
+    pub fn with_warnings(mut self, warnings: Vec<String>) -> SeriesSet {
+        self.warnings = warnings;
+        self
+    }
+
+    /// What the reader should be told.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// How many series.
+    pub fn len(&self) -> usize {
+        self.source.len()
+    }
+
+    /// Are there none?
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// One series, `index < len()`.
+    pub fn series(&self, index: usize) -> Series<'_> {
+        Series { source: &*self.source, index }
+    }
+
+    /// Every series, in the set's order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Series<'_>> + '_ {
+        (0..self.len()).map(|index| self.series(index))
+    }
+}
+
+/// One series of a set.
+#[derive(Clone, Copy)]
+pub struct Series<'a> {
+    source: &'a dyn SeriesSource,
+    index: usize,
+}
+
+impl<'a> Series<'a> {
+    /// Its labels.
+    pub fn labels(&self) -> Labels {
+        self.source.labels(self.index)
+    }
+
+    /// A reader at its first run.
+    pub fn reader(&self) -> SeriesReader<'a> {
+        SeriesReader { source: self.source, index: self.index, resume: Resume::default() }
+    }
+}
+
+/// Reads the runs of one series in order.
+pub struct SeriesReader<'a> {
+    source: &'a dyn SeriesSource,
+    index: usize,
+    resume: Resume,
+}
+
+impl SeriesReader<'_> {
+    /// Refills `out` with the next run; `false` when there is none. See [`SeriesSource::read`].
+    pub fn read(&mut self, out: &mut Samples) -> Result<bool, StoreError> {
+        self.source.read(self.index, &mut self.resume, out)
+    }
+}

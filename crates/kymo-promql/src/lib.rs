@@ -1,0 +1,1 @@
+//! PromQL evaluator over anything that is Queryable: series-major columns, sliding kernels.

@@ -1,0 +1,1 @@
+//! Runs promqltest scripts against any PromQL engine behind a trait.

@@ -1,0 +1,1 @@
+//! Relabelling: the eleven actions of Prometheus.

@@ -1,0 +1,1 @@
+//! Recording and alerting rules: rule files, evaluation, Go-style templates, unit tests.

@@ -1,0 +1,1 @@
+//! Targets, service discovery, scrape loops, staleness.

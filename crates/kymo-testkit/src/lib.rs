@@ -1,0 +1,1 @@
+//! Test parts of kymo: naive model store, generators, faulty disk.

@@ -1,0 +1,1 @@
+//! An embeddable time-series database: head, write-ahead log, postings, query.

@@ -1,0 +1,1 @@
+//! Prometheus as libraries: one dependency, features choose the layers.
