@@ -1,0 +1,12 @@
+//! Prometheus' XOR encoding: float samples, timestamps as deltas of deltas, values as what changed in their bits.
+
+mod layout;
+
+mod appender;
+mod decode;
+mod iter;
+
+pub use appender::XorAppender;
+pub use decode::{decode, decode_range};
+pub use iter::XorIter;
+pub use layout::SAMPLES_MAX;

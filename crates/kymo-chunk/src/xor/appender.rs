@@ -1,0 +1,219 @@
+//! XorAppender: an open chunk. Write path. Its bytes are a whole chunk after every push, with zero bits up to the byte.
+//!
+//! There is one per open series, so it is small: 56 bytes and the buffer, which grows by [`STEP_BYTES`] and never doubles.
+
+use super::iter::XorIter;
+use super::layout::{
+    DOD_BITS, HEADER_BYTES, LEADING_BITS, LEADING_MAX, SAMPLES_MAX, SIGNIFICANT_BITS, Window, dod_fits,
+};
+use crate::{ChunkError, ChunkErrorKind};
+
+/// The buffer grows by this much, so an open chunk has at most this many bytes too many.
+const STEP_BYTES: usize = 32;
+
+/// A chunk that takes samples at its end.
+///
+/// Timestamps may be any `i64` in any order (differences wrap, as in Prometheus); that they increase is for the caller to
+/// see to. It never cuts: ask a [`CutPolicy`](crate::CutPolicy).
+///
+/// ```
+/// let mut chunk = kymo_chunk::XorAppender::new();
+/// chunk.push(1000, 0.5);
+/// assert_eq!((chunk.len(), chunk.last()), (1, Some((1000, 0.5))));
+/// let mut again = kymo_chunk::XorAppender::resume(chunk.bytes().to_vec())?;
+/// again.push(2000, 0.5);
+/// assert_eq!(again.len(), 2);
+/// # Ok::<(), kymo_chunk::ChunkError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct XorAppender {
+    bytes: Vec<u8>,
+    t_ms: i64,
+    value_bits: u64,
+    delta: u64,
+    window: Window,
+    /// Unused bits of the last byte, 0 to 7.
+    free_bits: u8,
+}
+
+const _: () = assert!(size_of::<XorAppender>() <= 56, "there is one per open series");
+
+impl Default for XorAppender {
+    fn default() -> XorAppender {
+        XorAppender::new()
+    }
+}
+
+impl XorAppender {
+    /// A chunk without samples.
+    pub fn new() -> XorAppender {
+        XorAppender::with_buffer(Vec::with_capacity(STEP_BYTES))
+    }
+
+    /// A chunk without samples in a buffer that was used before. What it held is forgotten.
+    pub fn with_buffer(mut buffer: Vec<u8>) -> XorAppender {
+        buffer.clear();
+        buffer.extend_from_slice(&[0; HEADER_BYTES]);
+        XorAppender { bytes: buffer, t_ms: 0, value_bits: 0, delta: 0, window: Window::UNSET, free_bits: 0 }
+    }
+
+    /// Goes on where the writer of `bytes` stopped: what is pushed now comes out as if it had never stopped.
+    ///
+    /// The chunk must end in the byte of its last sample. Reads every sample once.
+    pub fn resume(mut bytes: Vec<u8>) -> Result<XorAppender, ChunkError> {
+        let mut samples = XorIter::new(&bytes)?;
+        for sample in samples.by_ref() {
+            sample?;
+        }
+        let (count, end_bit, state) = (samples.sample_count(), samples.bit_offset(), samples.state());
+        let extra_bytes = bytes.len() - end_bit.div_ceil(8);
+        if extra_bytes > 0 {
+            let kind = ChunkErrorKind::TrailingBytes { bytes: extra_bytes };
+            return Err(ChunkError { kind, bit_offset: end_bit, sample: count });
+        }
+        let free_bits = (bytes.len() * 8 - end_bit) as u8;
+        if let Some(last) = bytes.last_mut() {
+            *last &= 0xff << free_bits;
+        }
+        let window = if state.window_set { state.window } else { Window::UNSET };
+        let (t_ms, value_bits, delta) = (state.t_ms, state.value_bits, state.delta);
+        Ok(XorAppender { bytes, t_ms, value_bits, delta, window, free_bits })
+    }
+
+    /// Adds a sample. Every bit of `value` is kept.
+    ///
+    /// # Panics
+    ///
+    /// When the chunk already has [`SAMPLES_MAX`] samples, which is all that its header can count.
+    pub fn push(&mut self, t_ms: i64, value: f64) {
+        let count = self.len();
+        assert!(count < SAMPLES_MAX, "BUG: a chunk of {SAMPLES_MAX} samples was not cut");
+        let value_bits = value.to_bits();
+        let delta = t_ms.wrapping_sub(self.t_ms) as u64;
+        match count {
+            0 => {
+                self.push_varint((t_ms << 1 ^ t_ms >> 63) as u64);
+                self.push_bits(u128::from(value_bits), 64);
+            }
+            1 => {
+                self.push_varint(delta);
+                self.push_change(0, 0, value_bits);
+                self.delta = delta;
+            }
+            _ => {
+                self.push_timed(delta.wrapping_sub(self.delta) as i64, value_bits);
+                self.delta = delta;
+            }
+        }
+        self.t_ms = t_ms;
+        self.value_bits = value_bits;
+        self.bytes[..HEADER_BYTES].copy_from_slice(&(count + 1).to_be_bytes());
+    }
+
+    /// How many samples.
+    pub fn len(&self) -> u16 {
+        u16::from_be_bytes([self.bytes[0], self.bytes[1]])
+    }
+
+    /// Are there none?
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The newest sample, from memory: nothing is decoded.
+    pub fn last(&self) -> Option<(i64, f64)> {
+        (!self.is_empty()).then(|| (self.t_ms, f64::from_bits(self.value_bits)))
+    }
+
+    /// The time of the oldest sample, from the first bytes of the chunk.
+    pub fn first_timestamp_ms(&self) -> Option<i64> {
+        let first = XorIter::new(&self.bytes).ok()?.next()?;
+        first.ok().map(|(t_ms, _)| t_ms)
+    }
+
+    /// The chunk as it is now, ready to be decoded or stored.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The finished chunk.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
+    /// The finished chunk, leaving an empty one in its place.
+    pub fn take(&mut self) -> Vec<u8> {
+        std::mem::take(self).into_bytes()
+    }
+
+    /// What the open chunk takes in memory, the unused end of its buffer included.
+    pub fn memory_bytes(&self) -> usize {
+        size_of::<XorAppender>() + self.bytes.capacity()
+    }
+
+    fn push_timed(&mut self, dod: i64, value_bits: u64) {
+        let (prefix, ones) = match dod {
+            0 => return self.push_change(0, 1, value_bits),
+            _ if dod_fits(dod, DOD_BITS[1]) => (0b10, 1),
+            _ if dod_fits(dod, DOD_BITS[2]) => (0b110, 2),
+            _ if dod_fits(dod, DOD_BITS[3]) => (0b1110, 3),
+            _ => {
+                self.push_bits(0b1111 << 64 | u128::from(dod as u64), 68);
+                return self.push_change(0, 0, value_bits);
+            }
+        };
+        let bits = DOD_BITS[ones];
+        let low = dod as u64 & ((1 << bits) - 1);
+        self.push_change(prefix << bits | low, ones as u32 + 1 + bits, value_bits);
+    }
+
+    /// Writes `head` of up to 24 bits and the change of the value in one go.
+    fn push_change(&mut self, head: u64, head_bits: u32, value_bits: u64) {
+        let change = value_bits ^ self.value_bits;
+        let head = u128::from(head);
+        if change == 0 {
+            return self.push_bits(head << 1, head_bits + 1);
+        }
+        let leading = (change.leading_zeros() as u8).min(LEADING_MAX);
+        let trailing = change.trailing_zeros() as u8;
+        let Window { leading: old_leading, trailing: old_trailing } = self.window;
+        // The unset window has more leading zeros than any change, so it is never reused.
+        if leading >= old_leading && trailing >= old_trailing {
+            let bits = u32::from(64 - old_leading - old_trailing);
+            let tail = u128::from(change >> old_trailing);
+            return self.push_bits((head << 2 | 0b10) << bits | tail, head_bits + 2 + bits);
+        }
+        self.window = Window { leading, trailing };
+        let significant = 64 - leading - trailing;
+        let described = (head << 2 | 0b11) << LEADING_BITS | u128::from(leading);
+        let described = described << SIGNIFICANT_BITS | u128::from(significant & 63);
+        let bits = u32::from(significant);
+        let tail = u128::from(change >> trailing);
+        self.push_bits(described << bits | tail, head_bits + 2 + LEADING_BITS + SIGNIFICANT_BITS + bits);
+    }
+
+    fn push_varint(&mut self, mut number: u64) {
+        while number >= 0x80 {
+            self.push_bits(u128::from(number as u8 | 0x80), 8);
+            number >>= 7;
+        }
+        self.push_bits(u128::from(number), 8);
+    }
+
+    /// Appends the low 1 to 120 bits of `bits`; the ones above must be zero.
+    fn push_bits(&mut self, bits: u128, count: u32) {
+        let free = u32::from(self.free_bits);
+        let aligned = bits << (128 - count);
+        if let Some(last) = self.bytes.last_mut() {
+            // With no bit free this shifts everything out of the byte.
+            *last |= (aligned >> 120 >> (8 - free)) as u8;
+        }
+        let rest = count.saturating_sub(free);
+        let whole = rest.div_ceil(8) as usize;
+        if self.bytes.capacity() - self.bytes.len() < whole {
+            self.bytes.reserve_exact(whole.max(STEP_BYTES));
+        }
+        self.bytes.extend_from_slice(&(aligned << free).to_be_bytes()[..whole]);
+        self.free_bits = if count <= free { free - count } else { whole as u32 * 8 - rest } as u8;
+    }
+}
