@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::{Regex, RegexError};
+
 /// How a [`Matcher`] compares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum MatchOp {
@@ -47,7 +49,7 @@ struct Inner {
     op: MatchOp,
     name: String,
     value: String,
-    regex: Option<regex::Regex>,
+    regex: Option<Regex>,
 }
 
 impl Matcher {
@@ -55,10 +57,9 @@ impl Matcher {
     pub fn new(op: MatchOp, name: &str, value: &str) -> Result<Matcher, MatcherError> {
         let regex = match op {
             MatchOp::Equal | MatchOp::NotEqual => None,
-            MatchOp::Regex | MatchOp::NotRegex => Some(
-                regex::Regex::new(&format!("^(?s:{value})$"))
-                    .map_err(|e| MatcherError { pattern: value.to_owned(), message: e.to_string() })?,
-            ),
+            MatchOp::Regex | MatchOp::NotRegex => {
+                Some(Regex::new(value).map_err(|e| MatcherError::new(value, &e))?)
+            }
         };
         Ok(Matcher { inner: Arc::new(Inner { op, name: name.to_owned(), value: value.to_owned(), regex }) })
     }
@@ -98,6 +99,30 @@ impl Matcher {
     pub fn matches_empty(&self) -> bool {
         self.matches("")
     }
+
+    /// If the values that pass are finitely many and known: those, sorted. Only for `=` and `=~`: for `!~` the values that
+    /// do not pass are those of [`regex`](Matcher::regex).
+    pub fn set_matches(&self) -> Option<&[String]> {
+        match self.inner.op {
+            MatchOp::Equal => Some(std::slice::from_ref(&self.inner.value)),
+            MatchOp::Regex => self.inner.regex.as_ref()?.set_matches(),
+            MatchOp::NotEqual | MatchOp::NotRegex => None,
+        }
+    }
+
+    /// The text that every value that passes begins with, if that is known and not empty. Only for `=` and `=~`.
+    pub fn prefix(&self) -> Option<&str> {
+        match self.inner.op {
+            MatchOp::Equal => Some(self.value()).filter(|value| !value.is_empty()),
+            MatchOp::Regex => self.inner.regex.as_ref()?.required_prefix(),
+            MatchOp::NotEqual | MatchOp::NotRegex => None,
+        }
+    }
+
+    /// The compiled pattern of `=~` and `!~`.
+    pub fn regex(&self) -> Option<&Regex> {
+        self.inner.regex.as_ref()
+    }
 }
 
 impl PartialEq for Matcher {
@@ -114,12 +139,18 @@ impl fmt::Debug for Matcher {
     }
 }
 
-/// A regex that does not compile.
+/// A regex that Prometheus would refuse too; reads as Prometheus says it: "error parsing regexp: …".
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("invalid regular expression {pattern:?}: {message}")]
+#[error("{message}")]
 pub struct MatcherError {
     /// The pattern as written.
     pub pattern: String,
     /// What is wrong with it.
     pub message: String,
+}
+
+impl MatcherError {
+    fn new(pattern: &str, error: &RegexError) -> MatcherError {
+        MatcherError { pattern: pattern.to_owned(), message: error.to_string() }
+    }
 }
