@@ -1,0 +1,83 @@
+//! QueryError: why a query has no answer, with the place in its text where there is one.
+
+use kymo_model::{StoreError, StoreErrorKind};
+use kymo_promql_syntax::ast::Span;
+
+use crate::CancelReason;
+
+/// What a caller can do about a [`QueryError`]; the HTTP API maps these to its error types.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum QueryErrorKind {
+    /// It took longer than allowed.
+    Timeout,
+    /// The caller asked to stop.
+    Canceled,
+    /// The store failed.
+    Storage,
+    /// The query cannot be evaluated on this data, or at all.
+    Execution,
+    /// A bound on samples, bytes or points was hit.
+    Limit,
+}
+
+/// Why a query has no answer.
+///
+/// ```
+/// use kymo_promql::{QueryError, QueryErrorKind};
+/// let error = QueryError::new(QueryErrorKind::Execution, "division by cucumber");
+/// assert_eq!(error.to_string(), "division by cucumber");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct QueryError {
+    /// What a caller can do about it.
+    pub kind: QueryErrorKind,
+    /// What people read; Prometheus' text where it has one.
+    pub message: String,
+    /// The part of the query text that the error is about.
+    pub span: Option<Span>,
+}
+
+impl QueryError {
+    /// An error without a place.
+    pub fn new(kind: QueryErrorKind, message: impl Into<String>) -> QueryError {
+        QueryError { kind, message: message.into(), span: None }
+    }
+
+    /// The same error with its place in the query text, unless it has one already.
+    pub fn at(mut self, span: Span) -> QueryError {
+        self.span.get_or_insert(span);
+        self
+    }
+
+    pub(crate) fn execution(message: impl Into<String>) -> QueryError {
+        QueryError::new(QueryErrorKind::Execution, message)
+    }
+
+    pub(crate) fn limit(message: impl Into<String>) -> QueryError {
+        QueryError::new(QueryErrorKind::Limit, message)
+    }
+
+    pub(crate) fn stopped(reason: CancelReason) -> QueryError {
+        match reason {
+            CancelReason::Canceled => {
+                QueryError::new(QueryErrorKind::Canceled, "query was canceled in query execution")
+            }
+            CancelReason::Timeout => {
+                QueryError::new(QueryErrorKind::Timeout, "query timed out in query execution")
+            }
+        }
+    }
+}
+
+impl From<StoreError> for QueryError {
+    fn from(error: StoreError) -> QueryError {
+        let kind = match error.kind() {
+            StoreErrorKind::Limit => QueryErrorKind::Limit,
+            StoreErrorKind::Canceled => QueryErrorKind::Canceled,
+            _ => QueryErrorKind::Storage,
+        };
+        QueryError::new(kind, error.to_string())
+    }
+}

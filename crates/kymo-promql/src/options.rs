@@ -1,0 +1,48 @@
+//! Options: every bound of a query and every behaviour that upstream has a flag for.
+
+use crate::CancelToken;
+
+/// What holds for all queries of an [`Engine`](crate::Engine).
+///
+/// ```
+/// use kymo_promql::EngineOptions;
+/// let options = EngineOptions { delayed_name_removal: true, ..EngineOptions::default() };
+/// assert_eq!(options.lookback_delta_ms, 300_000);
+/// ```
+#[derive(Clone, Debug)]
+pub struct EngineOptions {
+    /// How long a sample stands for its series after its time, in milliseconds.
+    pub lookback_delta_ms: i64,
+    /// How many samples a query may hold in memory at once.
+    pub max_samples: usize,
+    /// How many bytes of columns and rows a query may hold at once.
+    pub max_bytes: usize,
+    /// How many steps a range query may have; 0 for no bound.
+    pub max_points_per_series: usize,
+    /// The step of a subquery that names none, in milliseconds.
+    pub subquery_step_ms: i64,
+    /// Drop metric names at the end of the query instead of in each operator (upstream: `promql-delayed-name-removal`).
+    pub delayed_name_removal: bool,
+}
+
+impl Default for EngineOptions {
+    fn default() -> EngineOptions {
+        EngineOptions {
+            lookback_delta_ms: 300_000,
+            max_samples: 50_000_000,
+            max_bytes: 2 << 30,
+            max_points_per_series: 11_000,
+            subquery_step_ms: 60_000,
+            delayed_name_removal: false,
+        }
+    }
+}
+
+/// What holds for one query.
+#[derive(Clone, Debug, Default)]
+pub struct QueryOptions {
+    /// Replaces [`EngineOptions::lookback_delta_ms`].
+    pub lookback_delta_ms: Option<i64>,
+    /// Stops the query from outside.
+    pub cancel: CancelToken,
+}
