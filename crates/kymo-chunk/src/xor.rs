@@ -3,6 +3,7 @@
 mod layout;
 
 mod appender;
+mod batch;
 mod decode;
 mod iter;
 
