@@ -1,0 +1,116 @@
+//! Parser: one entry per call, no allocation, no recursion; each byte is looked at once or twice. Read path, first step.
+
+mod openmetrics;
+mod text;
+
+use kymo_model::MetricType;
+
+use crate::escape::Escapes;
+use crate::scan::{find_closing_quote, find_line_end};
+use crate::{Entry, EscapedText, Expected, Format, ParseError};
+
+/// How a parser differs from what Prometheus 3 does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Leave `le` of histograms and `quantile` of summaries as they are written. Prometheus 3 rewrites `1` to `1.0`, so
+    /// that both formats give the same series; Prometheus 2 did not.
+    pub keep_bounds: bool,
+}
+
+/// Reads a body entry by entry. After an error it is at its end: a body with an error is to be refused as a whole.
+///
+/// Accepts what Prometheus' scrape parsers accept, with these exceptions: a NUL between tokens is an error (there it
+/// silently ends the body), a value must be set apart from a name without labels, and timestamps of the text format may
+/// be negative.
+#[derive(Clone, Debug)]
+pub struct Parser<'a> {
+    body: &'a [u8],
+    at: usize,
+    format: Format,
+    options: Options,
+    family_type: MetricType,
+    done: bool,
+}
+
+impl<'a> Parser<'a> {
+    /// A parser at the start of a body.
+    pub fn new(format: Format, body: &'a [u8]) -> Parser<'a> {
+        Parser::with_options(format, body, Options::default())
+    }
+
+    /// The same with options.
+    pub fn with_options(format: Format, body: &'a [u8], options: Options) -> Parser<'a> {
+        Parser { body, at: 0, format, options, family_type: MetricType::Unknown, done: false }
+    }
+
+    /// The type of the family whose TYPE line was last seen.
+    pub fn family_type(&self) -> MetricType {
+        self.family_type
+    }
+
+    fn error<T>(&self, at: usize, expected: Expected) -> Result<T, ParseError> {
+        Err(ParseError::at(self.body, at, expected))
+    }
+
+    fn bounds_of(&self) -> MetricType {
+        if self.options.keep_bounds { MetricType::Unknown } else { self.family_type }
+    }
+
+    /// The metric name of a metadata line at `at`, quoted or not, and where it ends.
+    fn metadata_name(&self, at: usize) -> Result<(EscapedText<'a>, usize), ParseError> {
+        let body = self.body;
+        if body.get(at) == Some(&b'"') {
+            let close = find_closing_quote(body, at + 1);
+            if close >= body.len() {
+                return self.error(at, Expected::ClosingQuote);
+            }
+            if close == at + 1 {
+                return self.error(at, Expected::MetricName);
+            }
+            return Ok((EscapedText::new(self.utf8(at + 1, close)?, Escapes::Quoted), close + 1));
+        }
+        let word = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b':');
+        let end = body[at..].iter().position(|b| !word(b)).map_or(body.len(), |len| at + len);
+        if end == at || body[at].is_ascii_digit() {
+            return self.error(at, Expected::MetricName);
+        }
+        Ok((EscapedText::new(self.utf8(at, end)?, Escapes::Quoted), end))
+    }
+
+    fn utf8(&self, from: usize, to: usize) -> Result<&'a str, ParseError> {
+        std::str::from_utf8(&self.body[from..to])
+            .map_err(|e| ParseError::spanning(self.body, from + e.valid_up_to(), 1, Expected::Utf8))
+    }
+
+    fn line_end(&self, at: usize) -> usize {
+        find_line_end(self.body, at)
+    }
+}
+
+impl<'a> Iterator for Parser<'a> {
+    type Item = Result<Entry<'a>, ParseError>;
+
+    fn next(&mut self) -> Option<Result<Entry<'a>, ParseError>> {
+        if self.done {
+            return None;
+        }
+        let entry = match self.format {
+            Format::Text => self.next_text(),
+            Format::OpenMetrics => self.next_openmetrics().map(Some),
+        };
+        match entry {
+            Ok(Some(entry)) => {
+                self.done = matches!(entry, Entry::Eof);
+                Some(Ok(entry))
+            }
+            Ok(None) => {
+                self.done = true;
+                None
+            }
+            Err(error) => {
+                self.done = true;
+                Some(Err(error))
+            }
+        }
+    }
+}
