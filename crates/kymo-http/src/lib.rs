@@ -1,1 +1,48 @@
 //! The Prometheus HTTP API as a mountable axum router.
+//!
+//! [`Api`] says what stands behind the endpoints: a store that is [`Queryable`](kymo_model::Queryable), an engine, and
+//! whatever of targets, rules, remote write and status there is. [`router`] makes the routes of it; an embedder mounts
+//! them where it likes, [`serve`] runs them on a listener. Shapes and error types are those of Prometheus 3.14.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use kymo_http::{Api, router};
+//! use kymo_model::MemoryStore;
+//! use kymo_promql::Engine;
+//!
+//! let api = Api::new(Arc::new(MemoryStore::default()), Engine::default());
+//! let app: axum::Router = router(api);
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod api;
+mod error;
+mod federate;
+mod gate;
+mod json;
+mod management;
+mod metadata;
+mod params;
+mod query;
+mod router;
+mod rules;
+mod series;
+mod serve;
+mod status;
+mod targets;
+mod views;
+mod write;
+
+pub use api::{
+    Api, ApiLimits, Control, ControlError, NoControl, RemoteWrite, RemoteWriteError, Rules, Status, Targets,
+};
+pub use error::{ApiError, ApiErrorKind};
+pub use gate::Gate;
+pub use params::FORM_BYTES_MAX;
+pub use router::router;
+pub use serve::{ServeOptions, serve};
+pub use views::{
+    ActiveTarget, AlertView, BuildInfo, CardinalityStats, DroppedTarget, MetadataEntry, NameCount,
+    RuleGroupView, RuleKindView, RuleView, RuntimeInfo, TargetHealth,
+};

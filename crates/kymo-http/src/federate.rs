@@ -1,0 +1,102 @@
+//! `/federate`: the newest value of chosen series as exposition text, for another Prometheus to scrape.
+//!
+//! Source: Prometheus `web/federate.go`: one untyped family per metric name, `instance` always present (empty when the
+//! series has none), stale series left out, explicit timestamps.
+
+use std::collections::BTreeMap;
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use kymo_model::{
+    Labels, METRIC_NAME, Matcher, Queryable, Samples, Selector, TimeRange, Values, format_float_g,
+    is_legacy_label_name, is_legacy_metric_name, is_stale,
+};
+
+use crate::api::Api;
+use crate::error::{ApiError, ApiErrorKind};
+use crate::params::Params;
+
+pub(crate) async fn federate(State(api): State<Api>, params: Params) -> Response {
+    let sets = match params.matcher_sets() {
+        Ok(sets) => sets,
+        Err(error) => return (StatusCode::BAD_REQUEST, error.to_string() + "\n").into_response(),
+    };
+    let end = crate::query::now();
+    let start = end.saturating_add_ms(-api.engine.options().lookback_delta_ms).saturating_add_ms(1);
+    let work = move || newest(&*api.store, sets, TimeRange { min: start, max: end });
+    match tokio::task::spawn_blocking(work).await {
+        Ok(Ok(text)) => {
+            ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
+        }
+        Ok(Err(error)) => (error.kind.status(), error.to_string() + "\n").into_response(),
+        Err(panic) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{panic}\n")).into_response(),
+    }
+}
+
+fn newest(store: &dyn Queryable, sets: Vec<Vec<Matcher>>, range: TimeRange) -> Result<String, ApiError> {
+    let mut found: BTreeMap<String, BTreeMap<Labels, (i64, f64)>> = BTreeMap::new();
+    let mut samples = Samples::new();
+    for matchers in sets {
+        for series in store.select(&Selector::new(matchers, range))?.iter() {
+            let mut reader = series.reader();
+            let mut last = None;
+            while reader.read(&mut samples)? {
+                last = match &samples.values {
+                    Values::Floats(values) => {
+                        samples.timestamps_ms.last().copied().zip(values.last().copied())
+                    }
+                    Values::Histograms(_) => None,
+                };
+            }
+            let labels = series.labels();
+            let (Some((time, value)), Some(name)) = (last, labels.metric_name()) else { continue };
+            if !is_stale(value) {
+                found.entry(name.to_owned()).or_default().insert(labels.clone(), (time, value));
+            }
+        }
+    }
+    let mut out = String::new();
+    for (name, series) in &found {
+        if !is_legacy_metric_name(name) {
+            return Err(ApiError::new(
+                ApiErrorKind::Execution,
+                format!("expected metric names of letters, digits, _ and : in federation, found {name:?}"),
+            ));
+        }
+        out.push_str(&format!("# TYPE {name} untyped\n"));
+        for (labels, (time, value)) in series {
+            push_sample(&mut out, name, labels, *time, *value);
+        }
+    }
+    Ok(out)
+}
+
+fn push_sample(out: &mut String, name: &str, labels: &Labels, time: i64, value: f64) {
+    out.push_str(name);
+    out.push('{');
+    let mut builder = labels.to_builder();
+    builder.remove(METRIC_NAME);
+    let mut first = true;
+    for label in builder.build().iter() {
+        let quote = if is_legacy_label_name(label.name) { "" } else { "\"" };
+        if !first {
+            out.push(',');
+        }
+        first = false;
+        out.push_str(&format!("{quote}{}{quote}=\"", label.name));
+        for c in label.value.chars() {
+            match c {
+                '\\' => out.push_str("\\\\"),
+                '"' => out.push_str("\\\""),
+                '\n' => out.push_str("\\n"),
+                c => out.push(c),
+            }
+        }
+        out.push('"');
+    }
+    if labels.get("instance").is_none() {
+        out.push_str(if first { "instance=\"\"" } else { ",instance=\"\"" });
+    }
+    out.push_str(&format!("}} {} {time}\n", format_float_g(value)));
+}

@@ -1,0 +1,287 @@
+//! JSON of the API: the envelope, and results written straight into one buffer.
+//!
+//! Query results can have millions of numbers, so they are printed without an intermediate tree.
+
+use axum::body::Body;
+use axum::http::header;
+use axum::response::Response;
+use kymo_model::{FloatHistogram, Labels, format_float};
+use kymo_promql::{PointValue, QueryValue};
+
+use crate::error::ApiError;
+
+/// At most this many warnings, and as many infos, are shown in an answer.
+const ANNOTATIONS_MAX: usize = 10;
+
+/// What an endpoint answers with when it succeeds: `data` as JSON text, and what the reader should be told.
+pub(crate) struct Answer {
+    pub(crate) data: Vec<u8>,
+    pub(crate) warnings: Vec<String>,
+    pub(crate) infos: Vec<String>,
+}
+
+impl Answer {
+    /// Data that serde can write.
+    pub(crate) fn of(data: &impl serde::Serialize) -> Answer {
+        let data = serde_json::to_vec(data).expect("BUG: the API's own types serialize");
+        Answer::raw(data)
+    }
+
+    /// Data that is JSON text already.
+    pub(crate) fn raw(data: Vec<u8>) -> Answer {
+        Answer { data, warnings: Vec::new(), infos: Vec::new() }
+    }
+
+    /// With warnings.
+    pub(crate) fn with_warnings(mut self, warnings: Vec<String>) -> Answer {
+        self.warnings = warnings;
+        self
+    }
+}
+
+/// The answer in its envelope.
+pub(crate) fn respond(answer: Result<Answer, ApiError>) -> Response {
+    let answer = match answer {
+        Ok(answer) => answer,
+        Err(error) => return self::error(&error),
+    };
+    let mut body = Vec::with_capacity(answer.data.len() + 64);
+    body.extend_from_slice(b"{\"status\":\"success\",\"data\":");
+    body.extend_from_slice(&answer.data);
+    for (key, texts) in [("warnings", answer.warnings), ("infos", answer.infos)] {
+        if !texts.is_empty() {
+            body.extend_from_slice(format!(",\"{key}\":").as_bytes());
+            push_serialized(&mut body, &capped(texts));
+        }
+    }
+    body.push(b'}');
+    json_response(axum::http::StatusCode::OK, body)
+}
+
+/// An error in its envelope, with its status code.
+pub(crate) fn error(error: &ApiError) -> Response {
+    let body = serde_json::json!({
+        "status": "error", "errorType": error.kind.as_str(), "error": error.message,
+    });
+    json_response(error.kind.status(), body.to_string().into_bytes())
+}
+
+fn json_response(status: axum::http::StatusCode, body: Vec<u8>) -> Response {
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
+    response
+}
+
+/// The first few, and how many more there were.
+fn capped(mut texts: Vec<String>) -> Vec<String> {
+    if texts.len() > ANNOTATIONS_MAX {
+        let more = texts.len() - ANNOTATIONS_MAX;
+        texts.truncate(ANNOTATIONS_MAX);
+        texts.push(format!("{more} more annotations omitted"));
+    }
+    texts
+}
+
+fn push_serialized(out: &mut Vec<u8>, value: &impl serde::Serialize) {
+    serde_json::to_writer(out, value).expect("BUG: writing JSON into memory cannot fail");
+}
+
+/// `{"name":"value",…}`.
+pub(crate) fn push_labels(out: &mut Vec<u8>, labels: &Labels) {
+    out.push(b'{');
+    for (index, label) in labels.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        push_serialized(out, &label.name);
+        out.push(b':');
+        push_serialized(out, &label.value);
+    }
+    out.push(b'}');
+}
+
+/// Labels as a JSON object, for the small endpoints.
+pub(crate) struct LabelsJson<'a>(pub(crate) &'a Labels);
+
+impl serde::Serialize for LabelsJson<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|label| (label.name, label.value)))
+    }
+}
+
+/// Seconds with up to three decimals: `1435781451`, `1435781451.781`.
+pub(crate) fn push_timestamp(out: &mut Vec<u8>, ms: i64) {
+    if ms < 0 {
+        out.push(b'-');
+    }
+    let ms = ms.unsigned_abs();
+    push_number(out, ms / 1000);
+    let fraction = ms % 1000;
+    if fraction > 0 {
+        out.push(b'.');
+        out.extend([100, 10, 1].map(|unit| b'0' + (fraction / unit % 10) as u8));
+    }
+}
+
+fn push_number(out: &mut Vec<u8>, mut number: u64) {
+    let mut digits = [0u8; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
+}
+
+/// `[seconds,"value"]`.
+fn push_float_point(out: &mut Vec<u8>, ms: i64, value: f64) {
+    out.push(b'[');
+    push_timestamp(out, ms);
+    out.extend_from_slice(b",\"");
+    out.extend_from_slice(format_float(value).as_bytes());
+    out.extend_from_slice(b"\"]");
+}
+
+/// `[seconds,{histogram}]`.
+fn push_histogram_point(out: &mut Vec<u8>, ms: i64, histogram: &FloatHistogram) {
+    out.push(b'[');
+    push_timestamp(out, ms);
+    out.push(b',');
+    let buckets: Vec<serde_json::Value> = histogram
+        .buckets()
+        .filter(|bucket| bucket.count != 0.0)
+        .map(|bucket| {
+            // Prometheus' codes: 0 (lo,hi], 1 [lo,hi), 2 (lo,hi), 3 [lo,hi].
+            let rule = match (bucket.lower_inclusive, bucket.upper_inclusive) {
+                (false, true) => 0,
+                (true, false) => 1,
+                (false, false) => 2,
+                (true, true) => 3,
+            };
+            let text = format_float;
+            serde_json::json!([rule, text(bucket.lower), text(bucket.upper), text(bucket.count)])
+        })
+        .collect();
+    let mut object = serde_json::json!({
+        "count": format_float(histogram.count), "sum": format_float(histogram.sum),
+    });
+    if !buckets.is_empty() {
+        object["buckets"] = buckets.into();
+    }
+    push_serialized(out, &object);
+    out.push(b']');
+}
+
+/// `{"resultType":…,"result":…}`, without the closing brace, so that the caller can add `stats`.
+pub(crate) fn push_query_value(out: &mut Vec<u8>, value: &QueryValue) {
+    match value {
+        QueryValue::Scalar { timestamp, value } => {
+            out.extend_from_slice(b"{\"resultType\":\"scalar\",\"result\":");
+            push_float_point(out, timestamp.millis(), *value);
+        }
+        QueryValue::String { timestamp, value } => {
+            out.extend_from_slice(b"{\"resultType\":\"string\",\"result\":[");
+            push_timestamp(out, timestamp.millis());
+            out.push(b',');
+            push_serialized(out, &String::from_utf8_lossy(value));
+            out.push(b']');
+        }
+        QueryValue::Vector(samples) => {
+            out.extend_from_slice(b"{\"resultType\":\"vector\",\"result\":[");
+            for (index, sample) in samples.iter().enumerate() {
+                if index > 0 {
+                    out.push(b',');
+                }
+                out.extend_from_slice(b"{\"metric\":");
+                push_labels(out, &sample.labels);
+                match &sample.value {
+                    PointValue::Float(value) => {
+                        out.extend_from_slice(b",\"value\":");
+                        push_float_point(out, sample.timestamp.millis(), *value);
+                    }
+                    PointValue::Histogram(histogram) => {
+                        out.extend_from_slice(b",\"histogram\":");
+                        push_histogram_point(out, sample.timestamp.millis(), histogram);
+                    }
+                }
+                out.push(b'}');
+            }
+            out.push(b']');
+        }
+        QueryValue::Matrix(series) => {
+            out.extend_from_slice(b"{\"resultType\":\"matrix\",\"result\":[");
+            for (index, one) in series.iter().enumerate() {
+                if index > 0 {
+                    out.push(b',');
+                }
+                out.extend_from_slice(b"{\"metric\":");
+                push_labels(out, &one.labels);
+                push_runs(out, one);
+                out.push(b'}');
+            }
+            out.push(b']');
+        }
+    }
+}
+
+/// `,"values":[…]` and `,"histograms":[…]`, whichever are there.
+fn push_runs(out: &mut Vec<u8>, series: &kymo_promql::MatrixSeries) {
+    if !series.floats.is_empty() {
+        out.extend_from_slice(b",\"values\":[");
+        for (index, (ms, value)) in series.floats.iter().enumerate() {
+            if index > 0 {
+                out.push(b',');
+            }
+            push_float_point(out, ms, *value);
+        }
+        out.push(b']');
+    }
+    if !series.histograms.is_empty() {
+        out.extend_from_slice(b",\"histograms\":[");
+        for (index, (ms, histogram)) in series.histograms.iter().enumerate() {
+            if index > 0 {
+                out.push(b',');
+            }
+            push_histogram_point(out, ms, histogram);
+        }
+        out.push(b']');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kymo_model::Timestamp;
+    use kymo_promql::VectorSample;
+
+    #[test]
+    fn timestamps_have_three_decimals_or_none() {
+        for (ms, text) in
+            [(0, "0"), (1_435_781_451_000, "1435781451"), (1_001, "1.001"), (-1_500, "-1.500"), (50, "0.050")]
+        {
+            let mut out = Vec::new();
+            push_timestamp(&mut out, ms);
+            assert_eq!(String::from_utf8(out).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn vector_shape() {
+        let value = QueryValue::Vector(vec![VectorSample {
+            labels: Labels::from_pairs([("__name__", "up"), ("q", "a\"b")]),
+            timestamp: Timestamp::from_millis(1500),
+            value: PointValue::Float(f64::INFINITY),
+        }]);
+        let mut out = Vec::new();
+        push_query_value(&mut out, &value);
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            r#"{"resultType":"vector","result":[{"metric":{"__name__":"up","q":"a\"b"},"value":[1.500,"+Inf"]}]"#
+        );
+    }
+}

@@ -1,0 +1,177 @@
+//! `/query` and `/query_range`: evaluation off the async threads, with a turn, a timeout, and an end when the client goes.
+
+use axum::extract::State;
+use axum::response::Response;
+use kymo_model::Timestamp;
+use kymo_promql::{CancelReason, CancelToken, QueryError, QueryOptions, QueryResult, QueryStats, QueryValue};
+use kymo_promql_syntax::ast::Expr;
+use std::time::Duration;
+
+use crate::api::Api;
+use crate::error::{ApiError, ApiErrorKind};
+use crate::json::{self, Answer};
+use crate::params::Params;
+
+pub(crate) async fn instant(State(api): State<Api>, params: Params) -> Response {
+    json::respond(answer_instant(api, params).await)
+}
+
+pub(crate) async fn range(State(api): State<Api>, params: Params) -> Response {
+    json::respond(answer_range(api, params).await)
+}
+
+async fn answer_instant(api: Api, params: Params) -> Result<Answer, ApiError> {
+    let limit = params.limit("limit")?;
+    let at = params.time("time", now())?;
+    let job = Job::new(&api, &params)?;
+    let (engine, store) = (api.engine.clone(), api.store.clone());
+    job.run(&api, limit, move |expr, options| engine.instant(&*store, expr, at, options)).await
+}
+
+async fn answer_range(api: Api, params: Params) -> Result<Answer, ApiError> {
+    let limit = params.limit("limit")?;
+    let start = params.required_time("start")?;
+    let end = params.required_time("end")?;
+    if end < start {
+        return Err(ApiError::bad_parameter("end", "end timestamp must not be before start time"));
+    }
+    let step_ms = params
+        .duration_ms("step")?
+        .ok_or_else(|| ApiError::bad_parameter("step", "cannot parse \"\" to a valid duration"))?;
+    if step_ms <= 0 {
+        return Err(ApiError::bad_parameter(
+            "step",
+            "zero or negative query resolution step widths are not accepted. Try a positive integer",
+        ));
+    }
+    let points = (i128::from(end.millis()) - i128::from(start.millis())) / i128::from(step_ms);
+    if points > i128::from(api.limits.points_per_series_max) {
+        return Err(ApiError::new(
+            ApiErrorKind::BadData,
+            format!(
+                "exceeded maximum resolution of {} points per timeseries. Try decreasing the query resolution (?step=XX)",
+                group_thousands(api.limits.points_per_series_max)
+            ),
+        ));
+    }
+    let job = Job::new(&api, &params)?;
+    let (engine, store) = (api.engine.clone(), api.store.clone());
+    job.run(&api, limit, move |expr, options| engine.range(&*store, expr, start, end, step_ms, options)).await
+}
+
+/// Prometheus' text for the usual bound has a comma: 11,000.
+fn group_thousands(number: i64) -> String {
+    if number >= 1000 { format!("{},{:03}", number / 1000, number % 1000) } else { number.to_string() }
+}
+
+/// The wall clock, for requests that name no time.
+pub(crate) fn now() -> Timestamp {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_millis(since.as_millis() as i64)
+}
+
+/// A query that was understood and waits for its turn.
+struct Job {
+    expr: Expr,
+    options: QueryOptions,
+    timeout: Duration,
+    stats: Option<String>,
+}
+
+impl Job {
+    fn new(api: &Api, params: &Params) -> Result<Job, ApiError> {
+        let text = params.get("query").unwrap_or("");
+        let expr =
+            kymo_promql_syntax::parse(text).map_err(|error| ApiError::bad_parameter("query", error))?;
+        let mut timeout = api.limits.query_timeout;
+        if let Some(ms) = params.duration_ms("timeout")? {
+            timeout = timeout.min(Duration::from_millis(ms.max(0) as u64));
+        }
+        let lookback_delta_ms = params.duration_ms("lookback_delta")?.filter(|ms| *ms > 0);
+        let options = QueryOptions { lookback_delta_ms, cancel: CancelToken::new() };
+        Ok(Job { expr, options, timeout, stats: params.get("stats").map(str::to_owned) })
+    }
+
+    /// Runs the evaluation on a blocking thread and prints its result there too.
+    async fn run<F>(self, api: &Api, limit: usize, evaluate: F) -> Result<Answer, ApiError>
+    where
+        F: FnOnce(&Expr, &QueryOptions) -> Result<QueryResult, QueryError> + Send + 'static,
+    {
+        let Job { expr, options, timeout, stats } = self;
+        // Dropped with this future: when the client goes away, the query ends.
+        let guard = CancelOnDrop(options.cancel.clone());
+        let timed_out = || ApiError::new(ApiErrorKind::Timeout, "query timed out in query queue");
+        let deadline = tokio::time::Instant::now() + timeout;
+        let turn = tokio::time::timeout_at(deadline, api.query_slots.clone().acquire_owned())
+            .await
+            .map_err(|_| timed_out())?
+            .map_err(|_| ApiError::new(ApiErrorKind::Unavailable, "server is stopping"))?;
+        let cancel = options.cancel.clone();
+        let mut work = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            let result = evaluate(&expr, &options)?;
+            Ok::<Answer, ApiError>(answer_of(result, limit, stats.as_deref()))
+        });
+        let done = tokio::select! {
+            done = &mut work => done,
+            () = tokio::time::sleep_until(deadline) => {
+                cancel.cancel(CancelReason::Timeout);
+                work.await
+            }
+        };
+        drop(guard);
+        done.unwrap_or_else(|panic| {
+            tracing::error!(error = %panic, "query evaluation failed");
+            Err(ApiError::new(ApiErrorKind::Internal, "query evaluation failed; the server's log says why"))
+        })
+    }
+}
+
+struct CancelOnDrop(CancelToken);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.cancel(CancelReason::Canceled);
+    }
+}
+
+fn answer_of(result: QueryResult, limit: usize, stats: Option<&str>) -> Answer {
+    let QueryResult { mut value, mut warnings, infos, stats: counted } = result;
+    if limit > 0 && truncate(&mut value, limit) {
+        warnings.push("results truncated due to limit".to_owned());
+    }
+    let mut data = Vec::with_capacity(256);
+    json::push_query_value(&mut data, &value);
+    if let Some(wanted) = stats {
+        if !matches!(wanted, "true" | "all") {
+            warnings.push(format!("unknown value of stats: expected true or all, found {wanted:?}"));
+        }
+        data.extend_from_slice(b",\"stats\":");
+        data.extend_from_slice(stats_json(&counted).to_string().as_bytes());
+    }
+    data.push(b'}');
+    Answer { data, warnings, infos }
+}
+
+fn stats_json(stats: &QueryStats) -> serde_json::Value {
+    serde_json::json!({
+        "samples": {
+            "totalQueryableSamples": stats.total_queryable_samples,
+            "samplesRead": stats.samples_read,
+            "peakSamples": stats.peak_samples,
+        },
+        "series": stats.series,
+        "selects": stats.selects,
+        "peakBytes": stats.peak_bytes,
+    })
+}
+
+/// Leaves the first `limit` series; says whether any were cut.
+fn truncate(value: &mut QueryValue, limit: usize) -> bool {
+    match value {
+        QueryValue::Vector(samples) if samples.len() > limit => samples.truncate(limit),
+        QueryValue::Matrix(series) if series.len() > limit => series.truncate(limit),
+        _ => return false,
+    }
+    true
+}

@@ -1,0 +1,59 @@
+//! The routes.
+
+use axum::Router;
+use axum::extract::Request;
+use axum::http::{HeaderValue, header};
+use axum::middleware::{self, Next};
+use axum::response::{Redirect, Response};
+use axum::routing::{get, post};
+use tower_http::compression::CompressionLayer;
+
+use crate::api::Api;
+use crate::{federate, management, metadata, query, rules, series, status, targets, write};
+
+/// The routes of an API: `/api/v1/…`, `/-/…`, `/metrics`, `/federate`, `/version`. See the crate's page for an example.
+pub fn router(api: Api) -> Router {
+    let v1 = Router::new()
+        .route("/query", get(query::instant).post(query::instant))
+        .route("/query_range", get(query::range).post(query::range))
+        .route("/series", get(series::series).post(series::series))
+        .route("/labels", get(series::label_names).post(series::label_names))
+        .route("/label/{name}/values", get(series::label_values))
+        .route("/metadata", get(metadata::by_metric))
+        .route("/targets", get(targets::targets))
+        .route("/targets/metadata", get(metadata::by_target))
+        .route("/scrape_pools", get(targets::pools))
+        .route("/alertmanagers", get(targets::alertmanagers))
+        .route("/rules", get(rules::rules))
+        .route("/alerts", get(rules::alerts))
+        .route("/status/buildinfo", get(status::build_info))
+        .route("/status/config", get(status::config))
+        .route("/status/flags", get(status::flags))
+        .route("/status/runtimeinfo", get(status::runtime_info))
+        .route("/status/tsdb", get(status::tsdb))
+        .route("/format_query", get(status::format_query).post(status::format_query))
+        .route("/write", post(write::write));
+    Router::new()
+        .nest("/api/v1", v1)
+        .route("/-/healthy", get(management::healthy))
+        .route("/-/ready", get(management::ready))
+        .route("/-/reload", post(management::reload).put(management::reload))
+        .route("/-/quit", post(management::quit).put(management::quit))
+        .route("/metrics", get(status::own_metrics))
+        .route("/federate", get(federate::federate))
+        .route("/version", get(status::version))
+        .route("/", get(|| async { Redirect::to("version") }))
+        .layer(CompressionLayer::new())
+        .layer(middleware::from_fn(security_headers))
+        .with_state(api)
+}
+
+/// What browsers are told about every answer.
+async fn security_headers(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'self'"));
+    response
+}

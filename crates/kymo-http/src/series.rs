@@ -1,0 +1,176 @@
+//! `/series`, `/labels`, `/label/NAME/values`: what series there are. Off the async threads, as they walk the index.
+
+use std::collections::BTreeSet;
+
+use axum::extract::{Path, State};
+use axum::response::Response;
+use kymo_model::{Labels, Matcher, Selector, TimeRange, Timestamp};
+
+use crate::api::Api;
+use crate::error::{ApiError, ApiErrorKind};
+use crate::json::{self, Answer};
+use crate::params::Params;
+
+/// Runs work that reads the store on a blocking thread.
+async fn blocking<F>(work: F) -> Response
+where
+    F: FnOnce() -> Result<Answer, ApiError> + Send + 'static,
+{
+    let done = tokio::task::spawn_blocking(work).await.unwrap_or_else(|panic| {
+        tracing::error!(error = %panic, "reading series failed");
+        Err(ApiError::new(ApiErrorKind::Internal, "reading series failed; the server's log says why"))
+    });
+    json::respond(done)
+}
+
+fn time_range(params: &Params) -> Result<TimeRange, ApiError> {
+    let range =
+        TimeRange { min: params.time("start", Timestamp::MIN)?, max: params.time("end", Timestamp::MAX)? };
+    if range.max < range.min {
+        return Err(ApiError::bad_parameter("end", "end timestamp must not be before start timestamp"));
+    }
+    Ok(range)
+}
+
+fn refuse_match_all(sets: &[Vec<Matcher>]) -> Result<(), ApiError> {
+    match sets.iter().any(|set| set.iter().all(Matcher::matches_empty)) {
+        true => {
+            Err(ApiError::bad_parameter("match[]", "match[] must contain at least one non-empty matcher"))
+        }
+        false => Ok(()),
+    }
+}
+
+/// Cuts a list to a limit (0: none) and says so.
+fn limited<T: serde::Serialize>(mut list: Vec<T>, limit: usize) -> Answer {
+    let cut = limit > 0 && list.len() > limit;
+    if cut {
+        list.truncate(limit);
+    }
+    let warnings = if cut { vec!["results truncated due to limit".to_owned()] } else { Vec::new() };
+    Answer::of(&list).with_warnings(warnings)
+}
+
+pub(crate) async fn series(State(api): State<Api>, params: Params) -> Response {
+    blocking(move || {
+        let sets = params.matcher_sets()?;
+        if sets.is_empty() {
+            return Err(ApiError::new(ApiErrorKind::BadData, "no match[] parameter provided"));
+        }
+        refuse_match_all(&sets)?;
+        let range = time_range(&params)?;
+        let limit = params.limit("limit")?;
+        let mut found: BTreeSet<Labels> = BTreeSet::new();
+        let mut warnings = Vec::new();
+        for matchers in sets {
+            let mut wanted = Selector::new(matchers, range);
+            wanted.hints.function = Some("series".into());
+            let set = api.store.select(&wanted)?;
+            warnings.extend_from_slice(set.warnings());
+            found.extend(set.iter().map(|series| series.labels()));
+        }
+        let cut = limit > 0 && found.len() > limit;
+        let mut data = vec![b'['];
+        for (index, labels) in found.iter().take(if cut { limit } else { usize::MAX }).enumerate() {
+            if index > 0 {
+                data.push(b',');
+            }
+            json::push_labels(&mut data, labels);
+        }
+        data.push(b']');
+        if cut {
+            warnings.push("results truncated due to limit".to_owned());
+        }
+        Ok(Answer::raw(data).with_warnings(warnings))
+    })
+    .await
+}
+
+pub(crate) async fn label_names(State(api): State<Api>, params: Params) -> Response {
+    blocking(move || {
+        let (sets, range, limit) = (params.matcher_sets()?, time_range(&params)?, params.limit("limit")?);
+        let mut names = BTreeSet::new();
+        for matchers in at_least_one(sets) {
+            names.extend(api.store.label_names(&matchers, range)?);
+        }
+        Ok(limited(names.into_iter().collect(), limit))
+    })
+    .await
+}
+
+pub(crate) async fn label_values(
+    State(api): State<Api>,
+    Path(name): Path<String>,
+    params: Params,
+) -> Response {
+    blocking(move || {
+        let name = unescape_name(&name);
+        if name.is_empty() {
+            return Err(ApiError::new(ApiErrorKind::BadData, "invalid label name: \"\""));
+        }
+        let (sets, range, limit) = (params.matcher_sets()?, time_range(&params)?, params.limit("limit")?);
+        let mut values = BTreeSet::new();
+        for matchers in at_least_one(sets) {
+            values.extend(api.store.label_values(&name, &matchers, range)?);
+        }
+        Ok(limited(values.into_iter().collect(), limit))
+    })
+    .await
+}
+
+/// No `match[]` means every series.
+fn at_least_one(mut sets: Vec<Vec<Matcher>>) -> Vec<Vec<Matcher>> {
+    if sets.is_empty() {
+        sets.push(Vec::new());
+    }
+    sets
+}
+
+/// A label name of a path: `U__http_2e_status` is `http.status`. Names that are not well escaped are taken as they are.
+///
+/// Source: Prometheus proposal on UTF-8 names, "values escaping".
+fn unescape_name(name: &str) -> String {
+    let Some(mut rest) = name.strip_prefix("U__") else {
+        return name.to_owned();
+    };
+    let mut out = String::new();
+    while let Some(at) = rest.find('_') {
+        out.push_str(&rest[..at]);
+        rest = &rest[at + 1..];
+        if let Some(tail) = rest.strip_prefix('_') {
+            out.push('_');
+            rest = tail;
+            continue;
+        }
+        let decoded = rest.split_once('_').and_then(|(hex, tail)| {
+            let code = u32::from_str_radix(hex, 16).ok().filter(|_| !hex.is_empty() && hex.len() <= 6)?;
+            Some((char::from_u32(code)?, tail))
+        });
+        let Some((c, tail)) = decoded else {
+            return name.to_owned();
+        };
+        out.push(c);
+        rest = tail;
+    }
+    out.push_str(rest);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unescape_name;
+
+    #[test]
+    fn names_of_paths() {
+        for (escaped, name) in [
+            ("job", "job"),
+            ("U__http_2e_status", "http.status"),
+            ("U__a__b", "a_b"),
+            ("U___1F600_", "\u{1F600}"),
+            ("U__bad_zz_", "U__bad_zz_"),
+            ("U__cut_2e", "U__cut_2e"),
+        ] {
+            assert_eq!(unescape_name(escaped), name);
+        }
+    }
+}
