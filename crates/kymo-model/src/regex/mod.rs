@@ -1,15 +1,37 @@
 //! Regex: Go's regular expressions (RE2), which Prometheus' matchers, rules and relabelling are written in.
+//!
+//! Patterns are parsed here, by Go's rules and with Go's errors, and matched by a plan of literal texts where that is enough
+//! and else by an automaton of the `regex` crate, which gets a translation. Making a `Regex` only parses; automata are built
+//! on first use. Everything that parses compiles, because the parser bounds the size.
 
+mod class;
 mod error;
+mod parse;
+mod plan;
+mod scan;
+mod sequence;
 mod template;
+mod translate;
+mod tree;
+mod unicode_names;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 pub use error::{RegexError, RegexErrorKind};
+use parse::Flags;
+use plan::Plan;
 use template::Part;
 
+/// The largest automaton in bytes. The parser's limit of states keeps every pattern below it.
+const PROGRAM_BYTES_MAX: usize = 64 << 20;
+/// Levels of parentheses, repetitions and alternatives in a translation: at most four for each level of the pattern.
+const NEST_MAX: u32 = 5000;
+
 /// A regular expression in Go's syntax and with Go's meaning.
+///
+/// Where that differs from the `regex` crate: `\d`, `\w`, `\s` and `\b` are ASCII, `[a&&b]` is a class of three characters,
+/// `\Q…\E` quotes, `(?x)` and counts above 1000 are refused, `{,5}` is plain text.
 ///
 /// ```
 /// use kymo_model::Regex;
@@ -27,22 +49,61 @@ pub struct Regex {
 
 struct Inner {
     pattern: String,
+    anchored: bool,
+    plan: Plan,
+    prefix: String,
+    /// Without captures: its engines need no room for groups.
+    matcher: OnceLock<regex::Regex>,
+    capturer: OnceLock<Capturer>,
+}
+
+/// An automaton that captures. Names are kept here, as Go allows a name twice and `regex` does not.
+struct Capturer {
     regex: regex::Regex,
+    groups: Vec<Option<String>>,
 }
 
 impl Regex {
     /// The whole text must match, and `.` matches newlines: `^(?s:…)$`, as in matchers, `label_replace` and relabelling.
     pub fn new(pattern: &str) -> Result<Regex, RegexError> {
-        let regex = regex::Regex::new(&format!("^(?s:{pattern})$"))
-            .map_err(|_| RegexError::new(RegexErrorKind::MissingParen, pattern))?;
-        Ok(Regex { inner: Arc::new(Inner { pattern: pattern.to_owned(), regex }) })
+        let plain = (pattern.len() <= parse::PATTERN_BYTES_MAX).then(|| Plan::of_plain(pattern)).flatten();
+        let (plan, prefix) = match plain {
+            Some(plan) => {
+                let prefix = plan.prefix(None);
+                (plan, prefix)
+            }
+            None => {
+                let tree = parse::parse(pattern, flags(true))?;
+                let plan = Plan::of_tree(&tree, pattern.len());
+                let prefix = plan.prefix(Some(&tree));
+                (plan, prefix)
+            }
+        };
+        Ok(Regex::with_plan(pattern, true, plan, prefix))
     }
 
     /// Any part of the text may match: Go's plain `regexp.MustCompile(…)`, as in `match` and `reReplaceAll` of templates.
+    ///
+    /// ```
+    /// let regex = kymo_model::Regex::unanchored("o+").unwrap();
+    /// assert!(regex.is_match("foo"));
+    /// assert_eq!(regex.replace_all("foo boo", "<$0>"), "f<oo> b<oo>");
+    /// ```
     pub fn unanchored(pattern: &str) -> Result<Regex, RegexError> {
-        let regex =
-            regex::Regex::new(pattern).map_err(|_| RegexError::new(RegexErrorKind::MissingParen, pattern))?;
-        Ok(Regex { inner: Arc::new(Inner { pattern: pattern.to_owned(), regex }) })
+        parse::parse(pattern, flags(false))?;
+        Ok(Regex::with_plan(pattern, false, Plan::Automaton, String::new()))
+    }
+
+    fn with_plan(pattern: &str, anchored: bool, plan: Plan, prefix: String) -> Regex {
+        let inner = Inner {
+            pattern: pattern.to_owned(),
+            anchored,
+            plan,
+            prefix,
+            matcher: OnceLock::new(),
+            capturer: OnceLock::new(),
+        };
+        Regex { inner: Arc::new(inner) }
     }
 
     /// The pattern as written.
@@ -52,41 +113,115 @@ impl Regex {
 
     /// Does `text` match?
     pub fn is_match(&self, text: &str) -> bool {
-        self.inner.regex.is_match(text)
+        match &self.inner.plan {
+            Plan::Set(set) => set.contains(text),
+            Plan::Sequences(sequences) => sequences.iter().any(|sequence| sequence.is_match(text)),
+            Plan::Automaton => self.inner.matcher().is_match(text),
+        }
     }
 
-    /// If only finitely and not too many texts match: those, sorted.
+    /// If only finitely and not too many texts match: those, sorted and distinct.
+    ///
+    /// ```
+    /// let regex = kymo_model::Regex::new("(dev|prod)-[ab]").unwrap();
+    /// assert_eq!(regex.set_matches().unwrap(), ["dev-a", "dev-b", "prod-a", "prod-b"]);
+    /// ```
     pub fn set_matches(&self) -> Option<&[String]> {
-        None
+        match &self.inner.plan {
+            Plan::Set(set) => Some(&set.texts),
+            _ => None,
+        }
     }
 
-    /// The text that every match begins with, if that is known and not empty.
+    /// The text that every match begins with, if that is known and not empty. `None` for an unanchored regex.
+    ///
+    /// ```
+    /// let regex = kymo_model::Regex::new("node_(cpu|memory)_.+").unwrap();
+    /// assert_eq!(regex.required_prefix(), Some("node_"));
+    /// ```
     pub fn required_prefix(&self) -> Option<&str> {
-        None
+        Some(self.inner.prefix.as_str()).filter(|prefix| !prefix.is_empty())
     }
 
     /// Appends `template` to `out`, with `$1`, `${1}`, `$name` and `${name}` replaced by what the groups matched in `text`
     /// and `$$` by `$`. Appends nothing and returns `false` when `text` does not match.
     pub fn expand(&self, text: &str, template: &str, out: &mut String) -> bool {
-        let Some(captures) = self.inner.regex.captures(text) else {
+        if !template::has_references(template) {
+            let matched = self.is_match(text);
+            if matched {
+                template::push(template, out, |_| None);
+            }
+            return matched;
+        }
+        // The default of relabelling.
+        if self.inner.anchored && self.inner.pattern == "(.*)" {
+            template::push(template, out, |part| matches!(part, Part::Number(0 | 1)).then_some(text));
+            return true;
+        }
+        let capturer = self.inner.capturer();
+        let Some(captures) = capturer.regex.captures(text) else {
             return false;
         };
-        let mut rest = template;
-        while let Some((part, tail)) = template::next_part(rest) {
-            match part {
-                Part::Text(text) => out.push_str(text),
-                Part::Number(number) => out.push_str(captures.get(number).map_or("", |m| m.as_str())),
-                Part::Name(name) => out.push_str(captures.name(name).map_or("", |m| m.as_str())),
-            }
-            rest = tail;
-        }
+        capturer.expand(&captures, template, out);
         true
     }
 
     /// `text` with every match replaced by the expanded template: Go's `ReplaceAllString`.
     pub fn replace_all(&self, text: &str, template: &str) -> String {
-        let _ = template::has_references(template);
-        self.inner.regex.replace_all(text, template).into_owned()
+        let capturer = self.inner.capturer();
+        let mut out = String::with_capacity(text.len());
+        let mut done = 0;
+        for captures in capturer.regex.captures_iter(text) {
+            let whole = captures.get_match();
+            out.push_str(&text[done..whole.start()]);
+            capturer.expand(&captures, template, &mut out);
+            done = whole.end();
+        }
+        out.push_str(&text[done..]);
+        out
+    }
+}
+
+fn flags(anchored: bool) -> Flags {
+    Flags { dot_newline: anchored, ..Flags::default() }
+}
+
+impl Inner {
+    fn matcher(&self) -> &regex::Regex {
+        self.matcher.get_or_init(|| self.compile(false).regex)
+    }
+
+    fn capturer(&self) -> &Capturer {
+        self.capturer.get_or_init(|| self.compile(true))
+    }
+
+    fn compile(&self, captures: bool) -> Capturer {
+        let tree = parse::parse(&self.pattern, flags(self.anchored))
+            .expect("BUG: a pattern that was parsed before does not parse");
+        let mut translation = translate::translate(&tree, captures);
+        if self.anchored {
+            translation = format!(r"\A(?:{translation})\z");
+        }
+        let regex = regex::RegexBuilder::new(&translation)
+            .size_limit(PROGRAM_BYTES_MAX)
+            .nest_limit(NEST_MAX)
+            .build()
+            .expect("BUG: a pattern that was accepted does not compile");
+        Capturer { regex, groups: tree.groups }
+    }
+}
+
+impl Capturer {
+    fn expand(&self, captures: &regex::Captures<'_>, template: &str, out: &mut String) {
+        let group = |number: usize| captures.get(number).map(|group| group.as_str());
+        template::push(template, out, |part| match part {
+            Part::Text(_) => None,
+            Part::Number(number) => group(number),
+            // Of groups with the same name the first that took part.
+            Part::Name(name) => (self.groups.iter().enumerate())
+                .filter(|(_, known)| known.as_deref() == Some(name))
+                .find_map(|(index, _)| group(index + 1)),
+        });
     }
 }
 
@@ -102,10 +237,10 @@ impl fmt::Display for Regex {
     }
 }
 
-/// Two regexes are equal when their patterns are.
+/// Two regexes are equal when their patterns are and both are anchored or not.
 impl PartialEq for Regex {
     fn eq(&self, other: &Regex) -> bool {
-        self.pattern() == other.pattern()
+        self.pattern() == other.pattern() && self.inner.anchored == other.inner.anchored
     }
 }
 

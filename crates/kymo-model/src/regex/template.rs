@@ -3,6 +3,8 @@
 //! Source: Go's `regexp.Expand`: a name is the longest run of letters, digits and `_`, so `$1x` is the group `1x`, which
 //! no pattern has, and therefore nothing; a `$` before anything else stands for itself.
 
+use std::sync::OnceLock;
+
 /// One part of a template.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part<'t> {
@@ -12,7 +14,7 @@ pub(super) enum Part<'t> {
 }
 
 /// Takes the first part off a template.
-pub(super) fn next_part(template: &str) -> Option<(Part<'_>, &str)> {
+fn next_part(template: &str) -> Option<(Part<'_>, &str)> {
     if template.is_empty() {
         return None;
     }
@@ -24,6 +26,17 @@ pub(super) fn next_part(template: &str) -> Option<(Part<'_>, &str)> {
         return Some((Part::Text("$"), rest));
     }
     Some(reference(after).unwrap_or((Part::Text("$"), after)))
+}
+
+/// Appends a template to `out`, with what `group` knows of its references.
+pub(super) fn push<'a>(mut template: &str, out: &mut String, group: impl Fn(Part<'_>) -> Option<&'a str>) {
+    while let Some((part, rest)) = next_part(template) {
+        match part {
+            Part::Text(text) => out.push_str(text),
+            reference => out.push_str(group(reference).unwrap_or("")),
+        }
+        template = rest;
+    }
 }
 
 /// Does the template use any group, or is it the same text for every match?
@@ -60,7 +73,10 @@ fn reference(text: &str) -> Option<(Part<'_>, &str)> {
     Some((part, rest))
 }
 
-/// Go's letters and digits beyond ASCII. Group names are ASCII, so this only decides how far an unknown name reaches.
+/// Go's letters and digits (`\pL`, `\p{Nd}`), wider than ASCII although names of groups are not: an unknown name reaches as
+/// far as they go.
 fn is_go_word(c: char) -> bool {
-    c.is_alphanumeric()
+    static WORD: OnceLock<regex::Regex> = OnceLock::new();
+    let word = WORD.get_or_init(|| regex::Regex::new(r"[\pL\p{Nd}]").expect("BUG: a constant pattern"));
+    word.is_match(c.encode_utf8(&mut [0; 4]))
 }
