@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+/// How much of a pattern an error quotes; a longer fragment ends in `…`.
+const FRAGMENT_BYTES_MAX: usize = 500;
+
 /// A pattern that is not one of Go's regular expressions, or is larger than this crate compiles.
 ///
 /// ```
@@ -17,7 +20,11 @@ pub struct RegexError {
 
 impl RegexError {
     pub(super) fn new(kind: RegexErrorKind, fragment: &str) -> RegexError {
-        RegexError { kind, fragment: fragment.to_owned() }
+        if fragment.len() <= FRAGMENT_BYTES_MAX {
+            return RegexError { kind, fragment: fragment.to_owned() };
+        }
+        let shown = &fragment[..fragment.floor_char_boundary(FRAGMENT_BYTES_MAX)];
+        RegexError { kind, fragment: format!("{shown}…") }
     }
 
     /// What kind of fault it is.

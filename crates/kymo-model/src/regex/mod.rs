@@ -15,6 +15,9 @@ mod translate;
 mod tree;
 mod unicode_names;
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 

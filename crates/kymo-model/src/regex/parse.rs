@@ -16,7 +16,9 @@ const REPEAT_MAX: u32 = 1000;
 /// The highest tree. Go's.
 const HEIGHT_MAX: u32 = 1000;
 /// The largest automaton in states, estimated from above. Go counts instructions and allows 3.3 million.
-pub(super) const STATES_MAX: u64 = 200_000;
+pub(super) const STATES_MAX: u64 = 100_000;
+/// One state in truth; more, because the engines pay for it at every position.
+const ASSERTION_STATES: u64 = 4;
 /// The largest product of groups and states: what an engine that tracks captures keeps at worst.
 const GROUP_STATES_MAX: u64 = 8_000_000;
 
@@ -63,7 +65,7 @@ struct Parser<'p> {
 /// Parses a pattern.
 pub(super) fn parse(pattern: &str, flags: Flags) -> Result<Tree, RegexError> {
     if pattern.len() > PATTERN_BYTES_MAX {
-        return Err(RegexError::new(Kind::Large, &pattern[..pattern.floor_char_boundary(80)]));
+        return Err(RegexError::new(Kind::Large, pattern));
     }
     let mut parser = Parser {
         scan: Scan::new(pattern),
@@ -134,7 +136,7 @@ impl Parser<'_> {
                         (_, _, true) => Node::Any,
                         (_, _, false) => Node::AnyButNewline,
                     };
-                    self.leaf(node, if c == '.' { class::ANY_STATES } else { 1 })?;
+                    self.leaf(node, if c == '.' { class::ANY_STATES } else { ASSERTION_STATES })?;
                 }
                 c => {
                     self.scan.bump();
@@ -329,7 +331,7 @@ impl Parser<'_> {
             }
         };
         self.scan.skip(2);
-        self.leaf(node, 1)
+        self.leaf(node, ASSERTION_STATES)
     }
 
     /// `\Q…\E`; without `\E` up to the end of the pattern.

@@ -2,6 +2,7 @@
 //! spelled out, characters escaped, flags written where they act.
 
 use super::tree::{ClassItem, Node, NodeId, Tree};
+use super::unicode_names;
 
 /// What matches no text.
 const NEVER: &str = r"[^\x{0}-\x{10FFFF}]";
@@ -154,6 +155,10 @@ fn push_item(out: &mut String, item: &ClassItem) {
                 push_range(out, (*low).into(), (*high).into());
             }
             out.push_str(if negated { "]" } else { "" });
+        }
+        ClassItem::Unicode { property: unicode_names::SURROGATES, negated: false } => {}
+        ClassItem::Unicode { property: unicode_names::SURROGATES, negated: true } => {
+            push_range(out, 0, 0x10_FFFF);
         }
         ClassItem::Unicode { property, negated } => {
             out.push_str(if negated { r"\P{" } else { r"\p{" });

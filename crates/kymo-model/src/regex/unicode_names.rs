@@ -3,6 +3,9 @@
 //! Source: Unicode 15, as in Go 1.26's package `unicode`. Names are compared as Unicode TR18 asks, without case, spaces,
 //! hyphens and underscores; each is mapped to what `regex-syntax` calls the same set.
 
+/// The property of surrogates, which no text of characters has and `regex-syntax` does not know.
+pub(super) const SURROGATES: &str = "gc=Cs";
+
 /// The property's name for `regex-syntax`.
 pub(super) fn property(name: &str) -> Option<&'static str> {
     let plain: String =
@@ -53,7 +56,7 @@ pub(super) const NAMES: &[(&str, &str)] = &[
     ("connectorpunctuation", "gc=Pc"),
     ("control", "gc=Cc"),
     ("coptic", "sc=Coptic"),
-    ("cs", "gc=Cs"),
+    ("cs", SURROGATES),
     ("cuneiform", "sc=Cuneiform"),
     ("currencysymbol", "gc=Sc"),
     ("cypriot", "sc=Cypriot"),
@@ -224,7 +227,7 @@ pub(super) const NAMES: &[(&str, &str)] = &[
     ("spaceseparator", "gc=Zs"),
     ("spacingmark", "gc=Mc"),
     ("sundanese", "sc=Sundanese"),
-    ("surrogate", "gc=Cs"),
+    ("surrogate", SURROGATES),
     ("sylotinagri", "sc=Syloti_Nagri"),
     ("symbol", "gc=S"),
     ("syriac", "sc=Syriac"),
