@@ -4,7 +4,7 @@
 //! once where nothing changes, and no check for the end of the chunk inside a sample. The last bytes are read from a copy
 //! with zeros behind it, and whether the end was overrun is asked once, at the end of the chunk. docs/chunk.md has figures.
 
-use super::layout::{DOD_BITS, HEADER_BYTES, VARINT_BYTES_MAX, Window, dod_from_raw};
+use super::layout::{DOD_BITS, HEADER_BYTES, VARINT_BYTES_MAX, dod_from_raw};
 
 /// Something is wrong with the chunk. What it is, `XorIter` says.
 #[derive(Debug)]
@@ -15,6 +15,9 @@ const SPARE_BYTES: usize = 32;
 
 /// Room for the end of a chunk and the zeros behind it.
 const TAIL_BYTES: usize = 3 * SPARE_BYTES;
+
+/// What is looked at for one sample: it begins in the first byte.
+type Frame = [u8; SPARE_BYTES];
 
 /// A reading of one chunk.
 pub(super) struct Batch<'a> {
@@ -37,6 +40,13 @@ struct Cursor {
     window: Window,
 }
 
+/// Which bits of a value change: `width` of them, at most 64, with `trailing` below.
+#[derive(Clone, Copy)]
+struct Window {
+    width: u32,
+    trailing: u32,
+}
+
 impl<'a> Batch<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Result<Batch<'a>, Fault> {
         let header = bytes.first_chunk::<HEADER_BYTES>().ok_or(Fault)?;
@@ -45,7 +55,13 @@ impl<'a> Batch<'a> {
         if count > bytes.len() * 4 {
             return Err(Fault);
         }
-        let at = Cursor { bit: 8 * HEADER_BYTES, t_ms: 0, value_bits: 0, delta: 0, window: Window::WHOLE };
+        let at = Cursor {
+            bit: 8 * HEADER_BYTES,
+            t_ms: 0,
+            value_bits: 0,
+            delta: 0,
+            window: Window { width: 64, trailing: 0 },
+        };
         Ok(Batch { bytes, tail: [0; TAIL_BYTES], tail_start: None, at, next: 0, count })
     }
 
@@ -114,8 +130,11 @@ impl<'a> Batch<'a> {
         let mut padded = [0; SPARE_BYTES];
         let copied = rest.len().min(SPARE_BYTES);
         padded[..copied].copy_from_slice(&rest[..copied]);
-        self.at.bit = self.at.read_change(&padded, 0)? + 8 * body;
-        Ok(())
+        let change = peek(&padded, 0);
+        let (length, flipped, bad) = read_change(&padded, 0, change, &mut self.at.window);
+        self.at.value_bits ^= flipped;
+        self.at.bit = 8 * body + length;
+        if bad { Err(Fault) } else { Ok(()) }
     }
 }
 
@@ -133,22 +152,20 @@ fn varint(bytes: &[u8]) -> Result<(u64, usize), Fault> {
     Err(Fault)
 }
 
-/// The 57 or more bits from `bit` on, left-aligned.
+/// The first 57 to 64 bits of `frame` from `shift` on, left-aligned.
 #[inline(always)]
-fn peek(bytes: &[u8], bit: usize) -> u64 {
-    let at = bit >> 3;
-    let eight: [u8; 8] = bytes[at..at + 8].try_into().expect("BUG: a slice of eight bytes");
-    u64::from_be_bytes(eight) << (bit & 7)
+fn peek(frame: &Frame, shift: usize) -> u64 {
+    let eight = frame.first_chunk::<8>().expect("a frame is longer");
+    u64::from_be_bytes(*eight) << shift
 }
 
-/// All 64 bits from `bit` on.
+/// All 64 bits of `frame` from `bit` on, which is below 128.
 #[inline(always)]
-fn peek_whole(bytes: &[u8], bit: usize) -> u64 {
-    let at = bit >> 3;
-    let nine = &bytes[at..at + 9];
-    let eight: [u8; 8] = nine[..8].try_into().expect("BUG: a slice of eight bytes");
+fn peek_whole(frame: &Frame, bit: usize) -> u64 {
+    let nine = frame[(bit >> 3) & 15..].first_chunk::<9>().expect("a frame is longer");
+    let eight = nine.first_chunk::<8>().expect("nine are more than eight");
     let shift = bit & 7;
-    u64::from_be_bytes(eight) << shift | u64::from(nine[8]) >> (8 - shift)
+    u64::from_be_bytes(*eight) << shift | u64::from(nine[8]) >> (8 - shift)
 }
 
 impl Cursor {
@@ -158,70 +175,91 @@ impl Cursor {
         let wanted = timestamps_ms.len();
         let values = &mut values[..wanted];
         let safe_bits = 8 * bytes.len().saturating_sub(SPARE_BYTES);
-        let mut at = *self;
+        let Cursor { mut bit, mut t_ms, mut value_bits, mut delta, mut window } = *self;
+        let mut fault = false;
         let mut done = 0;
-        while done < wanted && at.bit < safe_bits {
-            let bits = peek(bytes, at.bit);
+        while done < wanted && bit < safe_bits {
+            let frame = bytes[bit >> 3..].first_chunk::<SPARE_BYTES>().ok_or(Fault)?;
+            let shift = bit & 7;
+            let bits = peek(frame, shift);
             if bits >> 62 == 0 {
                 // Two zero bits a sample for as long as neither interval nor value change.
                 let run = ((bits | 1 << 7).leading_zeros() as usize / 2).min(wanted - done);
-                for (t_ms, value) in timestamps_ms[done..][..run].iter_mut().zip(&mut values[done..][..run]) {
-                    at.t_ms = at.t_ms.wrapping_add_unsigned(at.delta);
-                    *t_ms = at.t_ms;
-                    *value = f64::from_bits(at.value_bits);
+                for (t_out, value_out) in
+                    timestamps_ms[done..][..run].iter_mut().zip(&mut values[done..][..run])
+                {
+                    t_ms = t_ms.wrapping_add_unsigned(delta);
+                    *t_out = t_ms;
+                    *value_out = f64::from_bits(value_bits);
                 }
-                at.bit += 2 * run;
+                bit += 2 * run;
                 done += run;
                 continue;
             }
-            if bits >> 63 == 0 {
-                at.bit += 1;
-            } else {
-                at.read_dod(bytes, bits);
+            let mut used = 1;
+            let mut change = bits << 1;
+            if bits >> 62 == 0b11 {
+                let wide = read_wide_dod(frame, shift, bits);
+                delta = delta.wrapping_add(wide.dod);
+                used = wide.used;
+                change = wide.change;
+            } else if bits >> 63 == 1 {
+                // What jitter of milliseconds needs, so it is written out with constants.
+                delta = delta.wrapping_add(dod_from_raw(bits >> 48 & 0x3fff, 14) as u64);
+                used = 16;
+                change = bits << 16;
             }
-            at.t_ms = at.t_ms.wrapping_add_unsigned(at.delta);
-            at.bit = at.read_change(bytes, at.bit)?;
-            timestamps_ms[done] = at.t_ms;
-            values[done] = f64::from_bits(at.value_bits);
+            t_ms = t_ms.wrapping_add_unsigned(delta);
+            let (length, flipped, bad) = read_change(frame, shift + used, change, &mut window);
+            fault |= bad;
+            value_bits ^= flipped;
+            bit += used + length;
+            timestamps_ms[done] = t_ms;
+            values[done] = f64::from_bits(value_bits);
             done += 1;
         }
-        *self = at;
-        Ok(done)
+        *self = Cursor { bit, t_ms, value_bits, delta, window };
+        if fault { Err(Fault) } else { Ok(done) }
     }
+}
 
-    #[inline(always)]
-    fn read_dod(&mut self, bytes: &[u8], bits: u64) {
-        let ones = (bits.leading_ones() as usize).min(4);
-        let width = DOD_BITS[ones];
-        if ones == 4 {
-            self.delta = self.delta.wrapping_add(peek_whole(bytes, self.bit + 4));
-            self.bit += 68;
-        } else {
-            let raw = bits << (ones + 1) >> (64 - width);
-            self.delta = self.delta.wrapping_add_signed(dod_from_raw(raw, width));
-            self.bit += ones + 1 + width as usize;
-        }
-    }
+struct WideDod {
+    dod: u64,
+    /// Its bits with the prefix.
+    used: usize,
+    /// What follows.
+    change: u64,
+}
 
-    /// Reads the change of the value at `bit` and says where it ends.
-    #[inline(always)]
-    fn read_change(&mut self, bytes: &[u8], bit: usize) -> Result<usize, Fault> {
-        let bits = peek(bytes, bit);
-        if bits >> 63 == 0 {
-            return Ok(bit + 1);
-        }
-        let mut start = bit + 2;
-        if bits >> 62 == 0b11 {
-            let leading = (bits >> 57) as u8 & 31;
-            let significant = ((bits >> 51) as u8).wrapping_sub(1) % 64 + 1;
-            if leading + significant > 64 {
-                return Err(Fault);
-            }
-            self.window = Window { leading, trailing: 64 - leading - significant };
-            start = bit + 13;
-        }
-        let width = u32::from(64 - self.window.leading - self.window.trailing);
-        self.value_bits ^= peek_whole(bytes, start) >> (64 - width) << self.window.trailing;
-        Ok(start + width as usize)
+/// Reads a delta of delta of 17, 20 or 64 bits at `bit` of `frame`, of which `bits` has the first 57.
+#[inline(always)]
+fn read_wide_dod(frame: &Frame, bit: usize, bits: u64) -> WideDod {
+    let ones = bits.leading_ones().min(4) as usize;
+    let width = DOD_BITS[ones];
+    if ones == 4 {
+        return WideDod { dod: peek_whole(frame, bit + 4), used: 68, change: peek_whole(frame, bit + 68) };
     }
+    let used = ones + 1 + width as usize;
+    let raw = bits << (ones + 1) >> (64 - width);
+    WideDod { dod: dod_from_raw(raw, width) as u64, used, change: bits << used }
+}
+
+/// Reads the change of a value at `bit` of `frame`, of which `change` has the first 33 bits: how many bits it has, which
+/// bits of the value it flips, and whether its window is bad.
+#[inline(always)]
+fn read_change(frame: &Frame, bit: usize, change: u64, window: &mut Window) -> (usize, u64, bool) {
+    if change >> 63 == 0 {
+        return (1, 0, false);
+    }
+    let mut bad = false;
+    let mut described = 2;
+    if change >> 62 == 0b11 {
+        let leading = (change >> 57) as u32 & 31;
+        let width = ((change >> 51) as u32).wrapping_sub(1) % 64 + 1;
+        bad = leading + width > 64;
+        *window = Window { width, trailing: 64u32.wrapping_sub(leading + width) & 63 };
+        described = 13;
+    }
+    let flipped = peek_whole(frame, bit + described) >> (64 - window.width) << window.trailing;
+    (described + window.width as usize, flipped, bad)
 }
