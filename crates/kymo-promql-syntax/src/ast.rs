@@ -314,3 +314,138 @@ pub struct Unary {
     /// The operand.
     pub expr: Box<Expr>,
 }
+
+impl Expr {
+    /// What this expression evaluates to.
+    ///
+    /// ```
+    /// use kymo_promql_syntax::{ast::ValueType, parse};
+    /// assert_eq!(parse("rate(x[5m]) > 1").unwrap().value_type(), ValueType::Vector);
+    /// assert_eq!(parse("1 + time()").unwrap().value_type(), ValueType::Scalar);
+    /// ```
+    pub fn value_type(&self) -> ValueType {
+        // A loop through what has the type of its operand; only the right side of an operation needs a look aside.
+        let mut expr = self;
+        loop {
+            match &expr.kind {
+                ExprKind::Number(_) => return ValueType::Scalar,
+                ExprKind::String(_) => return ValueType::String,
+                ExprKind::Selector(_) | ExprKind::Aggregate(_) => return ValueType::Vector,
+                ExprKind::Matrix(_) | ExprKind::Subquery(_) => return ValueType::Matrix,
+                ExprKind::Call(call) => return call.function.signature().returns,
+                ExprKind::Paren(inner) => expr = inner,
+                ExprKind::Unary(unary) => expr = &unary.expr,
+                ExprKind::Binary(binary) => {
+                    if binary.rhs.value_type() != ValueType::Scalar {
+                        return ValueType::Vector;
+                    }
+                    expr = &binary.lhs;
+                    if !matches!(expr.kind, ExprKind::Binary(_)) {
+                        let left = expr.value_type();
+                        return if left == ValueType::Scalar { left } else { ValueType::Vector };
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl ValueType {
+    /// As the HTTP API names it: `vector`, `matrix`, …
+    pub const fn short_name(self) -> &'static str {
+        match self {
+            ValueType::Scalar => "scalar",
+            ValueType::Vector => "vector",
+            ValueType::Matrix => "matrix",
+            ValueType::String => "string",
+        }
+    }
+}
+
+/// As Prometheus' documentation names it: `instant vector`, `range vector`, …
+impl std::fmt::Display for ValueType {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            ValueType::Scalar => "scalar",
+            ValueType::Vector => "instant vector",
+            ValueType::Matrix => "range vector",
+            ValueType::String => "string",
+        })
+    }
+}
+
+impl AggregateOp {
+    /// As written in a query.
+    pub fn name(self) -> &'static str {
+        crate::token::AGGREGATES[self as usize].0
+    }
+
+    /// Does it take a parameter before the vector?
+    pub const fn has_param(self) -> bool {
+        use AggregateOp::{Bottomk, CountValues, LimitRatio, Limitk, Quantile, Topk};
+        matches!(self, Topk | Bottomk | Quantile | CountValues | Limitk | LimitRatio)
+    }
+
+    /// Refused unless [`ParseOptions::experimental_functions`](crate::ParseOptions) is set?
+    pub const fn is_experimental(self) -> bool {
+        matches!(self, AggregateOp::Limitk | AggregateOp::LimitRatio)
+    }
+}
+
+impl BinaryOp {
+    /// As written in a query.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            BinaryOp::Add => "+",
+            BinaryOp::Sub => "-",
+            BinaryOp::Mul => "*",
+            BinaryOp::Div => "/",
+            BinaryOp::Mod => "%",
+            BinaryOp::Pow => "^",
+            BinaryOp::Atan2 => "atan2",
+            BinaryOp::Eq => "==",
+            BinaryOp::Ne => "!=",
+            BinaryOp::Lt => "<",
+            BinaryOp::Gt => ">",
+            BinaryOp::Le => "<=",
+            BinaryOp::Ge => ">=",
+            BinaryOp::TrimUpper => "</",
+            BinaryOp::TrimLower => ">/",
+            BinaryOp::And => "and",
+            BinaryOp::Or => "or",
+            BinaryOp::Unless => "unless",
+        }
+    }
+
+    /// One of `== != < > <= >=`, which alone take `bool`?
+    pub const fn is_comparison(self) -> bool {
+        use BinaryOp::{Eq, Ge, Gt, Le, Lt, Ne};
+        matches!(self, Eq | Ne | Lt | Gt | Le | Ge)
+    }
+
+    /// One of `and or unless`?
+    pub const fn is_set(self) -> bool {
+        matches!(self, BinaryOp::And | BinaryOp::Or | BinaryOp::Unless)
+    }
+}
+
+impl DurationOp {
+    /// As written in a query.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            DurationOp::Add => "+",
+            DurationOp::Sub => "-",
+            DurationOp::Mul => "*",
+            DurationOp::Div => "/",
+            DurationOp::Mod => "%",
+            DurationOp::Pow => "^",
+        }
+    }
+}
+
+impl Span {
+    /// The part of `text` that this names; empty where the text is another one.
+    pub fn slice(self, text: &str) -> &str {
+        text.get(self.start as usize..self.end as usize).unwrap_or("")
+    }
+}
