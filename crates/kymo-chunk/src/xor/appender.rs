@@ -204,22 +204,25 @@ impl XorAppender {
     }
 
     /// Appends the low 1 to 120 bits of `bits`; the ones above must be zero.
+    #[inline(always)]
     fn push_bits(&mut self, bits: u128, count: u32) {
         let free = u32::from(self.free_bits);
-        let aligned = bits << (128 - count);
-        if let Some(last) = self.bytes.last_mut() {
-            // With no bit free this shifts everything out of the byte.
-            *last |= (aligned >> 120 >> (8 - free)) as u8;
+        let last = self.bytes.len() - 1;
+        if count <= free {
+            self.bytes[last] |= (bits as u8) << (free - count);
+            self.free_bits = (free - count) as u8;
+            return;
         }
-        let rest = count.saturating_sub(free);
-        let whole = rest.div_ceil(8) as usize;
         if self.bytes.capacity() - self.bytes.len() < FIELD_BYTES {
             self.bytes.reserve_exact(STEP_BYTES);
         }
+        let rest = count - free;
+        // With no bit free this is zero: the bits above `count` are.
+        self.bytes[last] |= (bits >> rest) as u8;
         // A copy of fixed length that is cut back is several times faster than one of the right length.
-        let end = self.bytes.len() + whole;
-        self.bytes.extend_from_slice(&(aligned << free).to_be_bytes());
-        self.bytes.truncate(end);
-        self.free_bits = (free + 8 * whole as u32 - count) as u8;
+        let whole = rest.div_ceil(8) as usize;
+        self.bytes.extend_from_slice(&(bits << (128 - rest)).to_be_bytes());
+        self.bytes.truncate(last + 1 + whole);
+        self.free_bits = (8 * whole as u32 - rest) as u8;
     }
 }
