@@ -1,1 +1,32 @@
-//! Remote write 1.0, receiver side: bounded bodies to batches.
+//! Remote write 1.0: bodies to batches (the receiving end), and requests to bodies.
+//!
+//! Pure: bytes in, an answer out. Whoever speaks HTTP hands the body to [`WriteReceiver::receive`] and answers with 204,
+//! or with [`ReceiveError::http_status`] and the error's text.
+//!
+//! ```
+//! use kymo_model::{Labels, MemoryStore};
+//! use kymo_remote::{RequestEncoder, WriteReceiver};
+//!
+//! let mut request = RequestEncoder::new();
+//! request.series(&Labels::from_pairs([("__name__", "up"), ("job", "node")]), &[(1000, 1.0), (2000, 0.0)]);
+//!
+//! let receiver = WriteReceiver::default();
+//! let store = MemoryStore::default();
+//! let written = receiver.receive(&request.to_snappy(), &store).unwrap();
+//! assert_eq!(written.samples, 2);
+//! ```
+#![forbid(unsafe_code)]
+
+mod wire;
+mod histogram;
+mod labels;
+mod cache;
+mod request;
+mod receive;
+mod error;
+mod encode;
+
+pub use encode::RequestEncoder;
+pub use error::{ReceiveError, Refused};
+pub use receive::{FamilyMetadata, Options, WriteReceiver, Written};
+pub use wire::{WireError, WireErrorKind};
