@@ -108,7 +108,7 @@ fn canonical_bounds(bounds: &str, start: usize, written: &str, pairs: &mut [Pair
         if &written[name_from - start..name_to - start] != bounds {
             continue;
         }
-        let Some(value) = float::parse(written[from - start..to - start].as_bytes()) else { continue };
+        let Some(value) = float::parse(&written.as_bytes()[from - start..to - start]) else { continue };
         let at = resolved.len();
         resolved.push_str(&openmetrics_float(value));
         pair.value = Part::Resolved(at, resolved.len());
@@ -178,7 +178,8 @@ impl Reader<'_, '_> {
         let from = self.at;
         while let Some(b) = self.peek() {
             let word = b.is_ascii_alphabetic() || b == b'_' || (colons && b == b':');
-            if !word && !(b.is_ascii_digit() && self.at > from) {
+            let in_name = word || (b.is_ascii_digit() && self.at > from);
+            if !in_name {
                 break;
             }
             self.at += 1;

@@ -20,7 +20,8 @@
 //! }
 //! ```
 //!
-//! [`Parser`] accepts what Prometheus' own scrape parsers accept, and [`Encoder`] writes both formats.
+//! [`Parser`] accepts what Prometheus' own scrape parsers accept, [`strict`] refuses everything the OpenMetrics 1.0
+//! specification forbids, and [`Encoder`] writes both formats.
 #![forbid(unsafe_code)]
 
 mod format;
@@ -32,6 +33,7 @@ mod entry;
 mod parser;
 mod labels;
 mod encode;
+pub mod strict;
 
 pub use encode::{Encoder, Exemplar as ExemplarOut, Family};
 pub use entry::{Entry, EscapedText, Exemplar, Help, Sample, TypeEntry, Unit};
