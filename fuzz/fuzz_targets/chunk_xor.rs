@@ -33,7 +33,8 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
 
     let mut again = XorAppender::new();
     samples.iter().for_each(|(t_ms, value)| again.push(*t_ms, *value));
-    let read_again = XorIter::new(again.bytes()).expect("a header").map(|sample| bits(sample.expect("a sample")));
+    let read_again =
+        XorIter::new(again.bytes()).expect("a header").map(|sample| bits(sample.expect("a sample")));
     assert!(read_again.eq(samples.iter().copied().map(bits)));
     if let Ok(resumed) = XorAppender::resume(data.to_vec()) {
         assert_eq!(resumed.last().map(bits), samples.last().copied().map(bits));
