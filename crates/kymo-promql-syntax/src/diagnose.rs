@@ -148,7 +148,6 @@ fn context(before: &[(u32, Token, u32)]) -> Option<(&'static str, &'static str)>
     match last {
         Token::Offset if last_at > 0 => Some(("offset", "number, duration, step(), or range()")),
         Token::At => Some(("@", "timestamp")),
-        Token::Aggregate(_) => Some(("aggregation", "")),
         _ if opens_labels(before, last_at) => Some(("grouping opts", "\"(\"")),
         _ => None,
     }

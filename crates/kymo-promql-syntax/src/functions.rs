@@ -96,7 +96,7 @@ functions! {
     DoubleExponentialSmoothing "double_exponential_smoothing" (Matrix, Scalar, Scalar) => Vector, experimental;
     End "end" () => Scalar, experimental;
     Exp "exp" (Vector) => Vector;
-    FirstOverTime "first_over_time" (Matrix) => Vector, experimental;
+    FirstOverTime "first_over_time" (Matrix) => Vector;
     Floor "floor" (Vector) => Vector;
     HistogramAvg "histogram_avg" (Vector) => Vector;
     HistogramCount "histogram_count" (Vector) => Vector;

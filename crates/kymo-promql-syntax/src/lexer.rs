@@ -213,7 +213,7 @@ impl<'a> Lexer<'a> {
             NumberScan::Duration => match kymo_model::parse_duration(literal) {
                 Ok(ms) => Ok(Token::Duration(ms)),
                 Err(kymo_model::DurationError::Overflow(_)) => Err(semantic("duration out of range".to_owned())),
-                Err(_) => Err(semantic(format!("not a valid duration string: {}", quoted(literal.as_bytes())))),
+                Err(_) => Err(semantic(bad_duration(literal))),
             },
             NumberScan::Bad => {
                 self.error(start, format!("bad number or duration syntax: {}", quoted(literal.as_bytes())))
@@ -373,6 +373,16 @@ impl Iterator for Lexer<'_> {
         let found = self.next_token()?;
         self.ended = found.is_err();
         Some(found.map(|(start, token, end)| (start as u32, self.mark_offset(token), end as u32)))
+    }
+}
+
+/// Why a duration of the right shape is none: a unit that does not exist, or units out of order.
+fn bad_duration(literal: &str) -> String {
+    let shown = quoted(literal.as_bytes());
+    let mut units = literal.split(|c: char| !c.is_ascii_alphabetic()).filter(|unit| !unit.is_empty());
+    match units.find(|unit| !["y", "w", "d", "h", "m", "s", "ms"].contains(unit)) {
+        Some(unit) => format!("unknown unit {} in duration {shown}", quoted(unit.as_bytes())),
+        None => format!("not a valid duration string: {shown}"),
     }
 }
 

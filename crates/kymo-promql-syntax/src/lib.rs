@@ -24,6 +24,7 @@ pub mod ast;
 mod functions;
 mod options;
 mod parser;
+pub mod series;
 
 mod token;
 mod literal;

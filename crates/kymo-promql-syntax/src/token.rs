@@ -260,7 +260,7 @@ pub(crate) const KEYWORDS: &[&str] = &[
     "group_right", "fill", "fill_left", "fill_right", "bool", "start", "end", "step", "range", "max_of", "min_of",
 ];
 
-/// The aggregation operators by name, for "did you mean" and for printing.
+/// The aggregation operators by name, in the order of the enum, for "did you mean" and for printing.
 pub(crate) const AGGREGATES: &[(&str, AggregateOp)] = &[
     ("sum", AggregateOp::Sum),
     ("avg", AggregateOp::Avg),
@@ -272,8 +272,8 @@ pub(crate) const AGGREGATES: &[(&str, AggregateOp)] = &[
     ("stdvar", AggregateOp::Stdvar),
     ("topk", AggregateOp::Topk),
     ("bottomk", AggregateOp::Bottomk),
-    ("count_values", AggregateOp::CountValues),
     ("quantile", AggregateOp::Quantile),
+    ("count_values", AggregateOp::CountValues),
     ("limitk", AggregateOp::Limitk),
     ("limit_ratio", AggregateOp::LimitRatio),
 ];

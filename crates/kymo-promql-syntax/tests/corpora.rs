@@ -89,8 +89,8 @@ fn rule_expressions() {
         let text = std::fs::read_to_string(entry.path()).unwrap();
         let mut lines = text.lines().peekable();
         while let Some(line) = lines.next() {
-            let indent = line.len() - line.trim_start().len();
             let Some(value) = line.trim_start().trim_start_matches("- ").strip_prefix("expr:") else { continue };
+            let indent = line.len() - "expr:".len() - value.len();
             let value = value.trim();
             if !value.starts_with('|') && !value.starts_with('>') {
                 queries.push(value.to_owned());
@@ -105,4 +105,24 @@ fn rule_expressions() {
         }
     }
     check_all("kube-prometheus", queries, 100);
+}
+
+#[test]
+fn series_descriptions() {
+    let Some(dir) = corpora() else { return };
+    let mut count = 0;
+    for entry in std::fs::read_dir(dir.join("promqltest")).unwrap().flatten() {
+        let text = std::fs::read_to_string(entry.path()).unwrap();
+        let mut loading = false;
+        for line in text.lines().map(str::trim).filter(|line| !line.starts_with('#')) {
+            if line.starts_with("load") || line.is_empty() {
+                loading = line.starts_with("load");
+            } else if loading && !line.contains("@st") {
+                count += 1;
+                let parsed = kymo_promql_syntax::series::parse_series_description(line);
+                assert!(parsed.is_ok(), "{line}\n{}", parsed.unwrap_err());
+            }
+        }
+    }
+    assert!(count > 500, "only {count} descriptions found");
 }

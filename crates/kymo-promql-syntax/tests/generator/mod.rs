@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 
 /// Where grammar.lalrpop and grammar.rs stand.
-pub fn source_dir() -> PathBuf {
+pub(crate) fn source_dir() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
 }
 
 /// The parser that grammar.lalrpop gives, with the opening comment of a file of this project.
-pub fn generate() -> String {
+pub(crate) fn generate() -> String {
     let out = std::env::temp_dir().join(format!("kymo-promql-grammar-{}", std::process::id()));
     lalrpop::Configuration::new()
         .set_out_dir(&out)
