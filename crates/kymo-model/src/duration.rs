@@ -89,7 +89,7 @@ pub fn format_duration(ms: i64) -> String {
         let unit_ms = unit_ms as u64;
         // Years and weeks only when they stand alone.
         let alone = matches!(unit, "y" | "w");
-        if rest == 0 || (alone && rest % unit_ms != 0) || rest < unit_ms {
+        if rest == 0 || (alone && !rest.is_multiple_of(unit_ms)) || rest < unit_ms {
             continue;
         }
         out.push_str(&format!("{}{unit}", rest / unit_ms));

@@ -49,7 +49,7 @@ pub use matcher::{MatchOp, Matcher, MatcherError};
 pub use memory::MemoryStore;
 pub use metadata::{Metadata, MetricType};
 pub use name::{METRIC_NAME, is_legacy_label_name, is_legacy_metric_name};
-pub use number::{FloatParseError, format_float, format_float_g, parse_float};
+pub use number::{FloatParseError, format_float, format_float_g, parse_float, write_float, write_float_g};
 pub use queryable::{Queryable, Resume, Series, SeriesReader, SeriesSet, SeriesSource};
 pub use regex::{Regex, RegexError, RegexErrorKind};
 pub use samples::{Samples, Values};

@@ -23,8 +23,8 @@ impl RegexError {
         if fragment.len() <= FRAGMENT_BYTES_MAX {
             return RegexError { kind, fragment: fragment.to_owned() };
         }
-        let shown = &fragment[..fragment.floor_char_boundary(FRAGMENT_BYTES_MAX)];
-        RegexError { kind, fragment: format!("{shown}…") }
+        let end = (0..=FRAGMENT_BYTES_MAX).rev().find(|&end| fragment.is_char_boundary(end)).unwrap_or(0);
+        RegexError { kind, fragment: format!("{}…", &fragment[..end]) }
     }
 
     /// What kind of fault it is.
