@@ -43,7 +43,10 @@ pub use append::{Append, Appended, Refusal, RefusedRow};
 pub use batch::{Batch, Row, RowSeries, SampleValue, SeriesHandle};
 pub use duration::{DurationError, format_duration, parse_duration};
 pub use error::{StoreError, StoreErrorKind};
-pub use histogram::{CounterResetHint, FloatHistogram, Histogram, Span};
+pub use histogram::{
+    Bucket, CUSTOM_BUCKETS_SCHEMA, CounterResetHint, FloatHistogram, Histogram, HistogramError,
+    HistogramSide, Span,
+};
 pub use labels::{Label, Labels, LabelsBuilder, LabelsIter};
 pub use matcher::{MatchOp, Matcher, MatcherError};
 pub use memory::MemoryStore;

@@ -28,7 +28,7 @@ impl Stored {
     fn same(&self, other: &Stored) -> bool {
         match (self, other) {
             (Stored::Float(a), Stored::Float(b)) => a.to_bits() == b.to_bits(),
-            (Stored::Histogram(a), Stored::Histogram(b)) => a == b,
+            (Stored::Histogram(a), Stored::Histogram(b)) => a.same_bits(b),
             _ => false,
         }
     }

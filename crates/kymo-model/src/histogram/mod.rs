@@ -1,6 +1,22 @@
 //! Native histograms: the two forms in which a sample can carry one.
 //!
-//! Layout as in Prometheus' `model/histogram`: spans say which buckets are present, bucket lists hold their counts.
+//! Layout as in Prometheus' `model/histogram`: spans say which buckets are present, bucket lists hold their counts. The fields
+//! are open, so that codecs can fill them; what came from outside is checked by `validate` before it is used. No method
+//! panics on an invalid histogram.
+
+mod bounds;
+mod buckets;
+mod layout;
+mod validate;
+
+#[cfg(test)]
+mod tests;
+
+pub use buckets::Bucket;
+pub use validate::{HistogramError, HistogramSide};
+
+/// The schema of histograms with custom bounds ([`Histogram::custom_values`]).
+pub const CUSTOM_BUCKETS_SCHEMA: i32 = -53;
 
 /// A run of consecutive buckets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -80,6 +96,16 @@ pub struct FloatHistogram {
 }
 
 impl Histogram {
+    /// Is this the staleness marker?
+    pub fn is_stale(&self) -> bool {
+        crate::is_stale(self.sum)
+    }
+
+    /// Does it have custom bounds instead of an exponential schema?
+    pub fn has_custom_buckets(&self) -> bool {
+        self.schema == CUSTOM_BUCKETS_SCHEMA
+    }
+
     /// The same histogram with float counts: deltas become absolute counts.
     pub fn to_float(&self) -> FloatHistogram {
         FloatHistogram {
@@ -90,18 +116,46 @@ impl Histogram {
             count: self.count as f64,
             sum: self.sum,
             positive_spans: self.positive_spans.clone(),
-            positive_buckets: absolute(&self.positive_buckets),
+            positive_buckets: absolute(&self.positive_buckets).map(|count| count as f64).collect(),
             negative_spans: self.negative_spans.clone(),
-            negative_buckets: absolute(&self.negative_buckets),
+            negative_buckets: absolute(&self.negative_buckets).map(|count| count as f64).collect(),
             custom_values: self.custom_values.clone(),
         }
     }
 }
 
-fn absolute(deltas: &[i64]) -> Vec<f64> {
-    let counts = deltas.iter().scan(0i64, |count, delta| {
-        *count = count.wrapping_add(*delta);
-        Some(*count as f64)
-    });
-    counts.collect()
+impl FloatHistogram {
+    /// Is this the staleness marker?
+    pub fn is_stale(&self) -> bool {
+        crate::is_stale(self.sum)
+    }
+
+    /// Does it have custom bounds instead of an exponential schema?
+    pub fn has_custom_buckets(&self) -> bool {
+        self.schema == CUSTOM_BUCKETS_SCHEMA
+    }
+
+    /// Equal with floats compared by their bits, so that a NaN equals itself; the counter reset hint does not count.
+    pub fn same_bits(&self, other: &FloatHistogram) -> bool {
+        let same = |a: &[f64], b: &[f64]| a.iter().map(|x| x.to_bits()).eq(b.iter().map(|x| x.to_bits()));
+        self.schema == other.schema
+            && same(
+                &[self.zero_threshold, self.zero_count, self.count, self.sum],
+                &[other.zero_threshold, other.zero_count, other.count, other.sum],
+            )
+            && self.positive_spans == other.positive_spans
+            && self.negative_spans == other.negative_spans
+            && same(&self.positive_buckets, &other.positive_buckets)
+            && same(&self.negative_buckets, &other.negative_buckets)
+            && same(&self.custom_values, &other.custom_values)
+    }
+}
+
+/// Counts from deltas.
+fn absolute(deltas: &[i64]) -> impl ExactSizeIterator<Item = i64> + '_ {
+    let mut count = 0i64;
+    deltas.iter().map(move |delta| {
+        count = count.wrapping_add(*delta);
+        count
+    })
 }
