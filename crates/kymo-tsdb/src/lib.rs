@@ -1,1 +1,60 @@
 //! An embeddable time-series database: head, write-ahead log, postings, query.
+//!
+//! Samples enter through [`kymo_model::Append`], are logged, and then become visible to [`kymo_model::Queryable`]. The
+//! database owns no threads: the embedder calls [`Db::maintain`] now and then, or takes the ready-made
+//! [`Db::spawn_maintenance`]. What lies on disk, byte by byte, is written down in docs/storage.md.
+//!
+//! ```
+//! use kymo_model::{Append, Batch, Labels, Matcher, Queryable, Samples, Selector, TimeRange, Timestamp};
+//! use kymo_tsdb::{Db, Options};
+//!
+//! # let dir = std::env::temp_dir().join(format!("kymo-tsdb-doc-{}", std::process::id()));
+//! let db = Db::open(&dir, Options::default())?;
+//! let mut batch = Batch::new();
+//! batch.push(Labels::from_pairs([("__name__", "up"), ("job", "node")]), Timestamp::from_millis(1000), 1.0);
+//! assert_eq!(db.append(&batch)?.appended, 1);
+//!
+//! let wanted = Selector::new(vec![Matcher::equal("__name__", "up")], TimeRange::ALL);
+//! let mut samples = Samples::new();
+//! for series in db.select(&wanted)?.iter() {
+//!     assert!(series.reader().read(&mut samples)?);
+//!     assert_eq!(samples.floats(), Some(&[1.0][..]));
+//! }
+//! db.close()?;
+//! # std::fs::remove_dir_all(&dir)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod clock;
+mod vfs;
+
+mod error;
+mod options;
+mod stats;
+
+mod frame;
+mod index;
+mod lock;
+
+mod head;
+mod wal;
+
+mod checkpoint;
+
+mod append;
+mod db;
+mod maintain;
+mod query;
+mod thread;
+
+pub use clock::{Clock, SystemClock};
+pub use db::Db;
+pub use error::OpenError;
+pub use index::{Cardinality, Counted};
+pub use maintain::Maintained;
+pub use options::{Options, SyncMode};
+pub use stats::{Damage, DamageKind, DiskStats, MemoryStats, ReplayReport, Stats, WalStats};
+pub use thread::MaintenanceThread;
+pub use vfs::{DirEntry, OpenMode, OsVfs, Vfs, VfsFile, VfsLock};

@@ -1,0 +1,394 @@
+//! Append: judge the rows of a batch, log those that are taken, then make them visible. Write path, whole.
+//!
+//! One writer at a time holds the order of the log and of the head equal. Rows are judged against the head and against the
+//! rows of the same batch before them; nothing is changed until the record is in the log, so a write that fails leaves no
+//! trace. The slow part of new labels, finding that they are not new, is done before the writer is taken.
+
+use std::collections::HashMap;
+use std::sync::atomic::Ordering::Relaxed;
+
+use std::num::NonZeroU64;
+
+use kymo_model::{
+    Append, Appended, Batch, Labels, Refusal, RefusedRow, RowSeries, SampleValue, SeriesHandle, StoreError,
+    StoreErrorKind,
+};
+
+use crate::db::{Db, Shared};
+use crate::frame::{PAYLOAD_BYTES_MAX, begin_record};
+use crate::head::{Cursor, PageTable, Verdict, judge_late, judge_same_time};
+use crate::index::SeriesId;
+use crate::lock::{lock, write};
+use crate::options::{Options, SyncMode};
+use crate::wal::{BatchRecord, Log};
+
+/// A row that is taken.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Taken {
+    pub(crate) id: SeriesId,
+    pub(crate) t_ms: i64,
+    pub(crate) value: f64,
+    /// Is it older than the newest of its series?
+    pub(crate) late: bool,
+}
+
+/// Who holds this may append: the log, and memory that is used again from batch to batch.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    pub(crate) log: Log,
+    record: Vec<u8>,
+    taken: Vec<Taken>,
+    /// For each taken row 1 + the index of the taken row before it of the same series, 0 for none.
+    before: Vec<u32>,
+    new: Vec<(SeriesId, Labels)>,
+    /// For each new series 1 + the index of its newest taken row.
+    new_pending: Vec<u32>,
+    new_by_labels: HashMap<Labels, u32>,
+    /// The definitions of the record before, to be repeated in the next.
+    repeated: Vec<(SeriesId, Labels)>,
+}
+
+impl Writer {
+    pub(crate) fn new(log: Log) -> Writer {
+        Writer {
+            log,
+            record: Vec::new(),
+            taken: Vec::new(),
+            before: Vec::new(),
+            new: Vec::new(),
+            new_pending: Vec::new(),
+            new_by_labels: HashMap::new(),
+            repeated: Vec::new(),
+        }
+    }
+
+    fn clear(&mut self) {
+        self.taken.clear();
+        self.before.clear();
+        self.new.clear();
+        self.new_pending.clear();
+        self.new_by_labels.clear();
+    }
+}
+
+impl Append for Db {
+    fn append(&self, batch: &Batch) -> Result<Appended, StoreError> {
+        let shared = self.shared();
+        let options = &shared.options;
+        if batch.len() > options.batch_rows_max {
+            let message =
+                format!("expected at most {} rows in a batch, found {}", options.batch_rows_max, batch.len());
+            return Err(StoreError::new(StoreErrorKind::Limit, message));
+        }
+        let (known_ids, _) = shared.head.next_and_live();
+        let found = find_series(shared, batch);
+        let mut writer = lock(&shared.writer);
+        shared.ensure_writable()?;
+        writer.clear();
+        let mut judge = Judge::new(shared, &mut writer, known_ids);
+        let outcome = judge.rows(batch, &found);
+        let record = if writer.taken.is_empty() {
+            // Nothing to log, but what is repeated here may have been written a moment ago.
+            shared.syncer.written()
+        } else {
+            match log(&mut writer) {
+                Ok(record) => record,
+                Err(error) => {
+                    forget_pending(&shared.head.pages(), &writer.taken);
+                    return Err(error);
+                }
+            }
+        };
+        apply(shared, &mut writer);
+        drop(writer);
+        shared.count(&outcome);
+        match options.sync {
+            SyncMode::Always => shared.syncer.wait(record)?,
+            SyncMode::IntervalMs(interval_ms) => {
+                if shared.syncer.is_due(options.clock.monotonic_ms(), interval_ms) {
+                    shared.syncer.wait(record)?;
+                }
+            }
+            SyncMode::Never => {}
+        }
+        Ok(outcome)
+    }
+}
+
+/// The ids of the rows that come with labels, as far as they have any yet.
+fn find_series(shared: &Shared, batch: &Batch) -> Vec<Option<SeriesId>> {
+    let labels = |row: &kymo_model::Row| matches!(row.series, RowSeries::Labels(_));
+    if !batch.rows().iter().any(labels) {
+        return Vec::new();
+    }
+    shared.head.find_all(batch.rows().iter().map(|row| match &row.series {
+        RowSeries::Labels(labels) => Some(labels),
+        RowSeries::Handle(_) => None,
+    }))
+}
+
+fn log(writer: &mut Writer) -> Result<u64, StoreError> {
+    let Writer { log, record, taken, new, repeated, .. } = writer;
+    begin_record(record);
+    BatchRecord { repeated, new, rows: taken }.put(record);
+    if record.len() > PAYLOAD_BYTES_MAX {
+        let message =
+            format!("expected a log record of at most {PAYLOAD_BYTES_MAX} bytes, found {}", record.len());
+        return Err(StoreError::new(StoreErrorKind::Limit, message));
+    }
+    log.append(record)
+}
+
+/// Makes the taken rows visible, all at once.
+fn apply(shared: &Shared, writer: &mut Writer) {
+    let head = &shared.head;
+    let Some(first) = writer.taken.first() else { return };
+    let (mut min_ms, mut max_ms, mut late, mut chunks) = (first.t_ms, first.t_ms, 0, 0);
+    let _whole_batches = write(&head.isolation);
+    if !writer.new.is_empty() {
+        head.create(writer.new.iter().cloned());
+    }
+    let pages = head.pages();
+    let mut cursor = Cursor::new(&pages);
+    for row in &writer.taken {
+        let series = cursor.get(row.id).expect("BUG: a series was removed while the writer was held");
+        series.pending = 0;
+        chunks += if row.late {
+            late += 1;
+            series.push_late(row.t_ms, row.value)
+        } else {
+            series.push(row.t_ms, row.value)
+        };
+        min_ms = min_ms.min(row.t_ms);
+        max_ms = max_ms.max(row.t_ms);
+    }
+    head.extend_time(min_ms, max_ms);
+    head.samples.fetch_add(writer.taken.len() as u64, Relaxed);
+    head.chunks.fetch_add(chunks as u64, Relaxed);
+    shared.counters.late.fetch_add(late, Relaxed);
+    std::mem::swap(&mut writer.repeated, &mut writer.new);
+}
+
+/// A batch that could not be logged: the series forget its rows.
+fn forget_pending(pages: &PageTable, taken: &[Taken]) {
+    let mut cursor = Cursor::new(pages);
+    for row in taken {
+        // The new series of the batch are not there.
+        if let Some(series) = cursor.get(row.id) {
+            series.pending = 0;
+        }
+    }
+}
+
+/// Judges the rows of one batch.
+struct Judge<'a> {
+    shared: &'a Shared,
+    options: &'a Options,
+    writer: &'a mut Writer,
+    /// Ids below this were given out before the labels were looked up.
+    known_ids: u32,
+    next_id: u32,
+    live: usize,
+    latest_ms: i64,
+    oldest_ms: i64,
+}
+
+/// The series of a row.
+enum Place {
+    Existing(SeriesId),
+    /// By its index among the new ones.
+    New(usize),
+}
+
+impl<'a> Judge<'a> {
+    fn new(shared: &'a Shared, writer: &'a mut Writer, known_ids: u32) -> Judge<'a> {
+        let options = &shared.options;
+        let (next_id, live) = shared.head.next_and_live();
+        let latest_ms = options.clock.now().millis().saturating_add(options.ahead_ms_max);
+        Judge { shared, options, writer, known_ids, next_id, live, latest_ms, oldest_ms: shared.oldest_ms() }
+    }
+
+    fn rows(&mut self, batch: &Batch, found: &[Option<SeriesId>]) -> Appended {
+        let mut outcome = Appended::default();
+        let pages = self.shared.head.pages();
+        let mut cursor = Cursor::new(&pages);
+        for (index, row) in batch.rows().iter().enumerate() {
+            let judged = match &row.value {
+                SampleValue::Float(value) => {
+                    let by_labels = found.get(index).copied().flatten();
+                    self.row(&mut cursor, &row.series, by_labels, row.timestamp.millis(), *value)
+                }
+                _ => Err(Refusal::UnsupportedValue),
+            };
+            match judged {
+                Ok(id) => {
+                    outcome.appended += 1;
+                    if let RowSeries::Labels(_) = row.series {
+                        outcome.handles.push((index, handle(id)));
+                    }
+                }
+                Err(reason) => outcome.refused.push(RefusedRow { row: index, reason }),
+            }
+        }
+        outcome.series_created = self.writer.new.len();
+        outcome
+    }
+
+    /// Takes a row, or says why not.
+    fn row(
+        &mut self,
+        cursor: &mut Cursor<'_>,
+        series: &RowSeries,
+        by_labels: Option<SeriesId>,
+        t_ms: i64,
+        value: f64,
+    ) -> Result<SeriesId, Refusal> {
+        if t_ms > self.latest_ms {
+            return Err(Refusal::TooFarAhead);
+        }
+        if t_ms < self.oldest_ms {
+            return Err(Refusal::TooOld);
+        }
+        let place = match series {
+            RowSeries::Handle(handle) => Place::Existing(id(*handle).ok_or(Refusal::UnknownHandle)?),
+            RowSeries::Labels(labels) => self.place(cursor, labels, by_labels)?,
+        };
+        match place {
+            Place::Existing(id) => {
+                let series = cursor.get(id).ok_or(Refusal::UnknownHandle)?;
+                let window_ms = self.options.out_of_order_window_ms;
+                let verdict = if series.pending == 0 {
+                    series.judge(t_ms, value, window_ms)
+                } else {
+                    self.judge_after(series.pending, t_ms, value, series.newest_ms(), |t_ms, value| {
+                        series.judge(t_ms, value, i64::MAX)
+                    })
+                };
+                let late = is_late(verdict)?;
+                if let Some(late) = late {
+                    series.pending = self.take(Taken { id, t_ms, value, late }, series.pending);
+                }
+                Ok(id)
+            }
+            Place::New(index) => {
+                let (id, pending) = (self.writer.new[index].0, self.writer.new_pending[index]);
+                let verdict = match pending {
+                    0 => Verdict::InOrder,
+                    _ => self.judge_after(pending, t_ms, value, None, |_, _| Verdict::Late),
+                };
+                if let Some(late) = is_late(verdict)? {
+                    self.writer.new_pending[index] = self.take(Taken { id, t_ms, value, late }, pending);
+                }
+                Ok(id)
+            }
+        }
+    }
+
+    fn take(&mut self, row: Taken, before: u32) -> u32 {
+        self.writer.taken.push(row);
+        self.writer.before.push(before);
+        self.writer.taken.len() as u32
+    }
+
+    /// Judges a row of a series of which rows of this batch were taken, the newest being `pending`. `stored` judges against
+    /// what the series held before, whose newest sample is `newest_ms`.
+    fn judge_after(
+        &self,
+        pending: u32,
+        t_ms: i64,
+        value: f64,
+        newest_ms: Option<i64>,
+        stored: impl Fn(i64, f64) -> Verdict,
+    ) -> Verdict {
+        let Writer { taken, before, .. } = &*self.writer;
+        let last = &taken[pending as usize - 1];
+        if !last.late && t_ms > last.t_ms {
+            return Verdict::InOrder;
+        }
+        let (mut at, mut newest_ms) = (pending, newest_ms.unwrap_or(i64::MIN));
+        while at > 0 {
+            let row = &taken[at as usize - 1];
+            if row.t_ms == t_ms {
+                return judge_same_time(row.value, value);
+            }
+            newest_ms = newest_ms.max(row.t_ms);
+            at = before[at as usize - 1];
+        }
+        if t_ms > newest_ms {
+            return Verdict::InOrder;
+        }
+        match stored(t_ms, value) {
+            Verdict::InOrder | Verdict::Late => {
+                judge_late(newest_ms, t_ms, self.options.out_of_order_window_ms)
+            }
+            same_time => same_time,
+        }
+    }
+
+    /// The series of these labels, made when there is none.
+    fn place(
+        &mut self,
+        cursor: &mut Cursor<'_>,
+        labels: &Labels,
+        by_labels: Option<SeriesId>,
+    ) -> Result<Place, Refusal> {
+        if let Some(id) = by_labels
+            && cursor.get(id).is_some()
+        {
+            return Ok(Place::Existing(id));
+        }
+        if let Some(index) = self.writer.new_by_labels.get(labels) {
+            return Ok(Place::New(*index as usize));
+        }
+        // Somebody else may have made it since the labels were looked up, or retention may have removed and remade it.
+        if self.next_id != self.known_ids || by_labels.is_some() {
+            cursor.release();
+            if let Some(id) = self.shared.head.find(labels) {
+                return Ok(Place::Existing(id));
+            }
+        }
+        self.check_labels(labels)?;
+        let index = self.writer.new.len();
+        let id = u32::try_from(index).ok().and_then(|index| self.next_id.checked_add(index));
+        let id = id.filter(|id| *id < u32::MAX).ok_or(Refusal::SeriesLimit)?;
+        if self.live + index >= self.options.series_max {
+            return Err(Refusal::SeriesLimit);
+        }
+        self.writer.new.push((SeriesId(id), labels.clone()));
+        self.writer.new_pending.push(0);
+        self.writer.new_by_labels.insert(labels.clone(), index as u32);
+        Ok(Place::New(index))
+    }
+
+    fn check_labels(&self, labels: &Labels) -> Result<(), Refusal> {
+        if labels.is_empty() {
+            return Err(Refusal::InvalidLabels);
+        }
+        if labels.len() > self.options.labels_max {
+            return Err(Refusal::LabelCountLimit);
+        }
+        let Options { label_name_bytes_max, label_value_bytes_max, .. } = *self.options;
+        let too_long = labels.iter().any(|label| {
+            label.name.len() > label_name_bytes_max || label.value.len() > label_value_bytes_max
+        });
+        if too_long { Err(Refusal::LabelSizeLimit) } else { Ok(()) }
+    }
+}
+
+/// Whether a row that is to be stored is late; `None` when it is there already.
+fn is_late(verdict: Verdict) -> Result<Option<bool>, Refusal> {
+    match verdict {
+        Verdict::InOrder => Ok(Some(false)),
+        Verdict::Late => Ok(Some(true)),
+        Verdict::Repeat => Ok(None),
+        Verdict::Refused(reason) => Err(reason),
+    }
+}
+
+fn handle(id: SeriesId) -> SeriesHandle {
+    SeriesHandle::new(NonZeroU64::MIN.saturating_add(u64::from(id.0)))
+}
+
+fn id(handle: SeriesHandle) -> Option<SeriesId> {
+    u32::try_from(handle.get().get() - 1).ok().map(SeriesId)
+}

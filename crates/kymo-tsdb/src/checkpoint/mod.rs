@@ -1,0 +1,18 @@
+//! Checkpoints: what lets the write-ahead log be cut, and what a restart begins with.
+//!
+//! A checkpoint is the definitions of all series and their open chunks; sealed chunks go into chunk files. Its manifest says
+//! from which segment on the log is replayed over it, and which chunk files up to which length belong to the database.
+//! The rename that gives it its name is the moment at which all of this becomes true together.
+
+mod chunk_files;
+mod chunk_record;
+mod load;
+mod manifest;
+mod quarantine;
+mod record_file;
+mod replay;
+mod write;
+
+pub(crate) use chunk_files::ChunkFiles;
+pub(crate) use load::load;
+pub(crate) use write::checkpoint;

@@ -1,0 +1,191 @@
+//! Replay: puts what the files say into the head. Saying it twice changes nothing.
+
+use std::collections::HashMap;
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::chunk_files::ChunkFile;
+use super::chunk_record::{ChunkRecord, ChunkState};
+use super::manifest::Manifest;
+use crate::frame::Bytes;
+use crate::head::{Cursor, Flush, Head, SealedChunk};
+use crate::index::SeriesId;
+use crate::stats::ReplayReport;
+use crate::wal::{RecordKind, read_batch, read_definitions};
+
+#[derive(Debug)]
+pub(crate) struct Replay<'a> {
+    head: &'a Head,
+    pub(crate) report: ReplayReport,
+    /// Series that were removed and made anew: their older id stands for both.
+    aliases: HashMap<u32, u32>,
+    /// 1 + the highest id that occurs anywhere.
+    next_id: u32,
+}
+
+/// What a record added.
+#[derive(Clone, Copy, Debug, Default)]
+struct Added {
+    samples: u64,
+    chunks: u64,
+    orphans: u64,
+}
+
+impl<'a> Replay<'a> {
+    pub(crate) fn new(head: &'a Head) -> Replay<'a> {
+        Replay { head, report: ReplayReport::default(), aliases: HashMap::new(), next_id: 0 }
+    }
+
+    /// No id that was used is used again.
+    pub(crate) fn finish(self, next_id: u32) -> ReplayReport {
+        self.head.reserve_ids(self.next_id.max(next_id));
+        self.report
+    }
+
+    /// A record of a checkpoint.
+    pub(crate) fn checkpoint(&mut self, payload: &[u8], manifest: &mut Option<Manifest>) -> Option<()> {
+        match RecordKind::of(payload)? {
+            (RecordKind::Definitions, bytes) => self.define_all(bytes),
+            (RecordKind::Manifest, bytes) => {
+                *manifest = Some(Manifest::read(bytes)?);
+                Some(())
+            }
+            (RecordKind::Chunk, bytes) => {
+                let chunk = ChunkRecord::read(bytes)?;
+                match chunk.state {
+                    ChunkState::Open | ChunkState::LateBuffer => self.restore(chunk),
+                    ChunkState::Sealed | ChunkState::SealedLate => None,
+                }
+            }
+            (RecordKind::Batch, _) => None,
+        }
+    }
+
+    /// A record of a chunk file.
+    pub(crate) fn chunk(&mut self, payload: &[u8], file: &mut ChunkFile) -> Option<()> {
+        match RecordKind::of(payload)? {
+            (RecordKind::Definitions, bytes) => self.define_all(bytes),
+            (RecordKind::Chunk, bytes) => {
+                let chunk = ChunkRecord::read(bytes)?;
+                file.extend(chunk.min_ms, chunk.max_ms);
+                match chunk.state {
+                    ChunkState::Sealed | ChunkState::SealedLate => self.restore(chunk),
+                    ChunkState::Open | ChunkState::LateBuffer => None,
+                }
+            }
+            (RecordKind::Batch | RecordKind::Manifest, _) => None,
+        }
+    }
+
+    /// A record of the log.
+    pub(crate) fn batch(&mut self, payload: &[u8]) -> Option<()> {
+        let (RecordKind::Batch, bytes) = RecordKind::of(payload)? else { return None };
+        self.report.records += 1;
+        let rows = read_batch(bytes, |id, labels| {
+            define(self.head, &mut self.aliases, &mut self.next_id, id, labels)
+        })?;
+        self.report.samples += rows.count;
+        let pages = self.head.pages();
+        let mut cursor = Cursor::new(&pages);
+        let (mut added, mut min_ms, mut max_ms) = (Added::default(), i64::MAX, i64::MIN);
+        let aliases = &self.aliases;
+        let mut next_id = self.next_id;
+        let read = rows.read(|row| {
+            next_id = next_id.max(row.id.0.saturating_add(1));
+            let Some(series) = cursor.get(canonical(aliases, row.id)) else {
+                added.orphans += 1;
+                return;
+            };
+            let newest_ms = series.newest_ms();
+            let in_order = newest_ms.is_none_or(|newest_ms| row.t_ms > newest_ms);
+            if in_order {
+                added.chunks += series.push(row.t_ms, row.value) as u64;
+            } else if row.late && !series.has(row.t_ms) {
+                added.chunks += series.push_late(row.t_ms, row.value) as u64;
+            } else {
+                // In a chunk that was read before: the checkpoint was made after this row.
+                return;
+            }
+            added.samples += 1;
+            min_ms = min_ms.min(row.t_ms);
+            max_ms = max_ms.max(row.t_ms);
+        });
+        self.next_id = next_id;
+        if min_ms <= max_ms {
+            self.head.extend_time(min_ms, max_ms);
+        }
+        self.count(added);
+        read
+    }
+
+    fn define_all(&mut self, mut bytes: Bytes<'_>) -> Option<()> {
+        read_definitions(&mut bytes, |id, labels| {
+            define(self.head, &mut self.aliases, &mut self.next_id, id, labels);
+        })
+    }
+
+    fn restore(&mut self, chunk: ChunkRecord<'_>) -> Option<()> {
+        let count = chunk.count()?;
+        self.report.chunks += 1;
+        self.next_id = self.next_id.max(chunk.id.0.saturating_add(1));
+        let pages = self.head.pages();
+        let mut cursor = Cursor::new(&pages);
+        let Some(series) = cursor.get(canonical(&self.aliases, chunk.id)) else {
+            self.report.orphans += 1;
+            return Some(());
+        };
+        let mut added = Added { samples: u64::from(count), chunks: 1, orphans: 0 };
+        match chunk.state {
+            ChunkState::Sealed | ChunkState::SealedLate => {
+                let late = chunk.state == ChunkState::SealedLate;
+                let ChunkRecord { min_ms, max_ms, data, .. } = chunk;
+                series.restore(SealedChunk::new(min_ms, max_ms, count, late, Flush::Durable, data));
+            }
+            ChunkState::Open => {
+                if !series.restore_open(chunk.min_ms, chunk.data) {
+                    return None;
+                }
+            }
+            ChunkState::LateBuffer => {
+                let (mut timestamps_ms, mut values) = (Vec::new(), Vec::new());
+                kymo_chunk::decode(chunk.data, &mut timestamps_ms, &mut values).ok()?;
+                added.chunks = 0;
+                for (t_ms, value) in timestamps_ms.into_iter().zip(values) {
+                    added.chunks += series.push_late(t_ms, value) as u64;
+                }
+            }
+        }
+        drop(cursor);
+        self.head.extend_time(chunk.min_ms, chunk.max_ms);
+        self.count(added);
+        Some(())
+    }
+
+    fn count(&mut self, added: Added) {
+        self.head.samples.fetch_add(added.samples, Relaxed);
+        self.head.chunks.fetch_add(added.chunks, Relaxed);
+        self.report.orphans += added.orphans;
+    }
+}
+
+fn canonical(aliases: &HashMap<u32, u32>, id: SeriesId) -> SeriesId {
+    if aliases.is_empty() { id } else { SeriesId(aliases.get(&id.0).copied().unwrap_or(id.0)) }
+}
+
+fn define(
+    head: &Head,
+    aliases: &mut HashMap<u32, u32>,
+    next_id: &mut u32,
+    id: SeriesId,
+    labels: kymo_model::Labels,
+) {
+    if id.0 == u32::MAX || aliases.contains_key(&id.0) || head.has(id) {
+        return;
+    }
+    *next_id = (*next_id).max(id.0 + 1);
+    match head.find(&labels) {
+        Some(other) => {
+            aliases.insert(id.0, other.0);
+        }
+        None => head.create([(id, labels)]),
+    }
+}

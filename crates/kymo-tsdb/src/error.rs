@@ -1,0 +1,56 @@
+//! OpenError, and how file errors become the border's StoreError.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use kymo_model::{StoreError, StoreErrorKind};
+
+/// Why a database could not be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// Another database object, here or in another process, has the directory open.
+    #[error("data directory is in use by another process (lock file {})", .lock_file.display())]
+    Locked {
+        /// The lock file.
+        lock_file: PathBuf,
+    },
+    /// The operating system refused something.
+    #[error("cannot {action} {}: {source}", .path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On which file or directory.
+        path: PathBuf,
+        /// What it said.
+        source: io::Error,
+    },
+    /// A file was written by a version of this crate that this one does not know.
+    #[error("expected format version {expected}, found {found} ({}, offset 8)", .path.display())]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// The newest version this crate reads.
+        expected: u32,
+        /// What the file says.
+        found: u32,
+    },
+}
+
+impl OpenError {
+    pub(crate) fn io<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> OpenError + 'a {
+        move |source| OpenError::Io { action, path: path.to_owned(), source }
+    }
+}
+
+/// A file operation that failed while the database was open.
+pub(crate) fn store_error(action: &str, path: &Path, error: io::Error) -> StoreError {
+    let kind = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+            StoreErrorKind::Full
+        }
+        io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => StoreErrorKind::ReadOnly,
+        _ => StoreErrorKind::Io,
+    };
+    StoreError::new(kind, format!("cannot {action} {}: {error}", path.display())).caused_by(error)
+}

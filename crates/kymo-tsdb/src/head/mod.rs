@@ -1,0 +1,291 @@
+//! The head: every series with its samples, in memory. Sharded into pages of neighbouring series, each with its own lock,
+//! so that a batch of a scrape takes a lock per 256 rows and a select never holds more than one page.
+//!
+//! Locks are taken in this order and no other: the writer (append.rs), isolation, directory, pages table, one page.
+
+mod closed;
+mod page;
+mod pinned;
+mod retain;
+mod series;
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, RwLock};
+
+use kymo_model::{Labels, METRIC_NAME, Matcher, Selector, StoreError, StoreErrorKind, TimeRange};
+
+use crate::index::{Cardinality, LabelsTable, Postings, SeriesId, Top, cardinality, resolve};
+use crate::lock::{read, write};
+use crate::stats::MemoryStats;
+
+pub(crate) use closed::{Flush, SealedChunk, late_chunk};
+pub(crate) use page::{Cursor, PageTable};
+pub(crate) use pinned::Snapshot;
+pub(crate) use series::{Series, Verdict, judge_late, judge_same_time};
+
+/// Every series of the database.
+#[derive(Debug)]
+pub(crate) struct Head {
+    directory: RwLock<Directory>,
+    pages: RwLock<Arc<PageTable>>,
+    /// Held for writing while a batch is applied, for reading while a select pins: a select sees whole batches.
+    pub(crate) isolation: RwLock<()>,
+    min_ms: AtomicI64,
+    max_ms: AtomicI64,
+    pub(crate) samples: AtomicU64,
+    pub(crate) chunks: AtomicU64,
+}
+
+/// From labels to series.
+#[derive(Debug, Default)]
+pub(crate) struct Directory {
+    table: LabelsTable,
+    postings: Postings,
+    /// The id of the next new series.
+    next: u32,
+    live: usize,
+}
+
+impl Default for Head {
+    fn default() -> Head {
+        Head {
+            directory: RwLock::default(),
+            pages: RwLock::default(),
+            isolation: RwLock::default(),
+            min_ms: AtomicI64::new(i64::MAX),
+            max_ms: AtomicI64::new(i64::MIN),
+            samples: AtomicU64::new(0),
+            chunks: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Head {
+    /// The pages as they are now. Pages that come later are not in it, series that come later into its pages are.
+    pub(crate) fn pages(&self) -> Arc<PageTable> {
+        read(&self.pages).clone()
+    }
+
+    /// The id the next new series gets, and how many series there are.
+    pub(crate) fn next_and_live(&self) -> (u32, usize) {
+        let directory = read(&self.directory);
+        (directory.next, directory.live)
+    }
+
+    /// No new series gets an id below `next`.
+    pub(crate) fn reserve_ids(&self, next: u32) {
+        let mut directory = write(&self.directory);
+        directory.next = directory.next.max(next);
+    }
+
+    /// The ids of many labels at once; `None` where there is no such series.
+    pub(crate) fn find_all<'a>(
+        &self,
+        wanted: impl Iterator<Item = Option<&'a Labels>>,
+    ) -> Vec<Option<SeriesId>> {
+        let pages = self.pages();
+        let directory = read(&self.directory);
+        let mut cursor = Cursor::new(&pages);
+        wanted.map(|labels| labels.and_then(|labels| directory.find(labels, &mut cursor))).collect()
+    }
+
+    /// The id of one series by its labels.
+    pub(crate) fn find(&self, labels: &Labels) -> Option<SeriesId> {
+        let pages = self.pages();
+        read(&self.directory).find(labels, &mut Cursor::new(&pages))
+    }
+
+    /// Is there a series of this id?
+    pub(crate) fn has(&self, id: SeriesId) -> bool {
+        let pages = self.pages();
+        Cursor::new(&pages).get(id).is_some()
+    }
+
+    /// Adds series under ids that no series has. They have no samples yet.
+    pub(crate) fn create(&self, new: impl IntoIterator<Item = (SeriesId, Labels)>) {
+        let mut directory = write(&self.directory);
+        for (id, labels) in new {
+            let pages = self.page_for(id);
+            let mut cursor = Cursor::new(&pages);
+            let hash = labels.hash64();
+            cursor.put(id, Series::new(labels.clone()));
+            drop(cursor);
+            let mut cursor = Cursor::new(&pages);
+            let Directory { table, postings, next, live } = &mut *directory;
+            table.insert(hash, id, |id| cursor.get(id).map(|series| series.labels().hash64()));
+            postings.add(id, &labels);
+            *next = (*next).max(id.0 + 1);
+            *live += 1;
+        }
+    }
+
+    fn page_for(&self, id: SeriesId) -> Arc<PageTable> {
+        let pages = self.pages();
+        if pages.covers(id) {
+            return pages;
+        }
+        drop(pages);
+        let mut pages = write(&self.pages);
+        Arc::make_mut(&mut pages).grow_to(id);
+        pages.clone()
+    }
+
+    /// Widens the time that the head spans.
+    pub(crate) fn extend_time(&self, min_ms: i64, max_ms: i64) {
+        self.min_ms.fetch_min(min_ms, Relaxed);
+        self.max_ms.fetch_max(max_ms, Relaxed);
+    }
+
+    /// From the oldest to the newest sample; `None` before the first.
+    pub(crate) fn time(&self) -> Option<TimeRange> {
+        let (min, max) = (self.min_ms.load(Relaxed), self.max_ms.load(Relaxed));
+        (min <= max).then(|| TimeRange::from_millis(min, max))
+    }
+
+    /// The newest sample's time, `i64::MIN` before the first.
+    pub(crate) fn max_ms(&self) -> i64 {
+        self.max_ms.load(Relaxed)
+    }
+
+    /// Pins the series that match.
+    pub(crate) fn select(&self, wanted: &Selector) -> Result<Snapshot, StoreError> {
+        let _whole_batches = read(&self.isolation);
+        let pages = self.pages();
+        let ids = self.resolve(&wanted.matchers, &pages);
+        let mut snapshot = Snapshot::pin(pages, &ids, wanted.range);
+        let limit = wanted.hints.series_limit;
+        if limit > 0 && snapshot.count() > limit {
+            let message = format!("expected at most {limit} series, found {}", snapshot.count());
+            return Err(StoreError::new(StoreErrorKind::Limit, message));
+        }
+        if wanted.hints.ordered {
+            snapshot.sort_by_labels();
+        }
+        Ok(snapshot)
+    }
+
+    fn resolve(&self, matchers: &[Matcher], pages: &PageTable) -> Vec<u32> {
+        let directory = read(&self.directory);
+        let mut cursor = Cursor::new(pages);
+        resolve(&directory.postings, matchers, || pages.ids(), &mut |id| {
+            cursor.get(id).map(|series| series.labels().clone())
+        })
+    }
+
+    pub(crate) fn label_names(&self, matchers: &[Matcher], range: TimeRange) -> Vec<String> {
+        let pages = self.pages();
+        if matchers.is_empty() {
+            let directory = read(&self.directory);
+            let mut cursor = Cursor::new(&pages);
+            let mut seen = |ids: &[u32]| self.any_in(ids, range, &mut cursor);
+            let mut names: Vec<String> = directory
+                .postings
+                .names()
+                .filter(|(_, values)| values.values().any(|list| seen(list.as_slice())))
+                .map(|(name, _)| name.to_owned())
+                .collect();
+            names.sort_unstable();
+            return names;
+        }
+        let mut names = BTreeSet::new();
+        self.for_each_in(matchers, range, &pages, |labels| {
+            for label in labels {
+                if !names.contains(label.name) {
+                    names.insert(label.name.to_owned());
+                }
+            }
+        });
+        names.into_iter().collect()
+    }
+
+    pub(crate) fn label_values(&self, name: &str, matchers: &[Matcher], range: TimeRange) -> Vec<String> {
+        let pages = self.pages();
+        if matchers.is_empty() {
+            let directory = read(&self.directory);
+            let mut cursor = Cursor::new(&pages);
+            let Some(values) = directory.postings.values(name) else { return Vec::new() };
+            let mut values: Vec<String> = values
+                .iter()
+                .filter(|(_, list)| self.any_in(list.as_slice(), range, &mut cursor))
+                .map(|(value, _)| value.to_string())
+                .collect();
+            values.sort_unstable();
+            return values;
+        }
+        let mut values = BTreeSet::new();
+        self.for_each_in(matchers, range, &pages, |labels| {
+            if let Some(value) = labels.get(name)
+                && !values.contains(value)
+            {
+                values.insert(value.to_owned());
+            }
+        });
+        values.into_iter().collect()
+    }
+
+    /// Has any of these series samples in the range, judged by its first and last?
+    fn any_in(&self, ids: &[u32], range: TimeRange, cursor: &mut Cursor<'_>) -> bool {
+        if self.time().is_some_and(|all| range.min <= all.min && all.max <= range.max) {
+            return !ids.is_empty();
+        }
+        ids.iter().any(|id| cursor.get(SeriesId(*id)).is_some_and(|series| series.overlaps(range)))
+    }
+
+    fn for_each_in(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        pages: &PageTable,
+        mut visit: impl FnMut(&Labels),
+    ) {
+        let ids = self.resolve(matchers, pages);
+        let mut cursor = Cursor::new(pages);
+        for id in ids {
+            if let Some(series) = cursor.get(SeriesId(id))
+                && series.overlaps(range)
+            {
+                visit(series.labels());
+            }
+        }
+    }
+
+    /// The largest parts of the head, by everything that can be counted.
+    pub(crate) fn cardinality(&self, limit: usize) -> Cardinality {
+        let pages = self.pages();
+        let directory = read(&self.directory);
+        let mut found = cardinality(&directory.postings, limit);
+        let mut cursor = Cursor::new(&pages);
+        let mut bytes_by_name = Top::new(limit);
+        for (name, list) in directory.postings.values(METRIC_NAME).into_iter().flatten() {
+            let chunk_bytes = |id: &u32| cursor.get(SeriesId(*id)).map_or(0, |series| series.chunk_bytes());
+            let bytes: usize = list.as_slice().iter().map(chunk_bytes).sum();
+            bytes_by_name.offer(bytes as u64, || name.to_string());
+        }
+        found.chunk_bytes_by_metric_name = bytes_by_name.finish();
+        found
+    }
+
+    pub(crate) fn label_pairs(&self) -> usize {
+        read(&self.directory).postings.pairs()
+    }
+
+    /// Walks over every series and adds up what it takes.
+    pub(crate) fn memory(&self) -> MemoryStats {
+        let pages = self.pages();
+        let directory = read(&self.directory);
+        let mut memory = MemoryStats {
+            postings_bytes: directory.postings.heap_bytes() as u64,
+            table_bytes: directory.table.heap_bytes() as u64,
+            ..MemoryStats::default()
+        };
+        pages.for_each(|_, series| series.add_memory(&mut memory));
+        memory
+    }
+}
+
+impl Directory {
+    fn find(&self, labels: &Labels, cursor: &mut Cursor<'_>) -> Option<SeriesId> {
+        self.table.find(labels.hash64(), |id| cursor.get(id).is_some_and(|series| series.labels() == labels))
+    }
+}

@@ -1,0 +1,234 @@
+//! Series: its labels, the open chunk that takes samples, and the closed part. Order is judged here and nowhere else.
+
+use std::sync::Arc;
+
+use kymo_chunk::{CutPolicy, XorAppender};
+use kymo_model::{Labels, Refusal, TimeRange};
+
+use super::closed::{Closed, Flush, SealedChunk, value_in};
+use crate::stats::MemoryStats;
+
+/// No chunk crosses a multiple of this, so that blocks of two hours and more take chunks as they are.
+const CHUNK_RANGE_MS: i64 = 2 * 3_600_000;
+
+const CUT: CutPolicy = CutPolicy { samples_target: 120, samples_max: 120, bytes_max: 1005 };
+
+/// In which two hours a time lies.
+pub(crate) fn range_number(t_ms: i64) -> i64 {
+    t_ms.div_euclid(CHUNK_RANGE_MS)
+}
+
+#[derive(Debug)]
+pub(crate) struct Series {
+    labels: Labels,
+    open: XorAppender,
+    /// The time of the open chunk's first sample.
+    open_min_ms: i64,
+    closed: Option<Arc<Closed>>,
+    /// How many chunks were opened before this one; tells a select whether its chunk is still the open one.
+    open_number: u32,
+    /// While a batch is judged: 1 + the index of the newest row that was taken for this series. Otherwise 0.
+    pub(crate) pending: u32,
+}
+
+/// What becomes of a sample.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Newer than all of its series.
+    InOrder,
+    /// Older than the newest, within the window.
+    Late,
+    /// Already there.
+    Repeat,
+    Refused(Refusal),
+}
+
+impl Series {
+    pub(crate) fn new(labels: Labels) -> Series {
+        let open = XorAppender::new();
+        Series { labels, open, open_min_ms: 0, closed: None, open_number: 0, pending: 0 }
+    }
+
+    pub(crate) fn labels(&self) -> &Labels {
+        &self.labels
+    }
+
+    /// The newest sample; those out of order are all older.
+    pub(crate) fn newest_ms(&self) -> Option<i64> {
+        match self.open.last() {
+            Some((t_ms, _)) => Some(t_ms),
+            None => self.closed.as_ref().and_then(|closed| closed.newest_in_order_ms()),
+        }
+    }
+
+    pub(crate) fn oldest_ms(&self) -> Option<i64> {
+        let open = (!self.open.is_empty()).then_some(self.open_min_ms);
+        let closed = self.closed.as_ref().and_then(|closed| closed.oldest_ms());
+        open.into_iter().chain(closed).min()
+    }
+
+    /// Judged by the first and last sample.
+    pub(crate) fn overlaps(&self, range: TimeRange) -> bool {
+        match (self.oldest_ms(), self.newest_ms()) {
+            (Some(oldest), Some(newest)) => oldest <= range.max.millis() && range.min.millis() <= newest,
+            (Some(oldest), None) => oldest <= range.max.millis(),
+            _ => false,
+        }
+    }
+
+    /// What is to become of a sample, given what the series holds.
+    #[inline]
+    pub(crate) fn judge(&self, t_ms: i64, value: f64, window_ms: i64) -> Verdict {
+        match self.open.last() {
+            Some((newest_ms, _)) if t_ms > newest_ms => Verdict::InOrder,
+            Some((newest_ms, newest)) if t_ms == newest_ms => judge_same_time(newest, value),
+            _ => self.judge_slowly(t_ms, value, window_ms),
+        }
+    }
+
+    #[cold]
+    fn judge_slowly(&self, t_ms: i64, value: f64, window_ms: i64) -> Verdict {
+        let Some(newest_ms) = self.newest_ms() else { return Verdict::InOrder };
+        if t_ms > newest_ms {
+            return Verdict::InOrder;
+        }
+        match self.value_at(t_ms) {
+            Some(stored) => judge_same_time(stored, value),
+            None => judge_late(newest_ms, t_ms, window_ms),
+        }
+    }
+
+    /// Is there a sample at this time?
+    pub(crate) fn has(&self, t_ms: i64) -> bool {
+        self.value_at(t_ms).is_some()
+    }
+
+    fn value_at(&self, t_ms: i64) -> Option<f64> {
+        if !self.open.is_empty()
+            && t_ms >= self.open_min_ms
+            && let Some(value) = value_in(self.open.bytes(), t_ms)
+        {
+            return Some(value);
+        }
+        self.closed.as_ref().and_then(|closed| closed.value_at(t_ms))
+    }
+
+    /// Adds a sample that is newer than all others. How many chunks there are more than before.
+    #[inline]
+    pub(crate) fn push(&mut self, t_ms: i64, value: f64) -> usize {
+        let empty = self.open.is_empty();
+        let full = CUT.is_full(&self.open) || range_number(t_ms) != range_number(self.open_min_ms);
+        if !empty && full {
+            self.seal();
+        }
+        if empty || full {
+            self.open_min_ms = t_ms;
+        }
+        self.open.push(t_ms, value);
+        usize::from(empty || full)
+    }
+
+    /// Adds a sample that was judged to be out of order. How many chunks there are more than before.
+    pub(crate) fn push_late(&mut self, t_ms: i64, value: f64) -> usize {
+        Arc::make_mut(self.closed.get_or_insert_default()).add_late(t_ms, value)
+    }
+
+    fn seal(&mut self) {
+        let max_ms = self.open.last().map_or(self.open_min_ms, |(t_ms, _)| t_ms);
+        let (count, bytes) = (self.open.len(), self.open.bytes());
+        let chunk = SealedChunk::new(self.open_min_ms, max_ms, count, false, Flush::Unwritten, bytes);
+        Arc::make_mut(self.closed.get_or_insert_default()).add(chunk);
+        self.open = XorAppender::new();
+        self.open_number = self.open_number.wrapping_add(1);
+    }
+
+    /// Adds a chunk that was read from a file.
+    pub(crate) fn restore(&mut self, chunk: SealedChunk) {
+        Arc::make_mut(self.closed.get_or_insert_default()).add(chunk);
+    }
+
+    /// Takes up an open chunk that was read from a checkpoint; says whether it could.
+    pub(crate) fn restore_open(&mut self, min_ms: i64, bytes: &[u8]) -> bool {
+        let Ok(open) = XorAppender::resume(bytes.to_vec()) else { return false };
+        self.open = open;
+        self.open_min_ms = min_ms;
+        true
+    }
+
+    /// The open chunk: the time of its first sample, its number, its bytes. `None` when it has no samples.
+    pub(crate) fn open(&self) -> Option<(i64, u32, &XorAppender)> {
+        (!self.open.is_empty()).then_some((self.open_min_ms, self.open_number, &self.open))
+    }
+
+    pub(crate) fn closed(&self) -> Option<&Arc<Closed>> {
+        self.closed.as_ref()
+    }
+
+    /// The closed part, to be changed; a select that holds it keeps what it has.
+    pub(crate) fn closed_mut(&mut self) -> Option<&mut Closed> {
+        self.closed.as_mut().map(Arc::make_mut)
+    }
+
+    /// Drops what ends before the cutoff. The numbers of chunks and of samples dropped, and whether nothing is left.
+    pub(crate) fn drop_before(&mut self, cutoff_ms: i64) -> (usize, usize, bool) {
+        let (mut chunks, mut samples) = (0, 0);
+        if self
+            .closed
+            .as_ref()
+            .is_some_and(|closed| closed.oldest_ms().is_some_and(|oldest| oldest < cutoff_ms))
+            && let Some(closed) = self.closed_mut()
+        {
+            (chunks, samples) = closed.drop_before(cutoff_ms);
+            if closed.chunks.is_empty() && closed.late.is_empty() {
+                self.closed = None;
+            }
+        }
+        let nothing_left = self.closed.is_none() && self.open.last().is_none_or(|(t_ms, _)| t_ms < cutoff_ms);
+        if nothing_left && !self.open.is_empty() {
+            chunks += 1;
+            samples += usize::from(self.open.len());
+        }
+        (chunks, samples, nothing_left)
+    }
+
+    /// Bytes of encoded samples.
+    pub(crate) fn chunk_bytes(&self) -> usize {
+        let closed = self.closed.as_ref();
+        let sealed: usize =
+            closed.map_or(0, |closed| closed.chunks.iter().map(|chunk| chunk.bytes().len()).sum());
+        sealed + if self.open.is_empty() { 0 } else { self.open.bytes().len() }
+    }
+
+    pub(crate) fn add_memory(&self, memory: &mut MemoryStats) {
+        memory.series += 1;
+        memory.series_bytes += size_of::<Option<Series>>() as u64;
+        memory.labels_bytes += self.labels.heap_bytes() as u64;
+        memory.open_bytes += (self.open.memory_bytes() - size_of::<XorAppender>()) as u64;
+        if let Some(closed) = &self.closed {
+            let chunks: usize = closed.chunks.iter().map(SealedChunk::memory_bytes).sum();
+            let spare = (closed.chunks.capacity() - closed.chunks.len()) * size_of::<SealedChunk>();
+            memory.sealed_bytes += (chunks + spare + size_of::<Closed>() + 2 * size_of::<usize>()) as u64;
+            memory.late_bytes += (closed.late.capacity() * size_of::<(i64, f64)>()) as u64;
+        }
+    }
+}
+
+/// A sample at a time that is taken: the same to the bit is a repeat.
+pub(crate) fn judge_same_time(stored: f64, value: f64) -> Verdict {
+    if stored.to_bits() == value.to_bits() {
+        Verdict::Repeat
+    } else {
+        Verdict::Refused(Refusal::DuplicateTimestamp)
+    }
+}
+
+/// A sample older than the newest, at a time that is free.
+pub(crate) fn judge_late(newest_ms: i64, t_ms: i64, window_ms: i64) -> Verdict {
+    if window_ms <= 0 {
+        Verdict::Refused(Refusal::OutOfOrder)
+    } else if newest_ms.saturating_sub(t_ms) > window_ms {
+        Verdict::Refused(Refusal::TooOld)
+    } else {
+        Verdict::Late
+    }
+}

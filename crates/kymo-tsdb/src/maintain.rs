@@ -1,0 +1,132 @@
+//! Maintenance: sync what is due, drop what is past the retention, cut the log by a checkpoint. Done by whoever calls it.
+
+use std::sync::MutexGuard;
+use std::sync::atomic::Ordering::Relaxed;
+
+use kymo_model::{StoreError, Timestamp};
+
+use crate::checkpoint::checkpoint;
+use crate::db::{Db, Files, Shared};
+use crate::lock::lock;
+use crate::options::SyncMode;
+
+/// What a round of maintenance did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Maintained {
+    /// Was anything made durable?
+    pub synced: bool,
+    /// Was a checkpoint written?
+    pub checkpoint: bool,
+    /// Series that had no samples left.
+    pub series_dropped: u64,
+    /// Chunks that were past the retention.
+    pub chunks_dropped: u64,
+    /// Chunk files removed.
+    pub files_removed: u64,
+}
+
+impl Db {
+    /// Does what is due. To be called about every second; more often does no harm, less often delays only.
+    ///
+    /// `now` holds back retention when the newest sample is ahead of it. An error says that something could not be done
+    /// now; the next call tries again.
+    pub fn maintain(&self, now: Timestamp) -> Result<Maintained, StoreError> {
+        let shared = self.shared();
+        shared.ensure_open()?;
+        let mut done = Maintained::default();
+        if let SyncMode::IntervalMs(interval_ms) = shared.options.sync
+            && shared.syncer.is_due(shared.options.clock.monotonic_ms(), interval_ms)
+        {
+            self.sync()?;
+            done.synced = true;
+        }
+        let mut files = lock(&shared.files);
+        shared.ensure_writable()?;
+        // Retention comes first: it makes room for what needs some.
+        enforce_age(shared, &mut files, now, &mut done);
+        enforce_size(shared, &mut files, &mut done)?;
+        if checkpoint_is_due(shared, &files) {
+            write_checkpoint(shared, &mut files, &mut done)?;
+        }
+        Ok(done)
+    }
+
+    /// Writes a checkpoint now, so that the next opening has less of the log to read.
+    pub fn checkpoint(&self) -> Result<(), StoreError> {
+        let shared = self.shared();
+        let mut files = lock(&shared.files);
+        shared.ensure_writable()?;
+        write_checkpoint(shared, &mut files, &mut Maintained::default())
+    }
+
+    /// Drops what is past the retention as soon as it was read. What needs a write waits for the first maintenance.
+    pub(crate) fn enforce_retention_at_opening(&self) {
+        let shared = self.shared();
+        let mut files = lock(&shared.files);
+        enforce_age(shared, &mut files, shared.options.clock.now(), &mut Maintained::default());
+    }
+}
+
+fn enforce_age(shared: &Shared, files: &mut MutexGuard<'_, Files>, now: Timestamp, done: &mut Maintained) {
+    let newest_ms = shared.head.max_ms().min(now.millis());
+    let cutoff_ms = newest_ms.saturating_sub(shared.options.retention_ms);
+    drop_before(shared, files, cutoff_ms, done);
+}
+
+/// Removes the chunk files with the oldest samples, and these samples, while all files together are too large.
+fn enforce_size(
+    shared: &Shared,
+    files: &mut MutexGuard<'_, Files>,
+    done: &mut Maintained,
+) -> Result<(), StoreError> {
+    let limit = shared.options.retention_bytes;
+    while limit > 0 && disk_bytes(shared, files) > limit {
+        let oldest = files.chunks.files.iter().map(|file| file.max_ms).min();
+        let Some(oldest_ms) = oldest else {
+            // All of it is log and open chunks: only a checkpoint makes that smaller.
+            if !done.checkpoint {
+                write_checkpoint(shared, files, done)?;
+                continue;
+            }
+            break;
+        };
+        let cutoff_ms = oldest_ms.saturating_add(1);
+        shared.floor_ms.fetch_max(cutoff_ms, Relaxed);
+        let before = files.chunks.files.len();
+        drop_before(shared, files, cutoff_ms, done);
+        if files.chunks.files.len() == before {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn drop_before(shared: &Shared, files: &mut MutexGuard<'_, Files>, cutoff_ms: i64, done: &mut Maintained) {
+    let dropped = {
+        let _no_appends = lock(&shared.writer);
+        shared.head.drop_before(cutoff_ms)
+    };
+    done.series_dropped += dropped.series as u64;
+    done.chunks_dropped += dropped.chunks as u64;
+    shared.counters.series_removed.fetch_add(dropped.series as u64, Relaxed);
+    let removed = files.chunks.remove_before(&*shared.options.vfs, &shared.paths.chunks, cutoff_ms);
+    done.files_removed += removed as u64;
+}
+
+fn disk_bytes(shared: &Shared, files: &Files) -> u64 {
+    let log = lock(&shared.writer).log.disk_bytes();
+    log + files.checkpoint.map_or(0, |(_, bytes)| bytes) + files.chunks.disk_bytes()
+}
+
+fn checkpoint_is_due(shared: &Shared, files: &Files) -> bool {
+    let last = files.checkpoint.map_or(0, |(_, bytes)| bytes);
+    let log = lock(&shared.writer).log.disk_bytes();
+    log >= shared.options.checkpoint_wal_bytes_effective().max(last)
+}
+
+fn write_checkpoint(shared: &Shared, files: &mut Files, done: &mut Maintained) -> Result<(), StoreError> {
+    checkpoint(shared, files)?;
+    done.checkpoint = true;
+    shared.counters.checkpoints.fetch_add(1, Relaxed);
+    Ok(())
+}

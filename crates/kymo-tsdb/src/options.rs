@@ -1,0 +1,96 @@
+//! Options: every bound and choice of a database, by name, with defaults that hold on a small machine.
+
+use std::sync::Arc;
+
+use crate::{Clock, OsVfs, SystemClock, Vfs};
+
+/// When a write is durable against power loss. Against the end of the process it always is: the write-ahead log is written
+/// before [`append`](kymo_model::Append::append) returns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SyncMode {
+    /// Before `append` returns. Appends that wait at the same time share one fsync.
+    Always,
+    /// At most this many milliseconds later, as long as the database is maintained or appended to.
+    IntervalMs(u64),
+    /// When the operating system likes, and when a segment or checkpoint is finished.
+    Never,
+}
+
+/// How to open a database.
+///
+/// ```
+/// let options = kymo_tsdb::Options { retention_ms: 24 * 3_600_000, ..Default::default() };
+/// assert_eq!(options.out_of_order_window_ms, 30 * 60_000);
+/// ```
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The disk.
+    pub vfs: Arc<dyn Vfs>,
+    /// The clocks.
+    pub clock: Arc<dyn Clock>,
+    /// How durable an acknowledged write is.
+    pub sync: SyncMode,
+    /// Samples this much older than the newest one are dropped. Counted from the newest sample and not from the wall
+    /// clock, so a clock that jumps deletes nothing, and old data can be loaded.
+    pub retention_ms: i64,
+    /// All files together stay below this; 0 for no limit. The oldest samples go first.
+    pub retention_bytes: u64,
+    /// How much older than the newest sample of its series a sample may be; 0 refuses everything out of order.
+    pub out_of_order_window_ms: i64,
+    /// How far ahead of the wall clock a sample may be.
+    pub ahead_ms_max: i64,
+    /// How many series there may be. Series that exist go on.
+    pub series_max: usize,
+    /// How many labels a series may have, the metric name included.
+    pub labels_max: usize,
+    /// How long a label's name may be.
+    pub label_name_bytes_max: usize,
+    /// How long a label's value may be.
+    pub label_value_bytes_max: usize,
+    /// How many rows one batch may have.
+    pub batch_rows_max: usize,
+    /// A segment of the write-ahead log is closed at this size.
+    pub wal_segment_bytes: u64,
+    /// A checkpoint is written when the write-ahead log has grown by this much (or by the size of the last checkpoint, if
+    /// that is more).
+    pub checkpoint_wal_bytes: u64,
+    /// A file of sealed chunks is closed at this size.
+    pub chunk_file_bytes: u64,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            vfs: Arc::new(OsVfs),
+            clock: Arc::new(SystemClock::default()),
+            sync: SyncMode::IntervalMs(1000),
+            retention_ms: 15 * 24 * 3_600_000,
+            retention_bytes: 0,
+            out_of_order_window_ms: 30 * 60_000,
+            ahead_ms_max: 10 * 60_000,
+            series_max: 5_000_000,
+            labels_max: 128,
+            label_name_bytes_max: 1024,
+            label_value_bytes_max: 4096,
+            batch_rows_max: 1_000_000,
+            wal_segment_bytes: 64 << 20,
+            checkpoint_wal_bytes: 256 << 20,
+            chunk_file_bytes: 128 << 20,
+        }
+    }
+}
+
+impl Options {
+    /// A file of chunks is at most a tenth of the byte limit, so that retention by bytes never drops most of the data.
+    pub(crate) fn chunk_file_bytes_effective(&self) -> u64 {
+        self.a_tenth_of_the_budget(self.chunk_file_bytes)
+    }
+
+    pub(crate) fn checkpoint_wal_bytes_effective(&self) -> u64 {
+        self.a_tenth_of_the_budget(self.checkpoint_wal_bytes)
+    }
+
+    fn a_tenth_of_the_budget(&self, wanted: u64) -> u64 {
+        if self.retention_bytes == 0 { wanted } else { wanted.min(self.retention_bytes / 10) }
+    }
+}

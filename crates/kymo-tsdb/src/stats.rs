@@ -1,0 +1,200 @@
+//! Stats: what the database says of itself, as plain structs. Counters count from the opening.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use kymo_model::{Refusal, Timestamp};
+
+/// The figures of a database at one moment.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Stats {
+    /// Series in the head.
+    pub series: u64,
+    /// Series created since the opening, those of the replay not counted.
+    pub series_created: u64,
+    /// Series removed since the opening, because all their samples were past the retention.
+    pub series_removed: u64,
+    /// Samples kept. Samples of one series at one time that were replayed twice may count twice.
+    pub samples: u64,
+    /// Rows taken since the opening.
+    pub samples_appended: u64,
+    /// Of those, rows that came out of order, within the window.
+    pub samples_out_of_order: u64,
+    /// Rows refused since the opening, by reason: every reason once, in the order of [`Refusal::ALL`].
+    pub refused: Vec<(Refusal, u64)>,
+    /// Chunks, sealed and open.
+    pub chunks: u64,
+    /// Distinct pairs of label name and value.
+    pub label_pairs: u64,
+    /// The oldest sample kept, judged by chunk; `None` without samples.
+    pub min_time: Option<Timestamp>,
+    /// The newest sample; `None` without samples.
+    pub max_time: Option<Timestamp>,
+    /// Files.
+    pub disk: DiskStats,
+    /// The write-ahead log.
+    pub wal: WalStats,
+    /// Checkpoints written since the opening.
+    pub checkpoints: u64,
+    /// What the opening found.
+    pub replay: ReplayReport,
+}
+
+/// Bytes on disk, by kind of file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DiskStats {
+    /// Write-ahead log.
+    pub wal_bytes: u64,
+    /// Checkpoint of the open chunks.
+    pub checkpoint_bytes: u64,
+    /// Sealed chunks.
+    pub chunk_bytes: u64,
+}
+
+impl DiskStats {
+    /// All of them.
+    pub fn total_bytes(&self) -> u64 {
+        self.wal_bytes + self.checkpoint_bytes + self.chunk_bytes
+    }
+}
+
+/// The figures of the write-ahead log since the opening.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WalStats {
+    /// Records written.
+    pub records: u64,
+    /// Bytes written, frames included.
+    pub bytes: u64,
+    /// fsyncs that succeeded.
+    pub syncs: u64,
+    /// Writes that failed and were undone.
+    pub write_failures: u64,
+    /// The number of the segment that is written to.
+    pub segment: u64,
+    /// Set when an fsync failed: no write is taken any more until the database is opened anew.
+    pub failed: bool,
+}
+
+/// What the opening of a database read and found.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ReplayReport {
+    /// Series found.
+    pub series: u64,
+    /// Sealed and open chunks read from chunk files and checkpoint.
+    pub chunks: u64,
+    /// Segments of the write-ahead log read.
+    pub segments: u64,
+    /// Records of the write-ahead log read.
+    pub records: u64,
+    /// Samples in these records.
+    pub samples: u64,
+    /// How long it took, by the monotonic clock.
+    pub duration_ms: u64,
+    /// Samples and chunks whose series is not known because its definition was lost to damage.
+    pub orphans: u64,
+    /// Places where the bytes on disk are not what was written, in the order found; at most [`ReplayReport::DAMAGED_MAX`].
+    pub damaged: Vec<Damage>,
+    /// How many such places, listed or not.
+    pub damaged_total: u64,
+}
+
+impl ReplayReport {
+    /// At most so many places are listed.
+    pub const DAMAGED_MAX: usize = 1000;
+
+    /// Adds a damaged place.
+    pub(crate) fn add(&mut self, damage: Damage) {
+        self.damaged_total += 1;
+        if self.damaged.len() < Self::DAMAGED_MAX {
+            self.damaged.push(damage);
+        }
+    }
+
+    /// Was anything lost? A torn tail is not a loss: its write was never acknowledged.
+    pub fn has_loss(&self) -> bool {
+        self.orphans > 0
+            || self.damaged_total > self.damaged.len() as u64
+            || self.damaged.iter().any(|damage| damage.kind != DamageKind::TornTail)
+    }
+}
+
+/// A place on disk where the bytes are not what was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// The file.
+    pub file: PathBuf,
+    /// Where in it the damaged bytes begin.
+    pub offset: u64,
+    /// How many bytes were skipped.
+    pub bytes: u64,
+    /// What is wrong.
+    pub kind: DamageKind,
+    /// Where the skipped bytes were copied to, if they were.
+    pub quarantine: Option<PathBuf>,
+}
+
+/// What is wrong with a place on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum DamageKind {
+    /// The file ends inside a record: the process or the machine stopped while it was written.
+    TornTail,
+    /// The checksum of a record's content is wrong: that record is lost.
+    Record,
+    /// The beginning of a record is unreadable: bytes were skipped up to the next record.
+    Frame,
+    /// The file's own header is unreadable; its records were read all the same.
+    FileHeader,
+    /// A record with a right checksum that makes no sense.
+    Content,
+    /// A file that should be there is missing.
+    Missing,
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match self.kind {
+            DamageKind::TornTail => "file ends inside a record",
+            DamageKind::Record => "wrong checksum of a record",
+            DamageKind::Frame => "unreadable beginning of a record",
+            DamageKind::FileHeader => "unreadable file header",
+            DamageKind::Content => "record that makes no sense",
+            DamageKind::Missing => "file is missing",
+        };
+        write!(f, "{what}, {} bytes skipped ({}, offset {})", self.bytes, self.file.display(), self.offset)
+    }
+}
+
+/// Bytes in memory by part, measured by walking over every series.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MemoryStats {
+    /// Series the figures are for.
+    pub series: u64,
+    /// The series' own fixed part.
+    pub series_bytes: u64,
+    /// Label texts.
+    pub labels_bytes: u64,
+    /// Open chunks' buffers.
+    pub open_bytes: u64,
+    /// Sealed chunks on the heap, their descriptions included.
+    pub sealed_bytes: u64,
+    /// Buffers of samples that came out of order.
+    pub late_bytes: u64,
+    /// Postings, label names and values.
+    pub postings_bytes: u64,
+    /// The table that finds a series by its labels.
+    pub table_bytes: u64,
+}
+
+impl MemoryStats {
+    /// All of them.
+    pub fn total_bytes(&self) -> u64 {
+        self.series_bytes
+            + self.labels_bytes
+            + self.open_bytes
+            + self.sealed_bytes
+            + self.late_bytes
+            + self.postings_bytes
+            + self.table_bytes
+    }
+}

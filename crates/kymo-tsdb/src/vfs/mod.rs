@@ -1,0 +1,82 @@
+//! Vfs: every file operation of the database goes through here, so that tests can put a faulty disk below it.
+//!
+//! Writes are positional and a file is never mapped. A created, renamed or removed name is durable only after
+//! [`Vfs::sync_dir`] of its directory; written bytes only after [`VfsFile::sync`].
+
+mod os;
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+pub use os::OsVfs;
+
+/// A file system, as far as a database needs one.
+pub trait Vfs: fmt::Debug + Send + Sync {
+    /// Creates a directory and those above it; no error when it is there.
+    fn create_dir_all(&self, dir: &Path) -> io::Result<()>;
+
+    /// The entries of a directory, in any order. Names that are not UTF-8 are left out: the database makes none.
+    fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>>;
+
+    /// Opens a file.
+    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn VfsFile>>;
+
+    /// Gives a file another name in one step, replacing what had that name.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Removes a file.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+
+    /// Makes the names in a directory durable.
+    fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+
+    /// Takes the lock file at `path`, creating it when needed, for as long as the returned value lives.
+    ///
+    /// `ErrorKind::WouldBlock` when somebody else holds it; never waits.
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn VfsLock>>;
+}
+
+/// A held lock; dropping it releases it.
+pub trait VfsLock: fmt::Debug + Send + Sync {}
+
+/// An open file. All methods may be called from several threads at once.
+pub trait VfsFile: fmt::Debug + Send + Sync {
+    /// How many bytes it has.
+    fn size(&self) -> io::Result<u64>;
+
+    /// Reads up to `buffer.len()` bytes from `offset`; 0 at the end of the file.
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+
+    /// Writes all of `bytes` at `offset`. After an error any part of them may have been written.
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
+
+    /// Cuts the file to `size` bytes.
+    fn truncate(&self, size: u64) -> io::Result<()>;
+
+    /// Makes what was written durable.
+    fn sync(&self) -> io::Result<()>;
+}
+
+/// What a file is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpenMode {
+    /// To be read; it must be there.
+    Read,
+    /// To be read and written; it must be there.
+    Write,
+    /// To be read and written; it must not be there.
+    Create,
+}
+
+/// One entry of a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DirEntry {
+    /// Its name, without the directory.
+    pub name: String,
+    /// Is it a directory itself?
+    pub is_dir: bool,
+    /// How many bytes, for a file.
+    pub size: u64,
+}
