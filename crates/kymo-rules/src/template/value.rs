@@ -1,0 +1,180 @@
+//! The values of templates: what Go would see by reflection, as one enum.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use kymo_model::{FloatHistogram, Labels, format_float_g};
+use kymo_promql::{PointValue, VectorSample};
+
+use super::time::{format_duration_ns, format_time};
+
+#[derive(Clone, Debug)]
+pub(super) enum Value {
+    /// `nil`, and what a missing key of `args` gives.
+    Nil,
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+    Str(Arc<str>),
+    /// `map[string]string`; a missing key is the empty string.
+    Labels(Labels),
+    /// What `args` makes.
+    Args(Arc<BTreeMap<String, Value>>),
+    Samples(Arc<Vec<Value>>),
+    Sample(Arc<Sample>),
+    Histogram(Arc<FloatHistogram>),
+    /// Nanoseconds since the Unix epoch.
+    Time(i64),
+    /// Nanoseconds.
+    Duration(i64),
+    /// What the template as a whole is given.
+    Root(Arc<Root>),
+}
+
+/// A sample of a query's result.
+#[derive(Debug)]
+pub(super) struct Sample {
+    pub(super) labels: Labels,
+    pub(super) value: Value,
+}
+
+/// `.Labels`, `.ExternalLabels`, `.ExternalURL`, `.Value`.
+#[derive(Debug)]
+pub(super) struct Root {
+    pub(super) labels: Labels,
+    pub(super) external_labels: Labels,
+    pub(super) external_url: Arc<str>,
+    pub(super) value: Value,
+}
+
+impl From<&PointValue> for Value {
+    fn from(value: &PointValue) -> Value {
+        match value {
+            PointValue::Float(value) => Value::Float(*value),
+            PointValue::Histogram(histogram) => Value::Histogram(Arc::clone(histogram)),
+        }
+    }
+}
+
+impl From<VectorSample> for Value {
+    fn from(sample: VectorSample) -> Value {
+        // As in Prometheus, a histogram counts as 0 in the results of `query`.
+        let value = Value::Float(sample.value.float().unwrap_or(0.0));
+        Value::Sample(Arc::new(Sample { labels: sample.labels, value }))
+    }
+}
+
+impl Value {
+    pub(super) fn text(text: impl Into<Arc<str>>) -> Value {
+        Value::Str(text.into())
+    }
+
+    /// The name of the Go type, for messages.
+    pub(super) fn type_name(&self) -> &'static str {
+        match self {
+            Value::Nil => "<nil>",
+            Value::Bool(_) => "bool",
+            Value::Int(_) => "int",
+            Value::Float(_) => "float64",
+            Value::Str(_) => "string",
+            Value::Labels(_) => "map[string]string",
+            Value::Args(_) => "map[string]interface {}",
+            Value::Samples(_) => "template.queryResult",
+            Value::Sample(_) => "*template.sample",
+            Value::Histogram(_) => "*histogram.FloatHistogram",
+            Value::Time(_) => "*time.Time",
+            Value::Duration(_) => "*time.Duration",
+            Value::Root(_) => "template.AlertData",
+        }
+    }
+
+    /// What `if` and `with` ask.
+    pub(super) fn truth(&self) -> bool {
+        match self {
+            Value::Nil => false,
+            Value::Bool(value) => *value,
+            Value::Int(value) => *value != 0,
+            Value::Float(value) => *value != 0.0,
+            Value::Str(text) => !text.is_empty(),
+            Value::Labels(labels) => !labels.is_empty(),
+            Value::Args(map) => !map.is_empty(),
+            Value::Samples(samples) => !samples.is_empty(),
+            Value::Sample(_) | Value::Histogram(_) | Value::Time(_) | Value::Duration(_) | Value::Root(_) => {
+                true
+            }
+        }
+    }
+
+    /// How Go prints it with `%v`. Values nest at most two deep, except through `args`, whose depth the expansion's steps
+    /// bound.
+    pub(super) fn write_to(&self, out: &mut String) {
+        match self {
+            Value::Nil => out.push_str("<nil>"),
+            Value::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
+            Value::Int(value) => push_display(out, value),
+            Value::Float(value) => out.push_str(&format_float_g(*value)),
+            Value::Str(text) => out.push_str(text),
+            Value::Labels(labels) => {
+                out.push_str("map[");
+                for (index, label) in labels.iter().enumerate() {
+                    let space = if index > 0 { " " } else { "" };
+                    push_display(out, format_args!("{space}{}:{}", label.name, label.value));
+                }
+                out.push(']');
+            }
+            Value::Args(map) => {
+                out.push_str("map[");
+                for (index, (name, value)) in map.iter().enumerate() {
+                    let space = if index > 0 { " " } else { "" };
+                    push_display(out, format_args!("{space}{name}:"));
+                    value.write_to(out);
+                }
+                out.push(']');
+            }
+            Value::Samples(samples) => {
+                out.push('[');
+                for (index, sample) in samples.iter().enumerate() {
+                    if index > 0 {
+                        out.push(' ');
+                    }
+                    sample.write_to(out);
+                }
+                out.push(']');
+            }
+            Value::Sample(sample) => {
+                out.push('{');
+                Value::Labels(sample.labels.clone()).write_to(out);
+                out.push(' ');
+                sample.value.write_to(out);
+                out.push('}');
+            }
+            Value::Histogram(histogram) => {
+                let (count, sum) = (format_float_g(histogram.count), format_float_g(histogram.sum));
+                push_display(out, format_args!("{{count:{count}, sum:{sum}}}"));
+            }
+            Value::Time(ns) => out.push_str(&format_time(*ns)),
+            Value::Duration(ns) => out.push_str(&format_duration_ns(*ns)),
+            Value::Root(root) => {
+                out.push('{');
+                Value::Labels(root.labels.clone()).write_to(out);
+                out.push(' ');
+                Value::Labels(root.external_labels.clone()).write_to(out);
+                push_display(out, format_args!(" {} ", root.external_url));
+                root.value.write_to(out);
+                out.push('}');
+            }
+        }
+    }
+
+    pub(super) fn printed(&self) -> String {
+        let mut out = String::new();
+        self.write_to(&mut out);
+        out
+    }
+}
+
+fn push_display(out: &mut String, value: impl std::fmt::Display) {
+    // Writing to a String cannot fail.
+    let _ = write!(out, "{value}");
+}
