@@ -69,8 +69,7 @@ impl<'a> Parser<'a> {
             }
             return Ok((EscapedText::new(self.utf8(at + 1, close)?, Escapes::Quoted), close + 1));
         }
-        let word = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b':');
-        let end = body[at..].iter().position(|b| !word(b)).map_or(body.len(), |len| at + len);
+        let end = crate::scan::find_word_end(body, at);
         if end == at || body[at].is_ascii_digit() {
             return self.error(at, Expected::MetricName);
         }

@@ -54,6 +54,24 @@ pub(crate) fn find_blank(body: &[u8], at: usize) -> usize {
     find(body, at, |w| w.wrapping_sub(splat(0x21)) & !w & HIGHS, |x| x < 0x21)
 }
 
+const WORD: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut b = 0;
+    while b < 256 {
+        table[b] = (b as u8).is_ascii_alphanumeric() || b as u8 == b'_' || b as u8 == b':';
+        b += 1;
+    }
+    table
+};
+
+/// The first byte from `at` on that cannot be part of an unquoted metric name, or the end of the body.
+pub(crate) fn find_word_end(body: &[u8], mut at: usize) -> usize {
+    while at < body.len() && WORD[usize::from(body[at])] {
+        at += 1;
+    }
+    at
+}
+
 /// The first byte from `at` on that is neither space nor tab, or the end of the body.
 pub(crate) fn skip_blanks(body: &[u8], mut at: usize) -> usize {
     while matches!(body.get(at), Some(b' ' | b'\t')) {
