@@ -1,11 +1,43 @@
-//! Engine: the door. Takes a checked expression, a store and a time, gives a result.
+//! Engine: the door. Takes a checked expression, a store and a time; plans, selects, evaluates, and writes the result.
 
-use kymo_model::{Queryable, Timestamp};
-use kymo_promql_syntax::ast::{Expr, ExprKind};
+use kymo_model::{Labels, Queryable, Timestamp};
+use kymo_promql_syntax::ast::Expr;
 
-use crate::{EngineOptions, QueryError, QueryOptions, QueryResult, QueryStats, QueryValue};
+use crate::budget::Budget;
+use crate::context::{Context, Counters};
+use crate::eval::{self, RangeSamples};
+use crate::grid::Grid;
+use crate::notes::Notes;
+use crate::plan::{Plan, RangePlan, Root, Times, plan};
+use crate::result::Points;
+use crate::row::Row;
+use crate::scalar::Scalar;
+use crate::vector::Vector;
+use crate::{
+    EngineOptions, MatrixSeries, PointValue, QueryError, QueryOptions, QueryResult, QueryValue, VectorSample,
+};
 
 /// Evaluates queries; holds nothing but its options, so one engine serves any number of threads and stores.
+///
+/// ```
+/// use kymo_model::{Append, Batch, Labels, MemoryStore, Timestamp};
+/// use kymo_promql::{Engine, EngineOptions, QueryOptions, QueryValue};
+///
+/// let store = MemoryStore::default();
+/// let mut batch = Batch::new();
+/// for (zone, value) in [("a", 1.0), ("b", 2.0)] {
+///     let labels = Labels::from_pairs([("__name__", "jobs"), ("zone", zone)]);
+///     batch.push(labels, Timestamp::from_millis(1000), value);
+/// }
+/// store.append(&batch).unwrap();
+///
+/// let engine = Engine::new(EngineOptions::default());
+/// let expr = kymo_promql_syntax::parse("sum(jobs)").unwrap();
+/// let at = Timestamp::from_millis(2000);
+/// let result = engine.instant(&store, &expr, at, &QueryOptions::default()).unwrap();
+/// let QueryValue::Vector(samples) = result.value else { panic!("a sum is a vector") };
+/// assert_eq!(samples[0].value.float(), Some(3.0));
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Engine {
     options: EngineOptions,
@@ -30,19 +62,32 @@ impl Engine {
         at: Timestamp,
         options: &QueryOptions,
     ) -> Result<QueryResult, QueryError> {
-        let _ = (store, options);
-        match &expr.kind {
-            ExprKind::Number(number) => Ok(QueryResult {
-                value: QueryValue::Scalar { timestamp: at, value: number.value },
-                warnings: Vec::new(),
-                infos: Vec::new(),
-                stats: QueryStats::default(),
-            }),
-            _ => Err(QueryError::execution("expressions other than numbers are not supported yet").at(expr.span)),
-        }
+        let grid = Grid::instant(at.millis());
+        let query = Query { grid, times: self.times(grid, 0, options), options };
+        query.run(self, store, expr, |root, context| match root {
+            Root::Scalar(plan) => {
+                let value = eval::scalar(context, plan, grid)?.at(0);
+                Ok(QueryValue::Scalar { timestamp: at, value })
+            }
+            Root::String(bytes) => Ok(QueryValue::String { timestamp: at, value: bytes.clone() }),
+            Root::Vector(plan) => samples(context, eval::vector(context, plan, grid)?, at),
+            Root::Range(plan) => range_vector(context, plan, grid),
+        })
     }
 
     /// The values of `expr` at `start`, `start + step_ms`, … up to `end`.
+    ///
+    /// ```
+    /// use kymo_model::{MemoryStore, Timestamp};
+    /// use kymo_promql::{Engine, QueryOptions, QueryValue};
+    ///
+    /// let expr = kymo_promql_syntax::parse("time() / 60").unwrap();
+    /// let (start, end) = (Timestamp::from_millis(0), Timestamp::from_millis(120_000));
+    /// let store = MemoryStore::default();
+    /// let result = Engine::default().range(&store, &expr, start, end, 60_000, &QueryOptions::default()).unwrap();
+    /// let QueryValue::Matrix(series) = result.value else { panic!("a range query gives a matrix") };
+    /// assert_eq!(series[0].floats.values, [0.0, 1.0, 2.0]);
+    /// ```
     pub fn range(
         &self,
         store: &dyn Queryable,
@@ -52,7 +97,176 @@ impl Engine {
         step_ms: i64,
         options: &QueryOptions,
     ) -> Result<QueryResult, QueryError> {
-        let _ = (store, options, start, end, step_ms);
-        Err(QueryError::execution("range queries are not supported yet").at(expr.span))
+        let grid = self.range_grid(start, end, step_ms)?;
+        let mut times = self.times(grid, step_ms, options);
+        times.end = end.millis();
+        let query = Query { grid, times, options };
+        query.run(self, store, expr, |root, context| match root {
+            Root::Scalar(plan) => {
+                let value = eval::scalar(context, plan, grid)?;
+                Ok(QueryValue::Matrix(scalar_series(&value, grid)))
+            }
+            Root::Vector(plan) => matrix(context, eval::vector(context, plan, grid)?, grid),
+            Root::String(_) => Err(not_for_ranges("string")),
+            Root::Range(_) => Err(not_for_ranges("range vector")),
+        })
     }
+
+    fn range_grid(&self, start: Timestamp, end: Timestamp, step_ms: i64) -> Result<Grid, QueryError> {
+        if step_ms <= 0 {
+            return Err(QueryError::limit(
+                "zero or negative query resolution step widths are not accepted. Try a positive integer",
+            ));
+        }
+        let (start, end) = (start.millis(), end.millis());
+        if end < start {
+            return Ok(Grid { start, step: step_ms, steps: 0 });
+        }
+        let steps = (i128::from(end) - i128::from(start)) / i128::from(step_ms) + 1;
+        let most = self.options.max_points_per_series;
+        let steps = usize::try_from(steps).unwrap_or(usize::MAX);
+        if (most != 0 && steps > most) || steps > self.options.max_samples {
+            return Err(QueryError::limit(format!(
+                "exceeded maximum resolution of {} points per timeseries, found {steps}. Try decreasing the query \
+                 resolution (?step=XX)",
+                if most == 0 { self.options.max_samples } else { most.min(self.options.max_samples) }
+            )));
+        }
+        Ok(Grid { start, step: step_ms, steps })
+    }
+
+    fn times(&self, grid: Grid, step_ms: i64, options: &QueryOptions) -> Times {
+        Times {
+            start: grid.start,
+            end: grid.start,
+            step_ms,
+            lookback_ms: options.lookback_delta_ms.unwrap_or(self.options.lookback_delta_ms),
+            subquery_step_ms: self.options.subquery_step_ms,
+            steps_max: self.options.max_samples,
+        }
+    }
+}
+
+fn not_for_ranges(found: &str) -> QueryError {
+    QueryError::execution(format!(
+        "invalid expression type \"{found}\" for range query, must be Scalar or instant Vector"
+    ))
+}
+
+/// One query on its way.
+struct Query<'a> {
+    grid: Grid,
+    times: Times,
+    options: &'a QueryOptions,
+}
+
+impl Query<'_> {
+    fn run(
+        &self,
+        engine: &Engine,
+        store: &dyn Queryable,
+        expr: &Expr,
+        evaluate: impl FnOnce(&Root, &Context) -> Result<QueryValue, QueryError>,
+    ) -> Result<QueryResult, QueryError> {
+        let Plan { root, selections } = plan(expr, self.grid, self.times)?;
+        let mut context = Context {
+            lookback_ms: self.times.lookback_ms,
+            delayed_name_removal: engine.options.delayed_name_removal,
+            cancel: self.options.cancel.clone(),
+            budget: Budget::new(engine.options.max_samples, engine.options.max_bytes),
+            notes: Notes::default(),
+            counters: Counters::default(),
+            sets: Vec::with_capacity(selections.len()),
+        };
+        context.select(store, &selections)?;
+        let value = evaluate(&root, &context)?;
+        let (warnings, infos) = context.notes.texts(self.options.text.as_deref());
+        Ok(QueryResult { value, warnings, infos, stats: context.stats() })
+    }
+}
+
+/// The result of an instant query, in the order that the query asks for.
+fn samples(context: &Context, vector: Vector<'_>, at: Timestamp) -> Result<QueryValue, QueryError> {
+    let vector = finished(context, vector)?;
+    let mut samples = Vec::new();
+    let mut held = context.budget.nothing();
+    let (mut scratch, mut row) = (context.scratch(), Row::default());
+    for (index, series) in vector.series.iter().enumerate() {
+        vector.fill(index, &mut scratch, &mut row)?;
+        if let Some(value) = row.get(0) {
+            held.more(1, size_of::<VectorSample>())?;
+            samples.push(VectorSample {
+                labels: series.final_labels(),
+                timestamp: at,
+                value: PointValue::Float(value),
+            });
+        }
+    }
+    Ok(QueryValue::Vector(samples))
+}
+
+/// The result of a range query, ordered by labels.
+fn matrix(context: &Context, vector: Vector<'_>, grid: Grid) -> Result<QueryValue, QueryError> {
+    let vector = finished(context, vector)?;
+    let mut all = Vec::new();
+    let mut held = context.budget.nothing();
+    let (mut scratch, mut row) = (context.scratch(), Row::default());
+    for (index, series) in vector.series.iter().enumerate() {
+        vector.fill(index, &mut scratch, &mut row)?;
+        let points = row.valid.count();
+        if points == 0 {
+            continue;
+        }
+        held.more(points, points * 16)?;
+        let mut floats =
+            Points { timestamps_ms: Vec::with_capacity(points), values: Vec::with_capacity(points) };
+        for step in row.valid.iter() {
+            floats.timestamps_ms.push(grid.time(step));
+            floats.values.push(row.values[step]);
+        }
+        all.push(MatrixSeries { labels: series.final_labels(), floats, histograms: Points::default() });
+    }
+    all.sort_by(|a, b| a.labels.cmp(&b.labels));
+    Ok(QueryValue::Matrix(all))
+}
+
+/// With delayed name removal, dropping names may make series the same only now.
+fn finished<'q>(context: &Context, vector: Vector<'q>) -> Result<Vector<'q>, QueryError> {
+    if context.delayed_name_removal { eval::merge_same_finally(vector) } else { Ok(vector) }
+}
+
+fn scalar_series(value: &Scalar, grid: Grid) -> Vec<MatrixSeries> {
+    if grid.steps == 0 {
+        return Vec::new();
+    }
+    let floats = Points {
+        timestamps_ms: (0..grid.steps).map(|step| grid.time(step)).collect(),
+        values: value.iter(grid.steps).collect(),
+    };
+    vec![MatrixSeries { labels: Labels::empty(), floats, histograms: Points::default() }]
+}
+
+/// The samples of a range selector, or the points of a subquery, as they are.
+fn range_vector(context: &Context, plan: &RangePlan, grid: Grid) -> Result<QueryValue, QueryError> {
+    let samples = RangeSamples::new(context, plan, grid)?;
+    let mut all = Vec::new();
+    let mut held = context.budget.nothing();
+    let mut scratch = context.scratch();
+    for (index, series) in samples.series().iter().enumerate() {
+        samples.load(index, &mut scratch)?;
+        let inside = scratch.windows.first().map_or(0..0, |w| w.indices());
+        context.counters.looked_at(inside.len());
+        if inside.is_empty() {
+            continue;
+        }
+        held.more(inside.len(), inside.len() * 16)?;
+        let columns = scratch.columns.floats();
+        let floats = Points {
+            timestamps_ms: columns.times[inside.clone()].to_vec(),
+            values: columns.values[inside].to_vec(),
+        };
+        all.push(MatrixSeries { labels: series.final_labels(), floats, histograms: Points::default() });
+    }
+    all.sort_by(|a, b| a.labels.cmp(&b.labels));
+    Ok(QueryValue::Matrix(all))
 }

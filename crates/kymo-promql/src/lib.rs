@@ -5,12 +5,26 @@
 
 #![forbid(unsafe_code)]
 
+mod bits;
+mod budget;
 mod cancel;
+mod columns;
+mod context;
+mod date;
 mod engine;
 mod error;
+mod eval;
+mod grid;
+mod grouping;
+mod kernel;
+mod notes;
 mod options;
+mod plan;
 mod result;
+mod row;
+mod scalar;
 mod stats;
+mod vector;
 
 pub use cancel::{CancelReason, CancelToken};
 pub use engine::Engine;

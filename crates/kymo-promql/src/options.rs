@@ -1,5 +1,7 @@
 //! Options: every bound of a query and every behaviour that upstream has a flag for.
 
+use std::sync::Arc;
+
 use crate::CancelToken;
 
 /// What holds for all queries of an [`Engine`](crate::Engine).
@@ -43,6 +45,8 @@ impl Default for EngineOptions {
 pub struct QueryOptions {
     /// Replaces [`EngineOptions::lookback_delta_ms`].
     pub lookback_delta_ms: Option<i64>,
+    /// The text that the expression was parsed from, so that warnings name its lines; without it they count from column 1.
+    pub text: Option<Arc<str>>,
     /// Stops the query from outside.
     pub cancel: CancelToken,
 }

@@ -1,0 +1,125 @@
+//! Budget: what a query may hold in memory at once, counted where columns and rows are allocated.
+//!
+//! Samples as upstream means them (points of results, of intermediate rows and of the series being read), and bytes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::QueryError;
+use crate::bits::words_of;
+
+/// Shared by all operators of a query.
+#[derive(Clone, Debug)]
+pub(crate) struct Budget(Arc<State>);
+
+#[derive(Debug)]
+struct State {
+    samples: AtomicUsize,
+    bytes: AtomicUsize,
+    peak_samples: AtomicUsize,
+    peak_bytes: AtomicUsize,
+    samples_max: usize,
+    bytes_max: usize,
+}
+
+impl Budget {
+    pub(crate) fn new(samples_max: usize, bytes_max: usize) -> Budget {
+        Budget(Arc::new(State {
+            samples: AtomicUsize::new(0),
+            bytes: AtomicUsize::new(0),
+            peak_samples: AtomicUsize::new(0),
+            peak_bytes: AtomicUsize::new(0),
+            samples_max,
+            bytes_max,
+        }))
+    }
+
+    /// Something held that may grow.
+    pub(crate) fn nothing(&self) -> Held {
+        Held { state: self.0.clone(), samples: 0, bytes: 0 }
+    }
+
+    /// Room for rows whose points are counted as they come.
+    pub(crate) fn hold_rows(&self, rows: usize, steps: usize) -> Result<Held, QueryError> {
+        let per_row = steps.saturating_mul(8).saturating_add(words_of(steps) * 8);
+        self.hold_bytes(rows.saturating_mul(per_row))
+    }
+
+    pub(crate) fn hold_bytes(&self, bytes: usize) -> Result<Held, QueryError> {
+        let mut held = self.nothing();
+        held.more(0, bytes)?;
+        Ok(held)
+    }
+
+    /// Held for a moment: checked and noted as a peak, not kept.
+    pub(crate) fn touch(&self, samples: usize, bytes: usize) -> Result<(), QueryError> {
+        self.nothing().more(samples, bytes)
+    }
+
+    pub(crate) fn peaks(&self) -> (u64, u64) {
+        let read = |n: &AtomicUsize| n.load(Ordering::Relaxed) as u64;
+        (read(&self.0.peak_samples), read(&self.0.peak_bytes))
+    }
+}
+
+/// A part of the budget in use; given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Held {
+    state: Arc<State>,
+    samples: usize,
+    bytes: usize,
+}
+
+impl Held {
+    pub(crate) fn more(&mut self, samples: usize, bytes: usize) -> Result<(), QueryError> {
+        let state = &*self.state;
+        self.samples += samples;
+        self.bytes = self.bytes.saturating_add(bytes);
+        let samples = state.samples.fetch_add(samples, Ordering::Relaxed).saturating_add(samples);
+        // A single request larger than all memory must not wrap the sum.
+        let bytes = bytes.min(isize::MAX as usize / 4);
+        self.bytes = self.bytes.min(isize::MAX as usize / 4);
+        let bytes = state.bytes.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
+        if samples > state.samples_max {
+            return Err(QueryError::limit(
+                "query processing would load too many samples into memory in query execution",
+            ));
+        }
+        if bytes > state.bytes_max {
+            return Err(QueryError::limit(format!(
+                "query would hold {bytes} bytes of columns in memory, expected at most {}",
+                state.bytes_max
+            )));
+        }
+        state.peak_samples.fetch_max(samples, Ordering::Relaxed);
+        state.peak_bytes.fetch_max(bytes, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.state.samples.fetch_sub(self.samples, Ordering::Relaxed);
+        self.state.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::QueryErrorKind;
+
+    #[test]
+    fn counts_up_and_down() {
+        let budget = Budget::new(10, 1000);
+        let mut held = budget.nothing();
+        held.more(6, 600).unwrap();
+        assert_eq!(budget.touch(5, 0).unwrap_err().kind, QueryErrorKind::Limit);
+        assert_eq!(budget.touch(0, 500).unwrap_err().kind, QueryErrorKind::Limit);
+        assert!(budget.touch(4, 400).is_ok());
+        drop(held);
+        assert!(budget.touch(10, 1000).is_ok());
+        assert!(budget.hold_rows(usize::MAX, usize::MAX).is_err());
+        assert_eq!(budget.peaks(), (10, 1000));
+    }
+}

@@ -1,0 +1,92 @@
+//! Context: what all operators of one running query share. Evaluation; read-only, or counted through atomics.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use kymo_model::{Queryable, SeriesSet};
+use kymo_promql_syntax::ast::Span;
+
+use crate::budget::Budget;
+use crate::notes::{Note, Notes};
+use crate::plan::Selection;
+use crate::vector::{Name, Scratch};
+use crate::{CancelToken, QueryError, QueryStats};
+
+pub(crate) struct Context {
+    pub(crate) lookback_ms: i64,
+    pub(crate) delayed_name_removal: bool,
+    pub(crate) cancel: CancelToken,
+    pub(crate) budget: Budget,
+    pub(crate) notes: Notes,
+    pub(crate) counters: Counters,
+    /// One per selection of the plan.
+    pub(crate) sets: Vec<SelectedSet>,
+}
+
+/// What the store gave for a selection.
+pub(crate) struct SelectedSet {
+    pub(crate) series: SeriesSet,
+    /// Do all have the same name, so that dropping it keeps them apart?
+    pub(crate) one_name: bool,
+}
+
+/// Figures that operators add to, once per row.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    samples_read: AtomicU64,
+    samples_looked_at: AtomicU64,
+}
+
+impl Counters {
+    pub(crate) fn read(&self, samples: usize) {
+        self.samples_read.fetch_add(samples as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn looked_at(&self, samples: usize) {
+        self.samples_looked_at.fetch_add(samples as u64, Ordering::Relaxed);
+    }
+}
+
+impl Context {
+    /// Asks the store, once per selection.
+    pub(crate) fn select(
+        &mut self,
+        store: &dyn Queryable,
+        selections: &[Selection],
+    ) -> Result<(), QueryError> {
+        for selection in selections {
+            self.check()?;
+            let series = store.select(&selection.selector)?;
+            for warning in series.warnings() {
+                self.notes.add(Note::Store(warning.clone()), Span::default());
+            }
+            self.sets.push(SelectedSet { series, one_name: selection.one_name() });
+        }
+        Ok(())
+    }
+
+    /// Has somebody asked to stop?
+    pub(crate) fn check(&self) -> Result<(), QueryError> {
+        self.cancel.reason().map_or(Ok(()), |reason| Err(QueryError::stopped(reason)))
+    }
+
+    pub(crate) fn scratch(&self) -> Scratch {
+        Scratch::new(self.cancel.clone())
+    }
+
+    /// What becomes of the metric name in an operator that changes the meaning of values.
+    pub(crate) fn dropped_name(&self) -> Name {
+        if self.delayed_name_removal { Name::DropAtEnd } else { Name::Hidden }
+    }
+
+    pub(crate) fn stats(&self) -> QueryStats {
+        let (peak_samples, peak_bytes) = self.budget.peaks();
+        QueryStats {
+            selects: self.sets.len() as u64,
+            series: self.sets.iter().map(|set| set.series.len() as u64).sum(),
+            samples_read: self.counters.samples_read.load(Ordering::Relaxed),
+            total_queryable_samples: self.counters.samples_looked_at.load(Ordering::Relaxed),
+            peak_samples,
+            peak_bytes,
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! `label_replace` and `label_join`: new labels, same rows.
+
+use kymo_model::METRIC_NAME;
+
+use crate::QueryError;
+use crate::plan::{LabelJoin, LabelReplace};
+use crate::vector::{Name, Series, Vector};
+
+pub(super) fn replace<'q>(plan: &LabelReplace, input: Vector<'q>) -> Result<Vector<'q>, QueryError> {
+    let mut value = String::new();
+    relabel(input, &plan.target, |series| {
+        value.clear();
+        let source = series.get(&plan.source).unwrap_or("");
+        plan.regex.expand(source, &plan.template, &mut value).then(|| value.clone())
+    })
+}
+
+pub(super) fn join<'q>(plan: &LabelJoin, input: Vector<'q>) -> Result<Vector<'q>, QueryError> {
+    relabel(input, &plan.target, |series| {
+        let values: Vec<&str> = plan.sources.iter().map(|name| series.get(name).unwrap_or("")).collect();
+        Some(values.join(&plan.separator))
+    })
+}
+
+/// Sets one label of every series for which there is a value. A name that was to be dropped is kept when it is set anew.
+fn relabel<'q>(
+    input: Vector<'q>,
+    target: &str,
+    mut value: impl FnMut(&Series) -> Option<String>,
+) -> Result<Vector<'q>, QueryError> {
+    let Vector { series, rows, .. } = input;
+    let relabelled = series.into_iter().map(|series| match value(&series) {
+        None => series,
+        Some(value) => {
+            let labels = series.builder().set(target, &value).build();
+            let series = series.relabelled(labels);
+            if target == METRIC_NAME { series.with_name(Name::Kept) } else { series }
+        }
+    });
+    super::merge_same(Vector { series: relabelled.collect(), rows, one_name: false })
+}

@@ -1,0 +1,160 @@
+//! Evaluation: a plan becomes scalars and vectors on the points of a grid.
+//!
+//! Operators that look at one series at a time stay lazy; those that need many series at once (aggregations, the sides of
+//! a join) run when they are reached.
+
+mod absent;
+mod aggregate;
+mod binary;
+mod histogram;
+mod join;
+mod labels;
+mod map;
+mod range;
+mod same;
+mod select;
+mod set;
+mod sort;
+mod top;
+mod values;
+
+use crate::QueryError;
+use crate::context::Context;
+use crate::grid::Grid;
+use crate::plan::{ScalarPlan, SetOp, VectorPlan};
+use crate::row::{Row, Rows};
+use crate::scalar::Scalar;
+use crate::vector::{Scratch, Series, Vector};
+pub(crate) use range::RangeSamples;
+use same::merge_same;
+pub(crate) use same::merge_same_finally;
+
+pub(crate) fn scalar(context: &Context, plan: &ScalarPlan, grid: Grid) -> Result<Scalar, QueryError> {
+    Ok(match plan {
+        ScalarPlan::Number(value) => Scalar::Constant(*value),
+        ScalarPlan::Time => {
+            context.budget.touch(grid.steps, grid.steps.saturating_mul(8))?;
+            Scalar::PerStep((0..grid.steps).map(|step| grid.time(step) as f64 / 1000.0).collect())
+        }
+        ScalarPlan::OfVector(vector) => single_values(context, vector, grid)?,
+        ScalarPlan::Negate(inner) => scalar(context, inner, grid)?.map(|v| -v),
+        ScalarPlan::Binary(op, a, b) => {
+            let f = binary::scalar_function(*op);
+            scalar(context, a, grid)?.zip(scalar(context, b, grid)?, f)
+        }
+        ScalarPlan::MinOf(a, b) => scalar(context, a, grid)?.zip(scalar(context, b, grid)?, map::go_min),
+        ScalarPlan::MaxOf(a, b) => scalar(context, a, grid)?.zip(scalar(context, b, grid)?, map::go_max),
+        ScalarPlan::Once(inner) => {
+            let value = scalar(context, inner, grid.first())?;
+            Scalar::Constant(if grid.steps == 0 { f64::NAN } else { value.at(0) })
+        }
+    })
+}
+
+/// `scalar(v)`: the value of the only series at each step, NaN where there is none or more than one.
+fn single_values(context: &Context, plan: &VectorPlan, grid: Grid) -> Result<Scalar, QueryError> {
+    let input = vector(context, plan, grid)?;
+    let _held = context.budget.hold_bytes(grid.steps.saturating_mul(9))?;
+    let mut found = vec![0u8; grid.steps];
+    let mut values = vec![f64::NAN; grid.steps];
+    let (mut scratch, mut row) = (context.scratch(), Row::default());
+    for index in 0..input.len() {
+        input.fill(index, &mut scratch, &mut row)?;
+        for step in row.valid.iter() {
+            values[step] = if found[step] == 0 { row.values[step] } else { f64::NAN };
+            found[step] = 1;
+        }
+    }
+    Ok(Scalar::PerStep(values))
+}
+
+pub(crate) fn vector<'q>(
+    context: &'q Context,
+    plan: &'q VectorPlan,
+    grid: Grid,
+) -> Result<Vector<'q>, QueryError> {
+    context.check()?;
+    match plan {
+        VectorPlan::Select(plan) => Ok(select::select(context, plan, grid)),
+        VectorPlan::SelectTimes(plan) => select::times(context, plan, grid),
+        VectorPlan::OfScalar(plan) => Ok(of_scalar(scalar(context, plan, grid)?, grid)),
+        VectorPlan::Range(plan) => range::call(context, plan, grid),
+        VectorPlan::AbsentOverTime { labels, range } => absent::over_time(context, labels, range, grid),
+        VectorPlan::Map(function, params, input) => {
+            let input = vector(context, input, grid)?;
+            let params = params.iter().map(|p| scalar(context, p, grid)).collect::<Result<_, _>>()?;
+            map::map(context, *function, params, input)
+        }
+        VectorPlan::Timestamp(input) => map::timestamps(context, vector(context, input, grid)?, grid),
+        VectorPlan::Date(part, input) => {
+            let input = match input {
+                Some(input) => Some(vector(context, input, grid)?),
+                None => None,
+            };
+            map::date(context, *part, input, grid)
+        }
+        VectorPlan::Absent { labels, input } => {
+            absent::instant(context, labels, vector(context, input, grid)?, grid)
+        }
+        VectorPlan::LabelReplace(plan, input) => labels::replace(plan, vector(context, input, grid)?),
+        VectorPlan::LabelJoin(plan, input) => labels::join(plan, vector(context, input, grid)?),
+        VectorPlan::Sort(plan, span, input) => {
+            sort::sort(context, plan, *span, vector(context, input, grid)?, grid)
+        }
+        VectorPlan::Histogram(plan) => histogram::histogram(context, plan, grid),
+        VectorPlan::WithScalar { op, bool, swapped, vector: input, scalar: number } => {
+            let input = vector(context, input, grid)?;
+            let number = scalar(context, number, grid)?;
+            binary::with_scalar(context, binary::Operation { op: *op, bool: *bool }, *swapped, input, number)
+        }
+        VectorPlan::Join { op, bool, matching, lhs, rhs } => {
+            let lhs = vector(context, lhs, grid)?;
+            let rhs = vector(context, rhs, grid)?;
+            join::join(context, binary::Operation { op: *op, bool: *bool }, matching, lhs, rhs, grid)
+        }
+        VectorPlan::Set { op, matching, lhs, rhs } => {
+            let lhs = vector(context, lhs, grid)?;
+            let rhs = vector(context, rhs, grid)?;
+            match op {
+                SetOp::Or => set::or(context, matching, lhs, rhs, grid),
+                SetOp::And | SetOp::Unless => set::filter(context, *op, matching, lhs, rhs, grid),
+            }
+        }
+        VectorPlan::Aggregate(plan) => aggregate::aggregate(context, plan, grid),
+        VectorPlan::Once(inner) => Ok(repeated(vector(context, inner, grid.first())?, grid)),
+    }
+}
+
+/// One series without labels that has the scalar's value at every step.
+fn of_scalar<'q>(value: Scalar, grid: Grid) -> Vector<'q> {
+    struct Values(Scalar, usize);
+    impl Rows for Values {
+        fn fill(&self, _: usize, _: &mut Scratch, out: &mut Row) -> Result<(), QueryError> {
+            out.reset(self.1);
+            out.values.iter_mut().zip(self.0.iter(self.1)).for_each(|(to, from)| *to = from);
+            out.valid.set_all();
+            Ok(())
+        }
+    }
+    let series = vec![Series::new(kymo_model::Labels::empty())];
+    Vector { series, rows: Box::new(Values(value, grid.steps)), one_name: true }
+}
+
+/// The value of the first step at every step.
+fn repeated(inner: Vector<'_>, grid: Grid) -> Vector<'_> {
+    struct Repeated<'q>(Box<dyn Rows + 'q>, usize);
+    impl Rows for Repeated<'_> {
+        fn fill(&self, index: usize, scratch: &mut Scratch, out: &mut Row) -> Result<(), QueryError> {
+            self.0.fill(index, scratch, out)?;
+            let value = if out.values.is_empty() { None } else { out.get(0) };
+            out.reset(self.1);
+            if let Some(value) = value {
+                out.values.fill(value);
+                out.valid.set_all();
+            }
+            Ok(())
+        }
+    }
+    let Vector { series, rows, one_name } = inner;
+    Vector { series, rows: Box::new(Repeated(rows, grid.steps)), one_name }
+}

@@ -1,0 +1,52 @@
+//! Instant selectors: for each step the last sample that is not older than the lookback. A staleness marker ends a series.
+
+use kymo_model::is_stale;
+
+use super::window::first_after;
+use crate::columns::Floats;
+use crate::grid::Grid;
+use crate::row::Row;
+
+/// The values.
+pub(crate) fn last_values(samples: Floats<'_>, track: Grid, lookback_ms: i64, out: &mut Row) {
+    each(samples, track, lookback_ms, |step, at| out.set(step, samples.values[at]));
+}
+
+/// The times of the samples, in seconds.
+pub(crate) fn last_times(samples: Floats<'_>, track: Grid, lookback_ms: i64, out: &mut Row) {
+    each(samples, track, lookback_ms, |step, at| out.set(step, samples.times[at] as f64 / 1000.0));
+}
+
+fn each(samples: Floats<'_>, track: Grid, lookback_ms: i64, mut found: impl FnMut(usize, usize)) {
+    let mut next = 0;
+    for step in 0..track.steps {
+        let t = track.time(step);
+        next = first_after(samples.times, next, t);
+        let Some(at) = next.checked_sub(1) else { continue };
+        if samples.times[at] > t.saturating_sub(lookback_ms) && !is_stale(samples.values[at]) {
+            found(step, at);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kymo_model::STALE_NAN;
+
+    #[test]
+    fn lookback_is_left_open_and_stale_ends() {
+        let times = [0, 10, 20, 30];
+        let values = [1.0, f64::NAN, STALE_NAN, 4.0];
+        let mut row = Row::default();
+        let track = Grid { start: -5, step: 5, steps: 11 };
+        row.reset(track.steps);
+        last_values(Floats { times: &times, values: &values }, track, 10, &mut row);
+        let seen: Vec<usize> = row.valid.iter().collect();
+        assert_eq!(seen, [1, 2, 3, 4, 7, 8]);
+        assert!(row.values[3].is_nan());
+        row.reset(track.steps);
+        last_times(Floats { times: &times, values: &values }, track, 10, &mut row);
+        assert_eq!(row.get(8), Some(0.03));
+    }
+}

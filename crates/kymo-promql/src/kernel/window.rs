@@ -1,0 +1,92 @@
+//! Windows: which samples each step of a range function sees. Two cursors over the timestamps, never backwards.
+
+use crate::QueryError;
+use crate::grid::Grid;
+
+/// Samples `lo..hi` of a series.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Window {
+    pub(crate) lo: u32,
+    pub(crate) hi: u32,
+}
+
+impl Window {
+    pub(crate) fn len(self) -> usize {
+        (self.hi - self.lo) as usize
+    }
+
+    pub(crate) fn is_empty(self) -> bool {
+        self.lo == self.hi
+    }
+
+    pub(crate) fn indices(self) -> std::ops::Range<usize> {
+        self.lo as usize..self.hi as usize
+    }
+}
+
+/// For each time `t` of `ends` the samples in `(t - range, t]`.
+pub(crate) fn slide(
+    times: &[i64],
+    ends: Grid,
+    range_ms: i64,
+    out: &mut Vec<Window>,
+) -> Result<(), QueryError> {
+    if u32::try_from(times.len()).is_err() {
+        return Err(QueryError::limit(format!(
+            "expected fewer than 2^32 samples in a series, found {}",
+            times.len()
+        )));
+    }
+    out.clear();
+    let (mut lo, mut hi) = (0, 0);
+    for step in 0..ends.steps {
+        let end = ends.time(step);
+        hi = first_after(times, hi, end);
+        lo = first_after(times, lo, end.saturating_sub(range_ms)).min(hi);
+        out.push(Window { lo: lo as u32, hi: hi as u32 });
+    }
+    Ok(())
+}
+
+/// The first index from `from` on whose time is after `t`. Near ones are found by looking at each, far ones by doubling.
+pub(crate) fn first_after(times: &[i64], from: usize, t: i64) -> usize {
+    let rest = &times[from..];
+    const NEAR: usize = 8;
+    for (at, time) in rest.iter().take(NEAR).enumerate() {
+        if *time > t {
+            return from + at;
+        }
+    }
+    let (mut known, mut jump) = (NEAR.min(rest.len()), NEAR);
+    while known + jump < rest.len() && rest[known + jump] <= t {
+        known += jump + 1;
+        jump *= 2;
+    }
+    let end = (known + jump).min(rest.len());
+    let start = known.min(end);
+    from + start + rest[start..end].partition_point(|time| *time <= t)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn windows_are_left_open(
+            gaps in prop::collection::vec(1i64..40, 0..200),
+            start in -500i64..1000, step in 0i64..200, steps in 0usize..30, range in 1i64..500,
+        ) {
+            let times: Vec<i64> = gaps.iter().scan(0, |t, gap| { *t += gap; Some(*t) }).collect();
+            let ends = Grid { start, step, steps };
+            let mut windows = Vec::new();
+            slide(&times, ends, range, &mut windows).unwrap();
+            for (i, window) in windows.iter().enumerate() {
+                let end = ends.time(i);
+                let seen: Vec<i64> = times.iter().copied().filter(|t| end - range < *t && *t <= end).collect();
+                prop_assert_eq!(&times[window.indices()], &seen[..]);
+            }
+        }
+    }
+}

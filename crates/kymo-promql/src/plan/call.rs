@@ -1,0 +1,285 @@
+//! Calls of functions: which operator each one becomes.
+
+use kymo_model::{Labels, LabelsBuilder, METRIC_NAME, MatchOp, Regex};
+use kymo_promql_syntax::Function;
+use kymo_promql_syntax::ast::{Call, Expr, ExprKind, Span};
+
+use super::lower::{Lower, bare, not_yet};
+use super::*;
+use crate::QueryError;
+use crate::notes::quoted;
+
+impl Lower {
+    pub(super) fn call(&mut self, call: &Call, expr: &Expr, grid: Grid) -> Result<Root, QueryError> {
+        let around = self.function.replace(call.function.name());
+        let plan = self.call_inside(call, expr, grid);
+        self.function = around;
+        plan
+    }
+
+    fn call_inside(&mut self, call: &Call, expr: &Expr, grid: Grid) -> Result<Root, QueryError> {
+        let args = Args { call, span: expr.span };
+        if let Some(function) = range_function(call.function) {
+            return self.range_call(function, &args, grid).map(Root::Vector);
+        }
+        if let Some(function) = map_function(call.function) {
+            let params =
+                (1..call.args.len()).map(|i| self.scalar(args.at(i)?, grid)).collect::<Result<_, _>>()?;
+            let input = self.vector(args.at(0)?, grid)?;
+            return Ok(Root::Vector(VectorPlan::Map(function, params, input)));
+        }
+        if let Some(part) = date_part(call.function) {
+            let input = call.args.first().map(|arg| self.vector(arg, grid)).transpose()?;
+            return Ok(Root::Vector(VectorPlan::Date(part, input)));
+        }
+        let number = |value| Ok(Root::Scalar(ScalarPlan::Number(value)));
+        Ok(Root::Vector(match call.function {
+            Function::Pi => return number(std::f64::consts::PI),
+            Function::Start => return number(self.times.start as f64 / 1000.0),
+            Function::End => return number(self.times.end as f64 / 1000.0),
+            Function::Step => return number(self.times.step_ms as f64 / 1000.0),
+            Function::Range => {
+                return number(self.times.end.saturating_sub(self.times.start) as f64 / 1000.0);
+            }
+            Function::Time => return Ok(Root::Scalar(ScalarPlan::Time)),
+            Function::ScalarOf => {
+                return Ok(Root::Scalar(ScalarPlan::OfVector(self.vector(args.at(0)?, grid)?)));
+            }
+            Function::MinOf | Function::MaxOf => {
+                let a = Box::new(self.scalar(args.at(0)?, grid)?);
+                let b = Box::new(self.scalar(args.at(1)?, grid)?);
+                let min = call.function == Function::MinOf;
+                return Ok(Root::Scalar(if min { ScalarPlan::MinOf(a, b) } else { ScalarPlan::MaxOf(a, b) }));
+            }
+            Function::VectorOf => VectorPlan::OfScalar(self.scalar(args.at(0)?, grid)?),
+            Function::Timestamp => match &bare(args.at(0)?).kind {
+                ExprKind::Selector(selector) => {
+                    VectorPlan::SelectTimes(self.select(selector, args.at(0)?.span, grid)?)
+                }
+                _ => VectorPlan::Timestamp(self.vector(args.at(0)?, grid)?),
+            },
+            Function::Absent => {
+                let labels = absent_labels(args.at(0)?);
+                VectorPlan::Absent { labels, input: self.vector(args.at(0)?, grid)? }
+            }
+            Function::AbsentOverTime => {
+                let labels = absent_labels(args.at(0)?);
+                VectorPlan::AbsentOverTime { labels, range: self.range(args.at(0)?, grid)? }
+            }
+            Function::LabelReplace => {
+                let replace = label_replace(&args)?;
+                VectorPlan::LabelReplace(replace, self.vector(args.at(0)?, grid)?)
+            }
+            Function::LabelJoin => {
+                let join = label_join(&args)?;
+                VectorPlan::LabelJoin(join, self.vector(args.at(0)?, grid)?)
+            }
+            Function::Sort | Function::SortDesc => {
+                let sort = Sort::Value { descending: call.function == Function::SortDesc };
+                VectorPlan::Sort(sort, expr.span, self.vector(args.at(0)?, grid)?)
+            }
+            Function::SortByLabel | Function::SortByLabelDesc => {
+                let names = (1..call.args.len()).map(|i| args.text(i)).collect::<Result<_, _>>()?;
+                let sort = Sort::Labels { names, descending: call.function == Function::SortByLabelDesc };
+                VectorPlan::Sort(sort, expr.span, self.vector(args.at(0)?, grid)?)
+            }
+            Function::HistogramQuantile | Function::HistogramFraction => {
+                let (function, count) = match call.function {
+                    Function::HistogramQuantile => (HistogramFunction::Quantile, 1),
+                    _ => (HistogramFunction::Fraction, 2),
+                };
+                let params = (0..count).map(|i| self.scalar(args.at(i)?, grid)).collect::<Result<_, _>>()?;
+                let input = self.vector(args.at(count)?, grid)?;
+                let (first_span, input_span) = (bare(args.at(0)?).span, bare(args.at(count)?).span);
+                VectorPlan::Histogram(HistogramPlan { function, params, input, first_span, input_span })
+            }
+            other => return Err(not_yet(&format!("{}()", other.name()), expr.span)),
+        }))
+    }
+
+    fn range_call(
+        &mut self,
+        function: RangeFunction,
+        args: &Args<'_>,
+        grid: Grid,
+    ) -> Result<VectorPlan, QueryError> {
+        let (range_at, params_at) = match function {
+            RangeFunction::Quantile => (1, vec![0]),
+            RangeFunction::PredictLinear => (0, vec![1]),
+            RangeFunction::DoubleExponentialSmoothing => (0, vec![1, 2]),
+            _ => (0, vec![]),
+        };
+        let params =
+            params_at.into_iter().map(|i| self.scalar(args.at(i)?, grid)).collect::<Result<_, _>>()?;
+        let range = self.range(args.at(range_at)?, grid)?;
+        let span = bare(args.at(0)?).span;
+        Ok(VectorPlan::Range(RangeCallPlan { function, params, range, span }))
+    }
+}
+
+/// The arguments of a call, which the type check has counted.
+struct Args<'a> {
+    call: &'a Call,
+    span: Span,
+}
+
+impl<'a> Args<'a> {
+    fn at(&self, index: usize) -> Result<&'a Expr, QueryError> {
+        self.call.args.get(index).ok_or_else(|| {
+            let (name, found) = (self.call.function.name(), self.call.args.len());
+            QueryError::execution(format!("expected more than {index} arguments of {name}(), found {found}"))
+                .at(self.span)
+        })
+    }
+
+    fn bytes(&self, index: usize) -> Result<&'a [u8], QueryError> {
+        let arg = bare(self.at(index)?);
+        match &arg.kind {
+            ExprKind::String(bytes) => Ok(bytes),
+            _ => Err(QueryError::execution("expected a string literal").at(arg.span)),
+        }
+    }
+
+    fn text(&self, index: usize) -> Result<String, QueryError> {
+        let bytes = self.bytes(index)?;
+        String::from_utf8(bytes.to_vec()).map_err(|_| {
+            QueryError::execution(format!("expected UTF-8, found {}", quoted(bytes))).at(self.span)
+        })
+    }
+
+    /// A label name, or the error that upstream gives.
+    fn label_name(&self, index: usize, role: &str) -> Result<String, QueryError> {
+        let bytes = self.bytes(index)?;
+        match std::str::from_utf8(bytes) {
+            Ok(name) if !name.is_empty() => Ok(name.to_owned()),
+            _ => Err(QueryError::execution(format!(
+                "invalid {role} label name in {}(): {}",
+                self.call.function.name(),
+                String::from_utf8_lossy(bytes)
+            ))
+            .at(self.span)),
+        }
+    }
+}
+
+fn label_replace(args: &Args<'_>) -> Result<LabelReplace, QueryError> {
+    let pattern = args.text(4)?;
+    let regex = Regex::new(&pattern).map_err(|_| {
+        QueryError::execution(format!("invalid regular expression in label_replace(): {pattern}"))
+            .at(args.span)
+    })?;
+    Ok(LabelReplace {
+        target: args.label_name(1, "destination")?,
+        template: args.text(2)?,
+        source: args.text(3)?,
+        regex,
+    })
+}
+
+fn label_join(args: &Args<'_>) -> Result<LabelJoin, QueryError> {
+    let sources = (3..args.call.args.len()).map(|i| args.label_name(i, "source"));
+    Ok(LabelJoin {
+        sources: sources.collect::<Result<_, _>>()?,
+        target: args.label_name(1, "destination")?,
+        separator: args.text(2)?,
+    })
+}
+
+/// The labels that `absent` can know: those that are asked for by one `=` and nothing else.
+fn absent_labels(arg: &Expr) -> Labels {
+    let matchers = match &bare(arg).kind {
+        ExprKind::Selector(selector) => &selector.matchers,
+        ExprKind::Matrix(matrix) => &matrix.selector.matchers,
+        _ => return Labels::empty(),
+    };
+    let mut builder = LabelsBuilder::new();
+    let mut seen: Vec<&str> = Vec::new();
+    for matcher in matchers.iter().filter(|m| m.name() != METRIC_NAME) {
+        if matcher.op() == MatchOp::Equal && !seen.contains(&matcher.name()) {
+            builder.set(matcher.name(), matcher.value());
+            seen.push(matcher.name());
+        } else {
+            builder.remove(matcher.name());
+        }
+    }
+    builder.build()
+}
+
+fn range_function(function: Function) -> Option<RangeFunction> {
+    Some(match function {
+        Function::AvgOverTime => RangeFunction::Avg,
+        Function::Changes => RangeFunction::Changes,
+        Function::CountOverTime => RangeFunction::Count,
+        Function::Delta => RangeFunction::Delta,
+        Function::Deriv => RangeFunction::Deriv,
+        Function::DoubleExponentialSmoothing => RangeFunction::DoubleExponentialSmoothing,
+        Function::FirstOverTime => RangeFunction::First,
+        Function::Idelta => RangeFunction::Idelta,
+        Function::Increase => RangeFunction::Increase,
+        Function::Irate => RangeFunction::Irate,
+        Function::LastOverTime => RangeFunction::Last,
+        Function::MadOverTime => RangeFunction::Mad,
+        Function::MaxOverTime => RangeFunction::Max,
+        Function::MinOverTime => RangeFunction::Min,
+        Function::PredictLinear => RangeFunction::PredictLinear,
+        Function::PresentOverTime => RangeFunction::Present,
+        Function::QuantileOverTime => RangeFunction::Quantile,
+        Function::Rate => RangeFunction::Rate,
+        Function::Resets => RangeFunction::Resets,
+        Function::StddevOverTime => RangeFunction::Stddev,
+        Function::StdvarOverTime => RangeFunction::Stdvar,
+        Function::SumOverTime => RangeFunction::Sum,
+        Function::TsOfFirstOverTime => RangeFunction::TsOfFirst,
+        Function::TsOfLastOverTime => RangeFunction::TsOfLast,
+        Function::TsOfMaxOverTime => RangeFunction::TsOfMax,
+        Function::TsOfMinOverTime => RangeFunction::TsOfMin,
+        _ => return None,
+    })
+}
+
+fn map_function(function: Function) -> Option<MapFunction> {
+    Some(match function {
+        Function::Abs => MapFunction::Abs,
+        Function::Acos => MapFunction::Acos,
+        Function::Acosh => MapFunction::Acosh,
+        Function::Asin => MapFunction::Asin,
+        Function::Asinh => MapFunction::Asinh,
+        Function::Atan => MapFunction::Atan,
+        Function::Atanh => MapFunction::Atanh,
+        Function::Ceil => MapFunction::Ceil,
+        Function::Clamp => MapFunction::Clamp,
+        Function::ClampMax => MapFunction::ClampMax,
+        Function::ClampMin => MapFunction::ClampMin,
+        Function::Cos => MapFunction::Cos,
+        Function::Cosh => MapFunction::Cosh,
+        Function::Deg => MapFunction::Deg,
+        Function::Exp => MapFunction::Exp,
+        Function::Floor => MapFunction::Floor,
+        Function::Ln => MapFunction::Ln,
+        Function::Log10 => MapFunction::Log10,
+        Function::Log2 => MapFunction::Log2,
+        Function::Rad => MapFunction::Rad,
+        Function::Round => MapFunction::Round,
+        Function::Sgn => MapFunction::Sgn,
+        Function::Sin => MapFunction::Sin,
+        Function::Sinh => MapFunction::Sinh,
+        Function::Sqrt => MapFunction::Sqrt,
+        Function::Tan => MapFunction::Tan,
+        Function::Tanh => MapFunction::Tanh,
+        _ => return None,
+    })
+}
+
+fn date_part(function: Function) -> Option<DatePart> {
+    Some(match function {
+        Function::DayOfMonth => DatePart::DayOfMonth,
+        Function::DayOfWeek => DatePart::DayOfWeek,
+        Function::DayOfYear => DatePart::DayOfYear,
+        Function::DaysInMonth => DatePart::DaysInMonth,
+        Function::Hour => DatePart::Hour,
+        Function::Minute => DatePart::Minute,
+        Function::Month => DatePart::Month,
+        Function::Year => DatePart::Year,
+        _ => return None,
+    })
+}

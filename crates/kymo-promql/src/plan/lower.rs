@@ -1,0 +1,351 @@
+//! From the syntax tree to a plan: types, times, selectors. Calls of functions are in `call`.
+
+use kymo_model::{LabelsNeeded, METRIC_NAME, Matcher, TimeRange};
+use kymo_promql_syntax::ast::{
+    self, Aggregate, At, Binary, BinaryOp, Edges, Expr, ExprKind, Grouping, MatrixSelector, Span, Subquery,
+    TimeModifiers, Unary, VectorSelector,
+};
+
+use super::duration::{millis, positive_millis};
+use super::invariant::Invariants;
+use super::selection::{Use, select};
+use super::*;
+use crate::QueryError;
+use crate::grid::subquery_grid;
+use crate::notes::quoted;
+
+/// The times of the query as a whole.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Times {
+    pub(crate) start: i64,
+    pub(crate) end: i64,
+    /// 0 for an instant query.
+    pub(crate) step_ms: i64,
+    pub(crate) lookback_ms: i64,
+    pub(crate) subquery_step_ms: i64,
+    /// How many points a subquery may have.
+    pub(crate) steps_max: usize,
+}
+
+/// Plans `expr` for the points of `grid`.
+pub(crate) fn plan(expr: &Expr, grid: Grid, times: Times) -> Result<Plan, QueryError> {
+    let mut lower = Lower {
+        times,
+        invariants: Invariants::of(expr),
+        selections: Vec::new(),
+        function: None,
+        labels: LabelsNeeded::All,
+        step_ms: times.step_ms,
+    };
+    let root = lower.any(expr, grid)?;
+    Ok(Plan { root, selections: lower.selections })
+}
+
+pub(super) struct Lower {
+    pub(super) times: Times,
+    invariants: Invariants,
+    selections: Vec<Selection>,
+    /// The function or aggregation around the current expression, for hints.
+    pub(super) function: Option<&'static str>,
+    labels: LabelsNeeded,
+    step_ms: i64,
+}
+
+/// Without the parentheses around it.
+pub(super) fn bare(mut expr: &Expr) -> &Expr {
+    while let ExprKind::Paren(inner) = &expr.kind {
+        expr = inner;
+    }
+    expr
+}
+
+/// The error for language that is known and not there yet.
+pub(super) fn not_yet(what: &str, span: Span) -> QueryError {
+    QueryError::execution(format!("{what} is not supported yet")).at(span)
+}
+
+impl Lower {
+    pub(super) fn any(&mut self, expr: &Expr, grid: Grid) -> Result<Root, QueryError> {
+        let expr = bare(expr);
+        let once = grid.is_range() && self.invariants.contains(expr);
+        let own = if once { grid.first() } else { grid };
+        let plan = match &expr.kind {
+            ExprKind::Number(number) => return Ok(Root::Scalar(ScalarPlan::Number(number.value))),
+            ExprKind::String(bytes) => return Ok(Root::String(bytes.clone())),
+            ExprKind::Matrix(_) | ExprKind::Subquery(_) => return Ok(Root::Range(self.range(expr, grid)?)),
+            ExprKind::Paren(inner) => return self.any(inner, grid),
+            ExprKind::Selector(selector) => {
+                Root::Vector(VectorPlan::Select(self.select(selector, expr.span, own)?))
+            }
+            ExprKind::Call(call) => self.call(call, expr, own)?,
+            ExprKind::Aggregate(aggregate) => {
+                Root::Vector(VectorPlan::Aggregate(self.aggregate(aggregate, expr.span, own)?))
+            }
+            ExprKind::Binary(binary) => self.binary(binary, expr.span, own)?,
+            ExprKind::Unary(unary) => self.unary(unary, own)?,
+        };
+        Ok(match plan {
+            Root::Scalar(scalar) if once => Root::Scalar(ScalarPlan::Once(Box::new(scalar))),
+            Root::Vector(vector) if once => Root::Vector(VectorPlan::Once(Box::new(vector))),
+            plan => plan,
+        })
+    }
+
+    pub(super) fn vector(&mut self, expr: &Expr, grid: Grid) -> Result<Box<VectorPlan>, QueryError> {
+        match self.any(expr, grid)? {
+            Root::Vector(plan) => Ok(Box::new(plan)),
+            other => Err(unexpected("an instant vector", &other, expr.span)),
+        }
+    }
+
+    pub(super) fn scalar(&mut self, expr: &Expr, grid: Grid) -> Result<ScalarPlan, QueryError> {
+        match self.any(expr, grid)? {
+            Root::Scalar(plan) => Ok(plan),
+            other => Err(unexpected("a scalar", &other, expr.span)),
+        }
+    }
+
+    pub(super) fn range(&mut self, expr: &Expr, grid: Grid) -> Result<RangePlan, QueryError> {
+        let expr = bare(expr);
+        match &expr.kind {
+            ExprKind::Matrix(matrix) => self.matrix(matrix, expr.span, grid),
+            ExprKind::Subquery(subquery) => self.subquery(subquery, expr.span, grid),
+            _ => {
+                let other = self.any(expr, grid)?;
+                Err(unexpected("a range vector", &other, expr.span))
+            }
+        }
+    }
+
+    pub(super) fn select(
+        &mut self,
+        selector: &VectorSelector,
+        span: Span,
+        grid: Grid,
+    ) -> Result<SelectPlan, QueryError> {
+        edges(selector, span)?;
+        let shift = self.shift(&selector.time, span)?;
+        let selection = self.selection(&selector.matchers, shift.track(grid), self.times.lookback_ms, 0);
+        Ok(SelectPlan { selection, shift })
+    }
+
+    fn matrix(&mut self, matrix: &MatrixSelector, span: Span, grid: Grid) -> Result<RangePlan, QueryError> {
+        edges(&matrix.selector, span)?;
+        let range_ms = positive_millis(&matrix.range, &self.times, span)?;
+        let shift = self.shift(&matrix.selector.time, span)?;
+        let selection = self.selection(&matrix.selector.matchers, shift.track(grid), range_ms, range_ms);
+        Ok(RangePlan { source: RangeSource::Selection(selection), range_ms, shift })
+    }
+
+    fn subquery(&mut self, subquery: &Subquery, span: Span, grid: Grid) -> Result<RangePlan, QueryError> {
+        let range_ms = positive_millis(&subquery.range, &self.times, span)?;
+        let step = match &subquery.step {
+            Some(step) => positive_millis(step, &self.times, span)?,
+            None => self.times.subquery_step_ms.max(1),
+        };
+        let shift = self.shift(&subquery.time, span)?;
+        let inner_grid =
+            subquery_grid(shift.track(grid), range_ms, step, self.times.steps_max).ok_or_else(|| {
+                QueryError::limit(
+                    "query processing would load too many samples into memory in query execution",
+                )
+                .at(span)
+            })?;
+        let step_around = std::mem::replace(&mut self.step_ms, step);
+        let inner = self.vector(&subquery.expr, inner_grid);
+        self.step_ms = step_around;
+        Ok(RangePlan { source: RangeSource::Subquery(inner?, inner_grid), range_ms, shift })
+    }
+
+    fn shift(&self, time: &TimeModifiers, span: Span) -> Result<Shift, QueryError> {
+        let offset_ms = match &time.offset {
+            Some(offset) => millis(offset, &self.times, span)?,
+            None => 0,
+        };
+        let at = time.at.map(|at| match at {
+            At::Time(ms) => ms,
+            At::Start => self.times.start,
+            At::End => self.times.end,
+        });
+        Ok(Shift { offset_ms, at })
+    }
+
+    /// Asks for the samples in `(t - back, t]` for every `t` of `track`.
+    fn selection(&mut self, matchers: &[Matcher], track: Grid, back_ms: i64, range_ms: i64) -> usize {
+        let min = track.start.saturating_sub(back_ms).saturating_add(1);
+        let wanted = Use {
+            matchers,
+            range: TimeRange::from_millis(min, track.last()),
+            step_ms: self.step_ms,
+            range_ms,
+            function: self.function,
+            labels: self.labels.clone(),
+        };
+        select(&mut self.selections, wanted)
+    }
+
+    fn aggregate(
+        &mut self,
+        aggregate: &Aggregate,
+        span: Span,
+        grid: Grid,
+    ) -> Result<AggregatePlan, QueryError> {
+        let (labels, without) = match &aggregate.grouping {
+            Grouping::By(labels) => (labels.clone(), false),
+            Grouping::Without(labels) => (labels.clone(), true),
+        };
+        let span = aggregate.param.as_ref().map_or(span, |param| bare(param).span);
+        let op = self.aggregate_op(aggregate, grid)?;
+        let around = std::mem::replace(&mut self.function, Some(op.name()));
+        if let (ExprKind::Selector(_), true) = (&bare(&aggregate.expr).kind, op.merges_series()) {
+            let names = labels.iter().map(|l| l.as_str().into());
+            self.labels = match without {
+                true => LabelsNeeded::Without(names.chain([METRIC_NAME.into()]).collect()),
+                false => LabelsNeeded::Only(names.collect()),
+            };
+        }
+        let input = self.vector(&aggregate.expr, grid);
+        self.labels = LabelsNeeded::All;
+        self.function = around;
+        Ok(AggregatePlan { op, labels, without, input: input?, span })
+    }
+
+    fn aggregate_op(&mut self, aggregate: &Aggregate, grid: Grid) -> Result<AggregateOp, QueryError> {
+        let number = |lower: &mut Lower| match &aggregate.param {
+            Some(param) => lower.scalar(param, grid),
+            None => Err(QueryError::execution("expected a parameter of the aggregation, found none")),
+        };
+        Ok(match aggregate.op {
+            ast::AggregateOp::Sum => AggregateOp::Sum,
+            ast::AggregateOp::Avg => AggregateOp::Avg,
+            ast::AggregateOp::Count => AggregateOp::Count,
+            ast::AggregateOp::Min => AggregateOp::Min,
+            ast::AggregateOp::Max => AggregateOp::Max,
+            ast::AggregateOp::Group => AggregateOp::Group,
+            ast::AggregateOp::Stddev => AggregateOp::Stddev,
+            ast::AggregateOp::Stdvar => AggregateOp::Stdvar,
+            ast::AggregateOp::Quantile => AggregateOp::Quantile(number(self)?),
+            ast::AggregateOp::Topk => AggregateOp::Topk(number(self)?),
+            ast::AggregateOp::Bottomk => AggregateOp::Bottomk(number(self)?),
+            ast::AggregateOp::Limitk => AggregateOp::Limitk(number(self)?),
+            ast::AggregateOp::LimitRatio => AggregateOp::LimitRatio(number(self)?),
+            ast::AggregateOp::CountValues => match aggregate.param.as_ref().map(|p| &bare(p).kind) {
+                Some(ExprKind::String(bytes)) => match String::from_utf8(bytes.clone()) {
+                    Ok(name) if !name.is_empty() => AggregateOp::CountValues(name),
+                    _ => return Err(QueryError::execution(format!("invalid label name {}", quoted(bytes)))),
+                },
+                _ => return Err(QueryError::execution("expected a string as parameter of count_values")),
+            },
+        })
+    }
+
+    fn unary(&mut self, unary: &Unary, grid: Grid) -> Result<Root, QueryError> {
+        let operand = self.any(&unary.expr, grid)?;
+        if !unary.negative {
+            return Ok(operand);
+        }
+        match operand {
+            Root::Scalar(plan) => Ok(Root::Scalar(ScalarPlan::Negate(Box::new(plan)))),
+            Root::Vector(plan) => {
+                Ok(Root::Vector(VectorPlan::Map(MapFunction::Negate, Vec::new(), Box::new(plan))))
+            }
+            other => Err(unexpected("a scalar or an instant vector", &other, unary.expr.span)),
+        }
+    }
+
+    fn binary(&mut self, binary: &Binary, span: Span, grid: Grid) -> Result<Root, QueryError> {
+        if let BinaryOp::TrimLower | BinaryOp::TrimUpper = binary.op {
+            return Err(not_yet("trimming of histograms", span));
+        }
+        let around = self.function.take();
+        let lhs = self.any(&binary.lhs, grid);
+        let rhs = lhs.is_ok().then(|| self.any(&binary.rhs, grid));
+        self.function = around;
+        let (op, bool) = (binary.op, binary.return_bool);
+        let with_scalar = |vector: VectorPlan, scalar, swapped| {
+            Root::Vector(VectorPlan::WithScalar { op, bool, swapped, vector: Box::new(vector), scalar })
+        };
+        let rhs = rhs.unwrap_or_else(|| Ok(Root::Scalar(ScalarPlan::Number(0.0))));
+        match (lhs?, rhs?) {
+            (Root::Scalar(a), Root::Scalar(b)) => {
+                Ok(Root::Scalar(ScalarPlan::Binary(op, Box::new(a), Box::new(b))))
+            }
+            (Root::Vector(a), Root::Scalar(b)) => Ok(with_scalar(a, b, false)),
+            (Root::Scalar(a), Root::Vector(b)) => Ok(with_scalar(b, a, true)),
+            (Root::Vector(a), Root::Vector(b)) => {
+                let matching = binary.matching.clone().unwrap_or_default();
+                if matching.fill_left.is_some() || matching.fill_right.is_some() {
+                    return Err(not_yet("filling of missing series", span));
+                }
+                let (lhs, rhs) = (Box::new(a), Box::new(b));
+                Ok(Root::Vector(match set_op(op) {
+                    Some(op) => VectorPlan::Set { op, matching, lhs, rhs },
+                    None => VectorPlan::Join { op, bool, matching, lhs, rhs },
+                }))
+            }
+            (Root::Scalar(_) | Root::Vector(_), other) => {
+                Err(unexpected("a scalar or an instant vector", &other, binary.rhs.span))
+            }
+            (other, _) => Err(unexpected("a scalar or an instant vector", &other, binary.lhs.span)),
+        }
+    }
+}
+
+fn set_op(op: BinaryOp) -> Option<SetOp> {
+    match op {
+        BinaryOp::And => Some(SetOp::And),
+        BinaryOp::Or => Some(SetOp::Or),
+        BinaryOp::Unless => Some(SetOp::Unless),
+        _ => None,
+    }
+}
+
+fn edges(selector: &VectorSelector, span: Span) -> Result<(), QueryError> {
+    match selector.edges {
+        Edges::Inside => Ok(()),
+        Edges::Anchored => Err(not_yet("the anchored modifier", span)),
+        Edges::Smoothed => Err(not_yet("the smoothed modifier", span)),
+    }
+}
+
+fn unexpected(expected: &str, found: &Root, span: Span) -> QueryError {
+    let found = match found {
+        Root::Scalar(_) => "a scalar",
+        Root::Vector(_) => "an instant vector",
+        Root::Range(_) => "a range vector",
+        Root::String(_) => "a string",
+    };
+    QueryError::execution(format!("expected {expected}, found {found}")).at(span)
+}
+
+impl AggregateOp {
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            AggregateOp::Sum => "sum",
+            AggregateOp::Avg => "avg",
+            AggregateOp::Count => "count",
+            AggregateOp::Min => "min",
+            AggregateOp::Max => "max",
+            AggregateOp::Group => "group",
+            AggregateOp::Stddev => "stddev",
+            AggregateOp::Stdvar => "stdvar",
+            AggregateOp::Quantile(_) => "quantile",
+            AggregateOp::CountValues(_) => "count_values",
+            AggregateOp::Topk(_) => "topk",
+            AggregateOp::Bottomk(_) => "bottomk",
+            AggregateOp::Limitk(_) => "limitk",
+            AggregateOp::LimitRatio(_) => "limit_ratio",
+        }
+    }
+
+    /// Does the result have the group's labels rather than those of series?
+    fn merges_series(&self) -> bool {
+        !matches!(
+            self,
+            AggregateOp::Topk(_)
+                | AggregateOp::Bottomk(_)
+                | AggregateOp::Limitk(_)
+                | AggregateOp::LimitRatio(_)
+        )
+    }
+}

@@ -1,0 +1,254 @@
+//! Plan: what a query does, with every name looked up and every time resolved. After the syntax tree, before columns.
+//!
+//! Selectors stand apart in [`Plan::selections`], each distinct one once, with the widest range that any use needs. Nodes
+//! are typed: a scalar, a vector, a range. `Once` marks step-invariant parts: evaluated on the first point, then repeated.
+
+mod call;
+mod duration;
+mod invariant;
+mod lower;
+mod selection;
+
+use kymo_model::{Labels, Regex};
+use kymo_promql_syntax::ast::{BinaryOp, Span, VectorMatching};
+
+use crate::grid::{Grid, Shift};
+use crate::kernel::RangeFunction;
+pub(crate) use lower::{Times, plan};
+pub(crate) use selection::Selection;
+
+/// A query, ready to run.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) root: Root,
+    pub(crate) selections: Vec<Selection>,
+}
+
+/// What the query as a whole gives.
+#[derive(Debug)]
+pub(crate) enum Root {
+    Scalar(ScalarPlan),
+    Vector(VectorPlan),
+    Range(RangePlan),
+    String(Vec<u8>),
+}
+
+/// One number per step.
+#[derive(Debug)]
+pub(crate) enum ScalarPlan {
+    Number(f64),
+    /// `time()`
+    Time,
+    /// `scalar(v)`
+    OfVector(Box<VectorPlan>),
+    Negate(Box<ScalarPlan>),
+    Binary(BinaryOp, Box<ScalarPlan>, Box<ScalarPlan>),
+    MinOf(Box<ScalarPlan>, Box<ScalarPlan>),
+    MaxOf(Box<ScalarPlan>, Box<ScalarPlan>),
+    Once(Box<ScalarPlan>),
+}
+
+/// Series with at most one value per step.
+#[derive(Debug)]
+pub(crate) enum VectorPlan {
+    Select(SelectPlan),
+    /// `timestamp(selector)`: the times of the samples themselves.
+    SelectTimes(SelectPlan),
+    /// `vector(s)`
+    OfScalar(ScalarPlan),
+    Range(RangeCallPlan),
+    AbsentOverTime {
+        labels: Labels,
+        range: RangePlan,
+    },
+    Map(MapFunction, Vec<ScalarPlan>, Box<VectorPlan>),
+    /// `timestamp(v)` of anything but a selector: the time of evaluation.
+    Timestamp(Box<VectorPlan>),
+    Date(DatePart, Option<Box<VectorPlan>>),
+    Absent {
+        labels: Labels,
+        input: Box<VectorPlan>,
+    },
+    LabelReplace(LabelReplace, Box<VectorPlan>),
+    LabelJoin(LabelJoin, Box<VectorPlan>),
+    Sort(Sort, Span, Box<VectorPlan>),
+    Histogram(HistogramPlan),
+    /// A vector and a scalar; `swapped` when the scalar stands on the left.
+    WithScalar {
+        op: BinaryOp,
+        bool: bool,
+        swapped: bool,
+        vector: Box<VectorPlan>,
+        scalar: ScalarPlan,
+    },
+    Join {
+        op: BinaryOp,
+        bool: bool,
+        matching: VectorMatching,
+        lhs: Box<VectorPlan>,
+        rhs: Box<VectorPlan>,
+    },
+    Set {
+        op: SetOp,
+        matching: VectorMatching,
+        lhs: Box<VectorPlan>,
+        rhs: Box<VectorPlan>,
+    },
+    Aggregate(AggregatePlan),
+    Once(Box<VectorPlan>),
+}
+
+/// An instant selector.
+#[derive(Debug)]
+pub(crate) struct SelectPlan {
+    pub(crate) selection: usize,
+    pub(crate) shift: Shift,
+}
+
+/// Where the samples of a range function come from.
+#[derive(Debug)]
+pub(crate) struct RangePlan {
+    pub(crate) source: RangeSource,
+    pub(crate) range_ms: i64,
+    pub(crate) shift: Shift,
+}
+
+#[derive(Debug)]
+pub(crate) enum RangeSource {
+    /// Index of the selection.
+    Selection(usize),
+    /// Evaluated on its own points.
+    Subquery(Box<VectorPlan>, Grid),
+}
+
+/// A function over a range, with its scalar arguments.
+#[derive(Debug)]
+pub(crate) struct RangeCallPlan {
+    pub(crate) function: RangeFunction,
+    pub(crate) params: Vec<ScalarPlan>,
+    pub(crate) range: RangePlan,
+    /// Where the first argument stands: the place of notes.
+    pub(crate) span: Span,
+}
+
+/// Functions of one value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MapFunction {
+    Abs,
+    Acos,
+    Acosh,
+    Asin,
+    Asinh,
+    Atan,
+    Atanh,
+    Ceil,
+    Clamp,
+    ClampMax,
+    ClampMin,
+    Cos,
+    Cosh,
+    Deg,
+    Exp,
+    Floor,
+    Ln,
+    Log10,
+    Log2,
+    Negate,
+    Rad,
+    Round,
+    Sgn,
+    Sin,
+    Sinh,
+    Sqrt,
+    Tan,
+    Tanh,
+}
+
+/// Parts of a date.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DatePart {
+    DayOfMonth,
+    DayOfWeek,
+    DayOfYear,
+    DaysInMonth,
+    Hour,
+    Minute,
+    Month,
+    Year,
+}
+
+#[derive(Debug)]
+pub(crate) struct LabelReplace {
+    pub(crate) target: String,
+    pub(crate) template: String,
+    pub(crate) source: String,
+    pub(crate) regex: Regex,
+}
+
+#[derive(Debug)]
+pub(crate) struct LabelJoin {
+    pub(crate) target: String,
+    pub(crate) separator: String,
+    pub(crate) sources: Vec<String>,
+}
+
+#[derive(Debug)]
+pub(crate) enum Sort {
+    Value { descending: bool },
+    Labels { names: Vec<String>, descending: bool },
+}
+
+/// `histogram_quantile` and `histogram_fraction`.
+#[derive(Debug)]
+pub(crate) struct HistogramPlan {
+    pub(crate) function: HistogramFunction,
+    pub(crate) params: Vec<ScalarPlan>,
+    pub(crate) input: Box<VectorPlan>,
+    /// Where the first argument stands.
+    pub(crate) first_span: Span,
+    /// Where the vector stands.
+    pub(crate) input_span: Span,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HistogramFunction {
+    Quantile,
+    Fraction,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SetOp {
+    And,
+    Or,
+    Unless,
+}
+
+#[derive(Debug)]
+pub(crate) struct AggregatePlan {
+    pub(crate) op: AggregateOp,
+    /// The labels to keep, or to drop.
+    pub(crate) labels: Vec<String>,
+    pub(crate) without: bool,
+    pub(crate) input: Box<VectorPlan>,
+    /// Where the parameter stands, or the aggregation where it has none.
+    pub(crate) span: Span,
+}
+
+/// What an aggregation does, with its parameter.
+#[derive(Debug)]
+pub(crate) enum AggregateOp {
+    Sum,
+    Avg,
+    Count,
+    Min,
+    Max,
+    Group,
+    Stddev,
+    Stdvar,
+    Quantile(ScalarPlan),
+    CountValues(String),
+    Topk(ScalarPlan),
+    Bottomk(ScalarPlan),
+    Limitk(ScalarPlan),
+    LimitRatio(ScalarPlan),
+}

@@ -1,0 +1,164 @@
+//! Vector: series and a way to compute their rows. What operators give to each other.
+//!
+//! The list of series is known before any row is; rows are computed one at a time, when somebody asks. So a chain such as
+//! `sum by (a) (rate(b[5m]))` never holds more than one row of `rate`. A listed series may turn out to have no value.
+
+use kymo_model::{Labels, LabelsBuilder, METRIC_NAME};
+
+use crate::columns::Columns;
+use crate::kernel::{Window, Work};
+use crate::row::{Row, Rows};
+use crate::{CancelToken, QueryError};
+
+/// What becomes of a series' metric name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Name {
+    #[default]
+    Kept,
+    /// Still there, to be dropped from the result (delayed name removal).
+    DropAtEnd,
+    /// Dropped already; the labels carry it, nobody may see it.
+    Hidden,
+}
+
+/// The labels that say what a metric is, and go when its values become something else.
+pub(crate) fn describes_metric(name: &str) -> bool {
+    matches!(name, METRIC_NAME | "__type__" | "__unit__")
+}
+
+/// The identity of a series on its way through a query.
+#[derive(Clone, Debug)]
+pub(crate) struct Series {
+    labels: Labels,
+    name: Name,
+}
+
+impl Series {
+    pub(crate) fn new(labels: Labels) -> Series {
+        Series { labels, name: Name::Kept }
+    }
+
+    pub(crate) fn with_name(mut self, name: Name) -> Series {
+        if self.name != Name::Hidden {
+            self.name = name;
+        }
+        self
+    }
+
+    pub(crate) fn name_state(&self) -> Name {
+        self.name
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        if self.name == Name::Hidden && describes_metric(name) { None } else { self.labels.get(name) }
+    }
+
+    pub(crate) fn metric_name(&self) -> &str {
+        self.get(METRIC_NAME).unwrap_or("")
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        let hidden = self.name == Name::Hidden;
+        self.labels
+            .iter()
+            .map(|l| (l.name, l.value))
+            .filter(move |(name, _)| !(hidden && describes_metric(name)))
+    }
+
+    /// The labels as operators see them.
+    pub(crate) fn labels(&self) -> Labels {
+        if self.name == Name::Hidden { self.labels.without(describes_metric) } else { self.labels.clone() }
+    }
+
+    /// The labels as the result shows them.
+    pub(crate) fn final_labels(&self) -> Labels {
+        if self.name == Name::Kept { self.labels.clone() } else { self.labels.without(describes_metric) }
+    }
+
+    pub(crate) fn builder(&self) -> LabelsBuilder {
+        self.labels().to_builder()
+    }
+
+    /// A series with new labels and the same intent for its name.
+    pub(crate) fn relabelled(&self, labels: Labels) -> Series {
+        let name = if self.name == Name::Hidden { Name::Kept } else { self.name };
+        Series { labels, name }
+    }
+}
+
+pub(crate) struct Vector<'q> {
+    pub(crate) series: Vec<Series>,
+    pub(crate) rows: Box<dyn Rows + 'q>,
+    /// Are the series still distinct when the metric name is dropped?
+    pub(crate) one_name: bool,
+}
+
+impl<'q> Vector<'q> {
+    pub(crate) fn empty() -> Vector<'q> {
+        struct NoRows;
+        impl Rows for NoRows {
+            fn fill(&self, _: usize, _: &mut Scratch, _: &mut Row) -> Result<(), QueryError> {
+                Ok(())
+            }
+        }
+        Vector { series: Vec::new(), rows: Box::new(NoRows), one_name: true }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.series.len()
+    }
+
+    pub(crate) fn fill(&self, index: usize, scratch: &mut Scratch, out: &mut Row) -> Result<(), QueryError> {
+        self.rows.fill(index, scratch, out)
+    }
+}
+
+/// Buffers of one worker, reused from row to row.
+pub(crate) struct Scratch {
+    pub(crate) columns: Columns,
+    pub(crate) windows: Vec<Window>,
+    pub(crate) work: Work,
+    pub(crate) pulse: Pulse,
+    rows: Vec<Row>,
+}
+
+impl Scratch {
+    pub(crate) fn new(cancel: CancelToken) -> Scratch {
+        Scratch {
+            columns: Columns::default(),
+            windows: Vec::new(),
+            work: Work::default(),
+            pulse: Pulse { cancel, left: Pulse::EVERY },
+            rows: Vec::new(),
+        }
+    }
+
+    /// A row to compute with; give it back with [`Scratch::give_back`].
+    pub(crate) fn take_row(&mut self) -> Row {
+        self.rows.pop().unwrap_or_default()
+    }
+
+    pub(crate) fn give_back(&mut self, row: Row) {
+        self.rows.push(row);
+    }
+}
+
+/// Looks at the cancel token every few thousand samples.
+pub(crate) struct Pulse {
+    cancel: CancelToken,
+    left: usize,
+}
+
+impl Pulse {
+    const EVERY: usize = 16 * 1024;
+
+    /// Says that `samples` more were worked on.
+    pub(crate) fn tick(&mut self, samples: usize) -> Result<(), QueryError> {
+        if samples < self.left {
+            self.left -= samples;
+            return Ok(());
+        }
+        self.left = Pulse::EVERY;
+        self.cancel.reason().map_or(Ok(()), |reason| Err(QueryError::stopped(reason)))
+    }
+}
