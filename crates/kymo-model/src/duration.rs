@@ -107,8 +107,32 @@ mod tests {
         for (text, ms) in [("0", 0), ("1y2w3d4h5m6s7ms", 33_019_506_007_i64), ("90m", 5_400_000), ("0s", 0)] {
             assert_eq!(parse_duration(text), Ok(ms), "{text}");
         }
+        assert_eq!(parse_duration("292y"), Ok(9_208_512_000_000));
+        assert!(matches!(parse_duration("293y"), Err(DurationError::Overflow(_))));
+        assert!(matches!(parse_duration("99999999999999999999s"), Err(DurationError::Overflow(_))));
         for bad in ["", "1", "-1m", "1m1h", "1mm", "m", "1.5h", "1h 2m", "1H", "999999999999y", "1s1s"] {
             assert!(parse_duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn prints_as_prometheus_does() {
+        for (ms, text) in [
+            (0, "0s"),
+            (1, "1ms"),
+            (90_061_001, "1d1h1m1s1ms"),
+            (5_400_000, "1h30m"),
+            (7 * 86_400_000, "1w"),
+            (10 * 86_400_000, "10d"),
+            (365 * 86_400_000, "1y"),
+            (366 * 86_400_000, "366d"),
+            (371 * 86_400_000, "53w"),
+            (-90_000, "-1m30s"),
+        ] {
+            assert_eq!(format_duration(ms), text);
+            if ms >= 0 {
+                assert_eq!(parse_duration(text), Ok(ms));
+            }
         }
     }
 }

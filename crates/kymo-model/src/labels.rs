@@ -12,7 +12,7 @@ use std::sync::{Arc, OnceLock};
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::{METRIC_NAME, is_legacy_label_name, is_legacy_metric_name};
+use crate::{METRIC_NAME, Quoted, is_legacy_label_name, is_legacy_metric_name};
 
 /// The longest name or value in bytes that [`Labels`] can hold. Stores have smaller limits of their own.
 const PART_BYTES_MAX: usize = 0x10_0000;
@@ -52,11 +52,18 @@ impl Labels {
 
     /// From names and values in any order. Empty values are left out; of a name that comes twice the last one counts.
     pub fn from_pairs<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Labels {
-        let mut builder = LabelsBuilder::new();
-        for (name, value) in pairs {
-            builder.set(name, value);
+        let mut pairs: Vec<(&str, &str)> = pairs.into_iter().collect();
+        // Stable, so that of equal names the last one given is the last one here.
+        pairs.sort_by_key(|(name, _)| *name);
+        let mut text =
+            String::with_capacity(pairs.iter().map(|(name, value)| name.len() + value.len() + 2).sum());
+        for (at, (name, value)) in pairs.iter().enumerate() {
+            let given_again = pairs.get(at + 1).is_some_and(|(next, _)| next == name);
+            if !given_again && !value.is_empty() {
+                push_label(&mut text, name, value);
+            }
         }
-        builder.build()
+        Labels::from_text(&text)
     }
 
     /// From names and values that are already sorted by name, distinct and not empty: one pass, one allocation.
@@ -95,7 +102,8 @@ impl Labels {
 
     /// The value of a label, `None` where the series has no such label.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.iter().find(|label| label.name == name).map(|label| label.value)
+        let found = self.iter().find(|label| label.name >= name)?;
+        (found.name == name).then_some(found.value)
     }
 
     /// The metric name, if there is one.
@@ -254,7 +262,7 @@ impl fmt::Display for Labels {
         f.write_str("{")?;
         let mut first = true;
         if let (Some(name), None) = (name, bare) {
-            write!(f, "\"{}\"", Escaped(name))?;
+            write!(f, "{}", Quoted(name))?;
             first = false;
         }
         for label in self.iter().filter(|label| label.name != METRIC_NAME) {
@@ -263,32 +271,12 @@ impl fmt::Display for Labels {
             }
             first = false;
             if is_legacy_label_name(label.name) {
-                write!(f, "{}=\"{}\"", label.name, Escaped(label.value))?;
+                write!(f, "{}={}", label.name, Quoted(label.value))?;
             } else {
-                write!(f, "\"{}\"=\"{}\"", Escaped(label.name), Escaped(label.value))?;
+                write!(f, "{}={}", Quoted(label.name), Quoted(label.value))?;
             }
         }
         f.write_str("}")
-    }
-}
-
-/// A string inside double quotes, escaped as Go's `%q` does for what labels commonly hold.
-struct Escaped<'a>(&'a str);
-
-impl fmt::Display for Escaped<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for c in self.0.chars() {
-            match c {
-                '"' => f.write_str("\\\"")?,
-                '\\' => f.write_str("\\\\")?,
-                '\n' => f.write_str("\\n")?,
-                '\t' => f.write_str("\\t")?,
-                '\r' => f.write_str("\\r")?,
-                c if (c as u32) < 0x20 || c as u32 == 0x7f => write!(f, "\\x{:02x}", c as u32)?,
-                c => fmt::Write::write_char(f, c)?,
-            }
-        }
-        Ok(())
     }
 }
 
@@ -374,6 +362,13 @@ mod tests {
         assert!(shorter < a);
         assert!(Labels::from_pairs([("a", "2")]) > a);
         assert_eq!(a.without(|n| n == "b"), shorter);
+    }
+
+    #[test]
+    fn of_equal_names_the_last_counts() {
+        let labels = Labels::from_pairs([("b", "1"), ("a", "1"), ("b", "2"), ("a", "")]);
+        assert_eq!(labels, Labels::from_pairs([("b", "2")]));
+        assert_eq!((labels.get("a"), labels.get("b"), labels.get("c")), (None, Some("2"), None));
     }
 
     #[test]
