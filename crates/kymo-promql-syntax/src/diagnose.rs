@@ -116,6 +116,11 @@ fn opens_labels(before: &[(u32, Token, u32)], at: usize) -> bool {
 /// In which construct the unexpected token stands, and what Prometheus says is expected there.
 fn context(before: &[(u32, Token, u32)]) -> Option<(&'static str, &'static str)> {
     let (last_at, last) = (before.len().checked_sub(1)?, before.last()?.1);
+    if let Some(open) = before.iter().rposition(|(_, t, _)| matches!(t, Token::LeftBracket | Token::RightBracket))
+        && before[open].1 == Token::LeftBracket
+    {
+        return Some(bracket_context(&before[open..]));
+    }
     match innermost(before) {
         Some((_, Token::LeftBrace)) => {
             let expected = match last {
@@ -125,19 +130,6 @@ fn context(before: &[(u32, Token, u32)]) -> Option<(&'static str, &'static str)>
                 _ => "\",\" or \"}\"",
             };
             return Some(("label matching", expected));
-        }
-        Some((open, Token::LeftBracket)) => {
-            let colon = before[open..].iter().any(|(_, token, _)| *token == Token::Colon);
-            return Some(match (last, colon) {
-                (Token::LeftBracket, _) => {
-                    ("subquery or range selector", "number, duration, step(), or range()")
-                }
-                (Token::Colon, _) => {
-                    ("subquery selector", "number, duration, step(), range(), or \"]\"")
-                }
-                (_, true) => ("subquery selector", "\"]\""),
-                (_, false) => ("subquery or range", "\":\" or \"]\""),
-            });
         }
         Some((open, _)) if is_label_list(before, open) => {
             let expected = if open == last_at || last == Token::Comma { "label" } else { "\",\" or \")\"" };
@@ -150,6 +142,19 @@ fn context(before: &[(u32, Token, u32)]) -> Option<(&'static str, &'static str)>
         Token::At => Some(("@", "timestamp")),
         _ if opens_labels(before, last_at) => Some(("grouping opts", "\"(\"")),
         _ => None,
+    }
+}
+
+/// Between brackets, told by whether a whole duration stands before the unexpected token.
+fn bracket_context(inside: &[(u32, Token, u32)]) -> (&'static str, &'static str) {
+    let complete = innermost(inside).is_some_and(|(at, _)| at == 0)
+        && matches!(inside.last(), Some((_, Token::Number(_) | Token::Duration(_) | Token::RightParen, _)));
+    let colon = inside.iter().any(|(_, token, _)| *token == Token::Colon);
+    match (colon, complete) {
+        (false, false) => ("subquery or range selector", "number, duration, step(), or range()"),
+        (false, true) => ("subquery or range", "\":\" or \"]\""),
+        (true, false) => ("subquery selector", "number, duration, step(), range(), or \"]\""),
+        (true, true) => ("subquery selector", "\"]\""),
     }
 }
 

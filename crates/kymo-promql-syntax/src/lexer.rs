@@ -7,7 +7,7 @@ use logos::Logos;
 
 use crate::ast::Span;
 use crate::error::{Fault, ParseErrorKind};
-use crate::literal::{NumberScan, TextScan, number_value, unquote};
+use crate::literal::{NumberScan, TextScan, escapes, number_value, unquote};
 use crate::quote::{quoted, quoted_char};
 use crate::token::{InBraces, InBrackets, Outside, Token, keyword};
 
@@ -230,7 +230,11 @@ impl<'a> Lexer<'a> {
                 Err(bad) => self.error(start, bad.0),
             },
             TextScan::Unterminated if raw => self.error(start, "unterminated raw string"),
-            TextScan::Unterminated => self.error(start, "unterminated quoted string"),
+            // A bad escape stands before the missing quote.
+            TextScan::Unterminated => match escapes(&self.text[start..], self.text.as_bytes()[start]) {
+                Err(bad) => self.error(start, bad.0),
+                Ok(()) => self.error(start, "unterminated quoted string"),
+            },
         }
     }
 

@@ -40,6 +40,7 @@ mod diagnose;
 mod suggest;
 mod quote;
 mod print;
+mod pretty;
 mod walk;
 
 pub use error::{ParseError, ParseErrorKind};

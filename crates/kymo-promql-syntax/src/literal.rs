@@ -153,8 +153,9 @@ fn duration_rest(text: &[u8], at: &mut usize) -> bool {
 
 /// The value of a number literal: integers of any base first, then floats, underscores between digits.
 pub(crate) fn number_value(text: &str) -> Result<f64, String> {
-    if let Ok(plain) = text.parse::<u32>()
-        && !text.starts_with('0')
+    // Nearly all numbers of real queries.
+    if !text.starts_with('0')
+        && let Ok(plain) = text.parse::<u32>()
     {
         return Ok(f64::from(plain));
     }
@@ -215,6 +216,17 @@ pub(crate) fn unquote(literal: &str) -> Result<Vec<u8>, BadEscape> {
     }
     out.extend_from_slice(rest.as_bytes());
     Ok(out)
+}
+
+/// Are the escapes of a string that may never end good? Looks as far as the end of its line.
+pub(crate) fn escapes(text: &str, quote: u8) -> Result<(), BadEscape> {
+    let mut rest = text;
+    let mut out = Vec::new();
+    while let Some(at) = rest.find(['\\', '\n']).filter(|at| rest.as_bytes()[*at] == b'\\') {
+        rest = escape(&rest[at + 1..], quote, &mut out)?;
+        out.clear();
+    }
+    Ok(())
 }
 
 /// Takes one escape sequence, behind its backslash, off the front.

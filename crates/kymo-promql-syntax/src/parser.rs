@@ -43,6 +43,23 @@ impl Parser {
         self.checked(text).map_err(|fault| fault.into_error(text))
     }
 
+    /// Parses and checks a query of which nobody has seen yet whether it is text.
+    ///
+    /// ```
+    /// let error = kymo_promql_syntax::Parser::default().parse_bytes(b"up{a=\"\xff\"}").unwrap_err();
+    /// assert_eq!(error.to_string(), "1:7: parse error: invalid UTF-8 rune");
+    /// ```
+    pub fn parse_bytes(&self, text: &[u8]) -> Result<Expr, ParseError> {
+        match std::str::from_utf8(text) {
+            Ok(text) => self.parse(text),
+            Err(e) => {
+                let span = Span { start: e.valid_up_to() as u32, end: text.len() as u32 };
+                let fault = Fault::new(ParseErrorKind::Lexical, span, "invalid UTF-8 rune");
+                Err(fault.into_error(&String::from_utf8_lossy(text)))
+            }
+        }
+    }
+
     /// Parses a series selector as `match[]` and metadata queries take it: `up`, `{job="x"}`, without modifiers. It may
     /// match everything; whoever cannot serve that refuses it.
     ///

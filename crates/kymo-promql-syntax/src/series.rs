@@ -11,7 +11,7 @@ use kymo_model::{FloatHistogram, Labels, LabelsBuilder, METRIC_NAME, STALE_NAN};
 use crate::ast::Span;
 use crate::error::{Fault, ParseError, ParseErrorKind};
 use crate::literal::{number_value, unquote};
-use crate::quote::{quoted, quoted_char};
+use crate::quote::quoted;
 
 /// More values than this in one description are refused.
 pub const SEQUENCE_VALUES_MAX: usize = 1_000_000;
@@ -108,9 +108,12 @@ impl<'a> Reader<'a> {
 
     /// "Expected, found, where" for whatever comes next.
     fn unexpected(&self, context: &str, expected: &str) -> Box<Fault> {
+        let word = self.rest().bytes().take_while(|b| b.is_ascii_alphanumeric() || *b == b'_').count();
         let found = match self.rest().chars().next() {
             None => "end of input".to_owned(),
-            Some(c) => quoted_char(Some(c)),
+            Some(c) if c.is_ascii_digit() => format!("number {}", quoted(&self.rest().as_bytes()[..word])),
+            Some(_) if word > 0 => format!("identifier {}", quoted(&self.rest().as_bytes()[..word])),
+            Some(c) => quoted(c.encode_utf8(&mut [0; 4]).as_bytes()),
         };
         let expected = if expected.is_empty() { String::new() } else { format!(", expected {expected}") };
         self.fault(format!("unexpected {found} in {context}{expected}"))
@@ -144,6 +147,9 @@ impl<'a> Reader<'a> {
     // Labels.
 
     fn labels(&mut self) -> Read<Labels> {
+        if self.rest().is_empty() {
+            return Ok(Labels::empty());
+        }
         let name = self.take_while(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b':');
         if name.starts_with(|c: char| c.is_ascii_digit()) || (name.is_empty() && self.peek() != Some(b'{')) {
             self.at -= name.len();
@@ -433,11 +439,15 @@ mod tests {
             ("m 1 foo", "1:5: parse error: unexpected identifier \"foo\" in series values, expected number or \"stale\""),
             ("m 1x", "1:5: parse error: unexpected end of input in series values, expected number of repetitions"),
             ("m 1+2", "1:6: parse error: unexpected end of input in series values, expected \"x\""),
-            ("m{a} 1", "1:4: parse error: unexpected '}' in label set, expected \"=\""),
+            ("m{a} 1", "1:4: parse error: unexpected \"}\" in label set, expected \"=\""),
             ("m{a=\"b} 1", "1:5: parse error: unterminated quoted string"),
             ("m 1x99999999", "1:5: parse error: invalid repetition in series values: 99999999 is not below 1000000"),
             ("m {{foo:1}}", "1:5: parse error: bad histogram descriptor found: \"foo\""),
-            ("", "unknown position: parse error: unexpected end of input in series description, expected metric name or \"{\""),
+            ("5", "1:1: parse error: unexpected number \"5\" in series description, expected metric name or \"{\""),
+            ("{\"a\"x} 1", "1:5: parse error: unexpected identifier \"x\" in label set, expected \",\" or \"}\""),
+            ("{\"a\"=,} 1", "1:6: parse error: unexpected \",\" in label set, expected string"),
+            ("m -3 3+3x4-4", "1:11: parse error: unexpected \"-\" in series values, expected a blank between values"),
+            ("m 1 _a4", "1:6: parse error: unexpected identifier \"a4\" in series values, expected a blank between values"),
         ] {
             assert_eq!(parse_series_description(text).unwrap_err().to_string(), message, "{text}");
         }
