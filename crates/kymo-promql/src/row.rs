@@ -3,7 +3,7 @@
 //! Values at steps without a bit are left over from earlier and mean nothing. A row of native histograms will be a second
 //! kind of column beside `values`, with a bitmap of its own; floats then stay as they are.
 
-use crate::bits::{Bits, iter_words, words_of};
+use crate::bits::{Bits, words_of};
 use crate::budget::{Budget, Held};
 use crate::{QueryError, vector::Scratch};
 

@@ -8,6 +8,8 @@ mod edge;
 mod extreme;
 mod instant;
 mod moment;
+#[cfg(test)]
+mod naive;
 mod order;
 mod rate;
 mod regression;

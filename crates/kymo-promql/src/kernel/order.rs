@@ -93,7 +93,7 @@ pub(super) fn quantile(
     Ok(())
 }
 
-/// `mad_over_time`: the median distance from the median.
+/// `mad_over_time`: the median distance from the median; a NaN makes it NaN.
 pub(super) fn mad(
     call: &Call<'_>,
     work: &mut Work,
@@ -101,6 +101,9 @@ pub(super) fn mad(
     out: &mut Row,
 ) -> Result<(), QueryError> {
     scan(call, work, pulse, out, |_, window| {
+        if window.iter().any(|v| v.is_nan()) {
+            return f64::NAN;
+        }
         let median = quantile_of(0.5, window);
         window.iter_mut().for_each(|v| *v = (*v - median).abs());
         quantile_of(0.5, window)
