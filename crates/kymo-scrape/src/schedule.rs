@@ -8,23 +8,27 @@ use kymo_model::Timestamp;
 /// How late a scrape may begin and still get the time it was planned for, in milliseconds.
 const TOLERANCE_MS: i64 = 2;
 
+/// After so many scrapes in a row beside the grid, a new one begins: the clock was set, or drifted from the timer's.
+const MISSES_MAX: u32 = 5;
+
 /// The grid of one target.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Schedule {
     interval_ms: i64,
-    planned: Option<Timestamp>,
+    grid: Option<Timestamp>,
+    misses: u32,
 }
 
 impl Schedule {
     pub(crate) fn new(interval_ms: i64) -> Schedule {
-        Schedule { interval_ms: interval_ms.max(1), planned: None }
+        Schedule { interval_ms: interval_ms.max(1), grid: None, misses: 0 }
     }
 
     /// Milliseconds from `now` to the target's place in the interval.
     pub(crate) fn first_delay_ms(&self, now: Timestamp, hash: u64) -> u64 {
         let interval = self.interval_ms;
         let place = (hash % interval as u64) as i64;
-        (place - now.millis()).rem_euclid(interval) as u64
+        place.saturating_sub(now.millis()).rem_euclid(interval) as u64
     }
 
     /// The time for the samples of a scrape that begins `now`.
@@ -32,23 +36,20 @@ impl Schedule {
         let interval = self.interval_ms;
         // Short intervals get less tolerance; those under 100 ms none.
         let tolerance = TOLERANCE_MS.min(interval / 100);
-        let Some(planned) = self.planned else {
-            self.planned = Some(now);
+        let Some(grid) = self.grid.filter(|_| self.misses < MISSES_MAX) else {
+            self.grid = Some(now);
+            self.misses = 0;
             return now;
         };
-        let late = now.millis().saturating_sub(planned.millis());
-        let past_grid = late.rem_euclid(interval);
-        let near = if past_grid <= tolerance {
-            now.saturating_add_ms(-past_grid)
-        } else if interval - past_grid <= tolerance {
-            now.saturating_add_ms(interval - past_grid)
+        let past = now.millis().saturating_sub(grid.millis()).rem_euclid(interval);
+        self.misses = if past <= tolerance || interval - past <= tolerance { 0 } else { self.misses + 1 };
+        if past <= tolerance {
+            now.saturating_add_ms(-past)
+        } else if interval - past <= tolerance {
+            now.saturating_add_ms(interval - past)
         } else {
-            // Off the grid: a new one begins when the clock was set or scrapes run late.
-            self.planned = Some(now);
-            return now;
-        };
-        self.planned = Some(near);
-        near
+            now
+        }
     }
 }
 
@@ -73,9 +74,15 @@ mod tests {
             (2007, 2005),
             (3004, 3005),
             (4008, 4008),
-            (5009, 5008),
-            (9010, 9008),
+            (5006, 5005),
+            (9003, 9005),
             (2500, 2500),
+            (3500, 3500),
+            (4500, 4500),
+            (5500, 5500),
+            (6500, 6500),
+            (7501, 7501),
+            (8502, 8501),
         ] {
             assert_eq!(schedule.align(Timestamp::from_millis(now)).millis(), want, "{now}");
         }

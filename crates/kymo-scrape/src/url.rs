@@ -105,6 +105,15 @@ impl Url {
         &self.path_and_query
     }
 
+    /// The same with the name of this host in the place of a loopback address.
+    pub(crate) fn seen_from_elsewhere(&self, external_host: Option<&str>) -> Url {
+        let local = matches!(self.host(), "localhost" | "127.0.0.1" | "::1" | "0.0.0.0" | "::");
+        match external_host.filter(|_| local) {
+            Some(host) => Url { authority: format!("{host}:{}", self.port()), ..self.clone() },
+            None => self.clone(),
+        }
+    }
+
     /// Do both go to the same server, the same way?
     pub fn same_origin(&self, other: &Url) -> bool {
         self.https == other.https
