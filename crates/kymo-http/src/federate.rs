@@ -14,7 +14,7 @@ use kymo_model::{
 };
 
 use crate::api::Api;
-use crate::error::{ApiError, ApiErrorKind};
+use crate::error::ApiError;
 use crate::params::Params;
 
 pub(crate) async fn federate(State(api): State<Api>, params: Params) -> Response {
@@ -56,47 +56,15 @@ fn newest(store: &dyn Queryable, sets: Vec<Vec<Matcher>>, range: TimeRange) -> R
             }
         }
     }
-    let mut out = String::new();
+    let mut encoder = Encoder::new(Format::Text);
     for (name, series) in &found {
-        if !is_legacy_metric_name(name) {
-            return Err(ApiError::new(
-                ApiErrorKind::Execution,
-                format!("expected metric names of letters, digits, _ and : in federation, found {name:?}"),
-            ));
-        }
-        out.push_str(&format!("# TYPE {name} untyped\n"));
+        encoder.family(&Family { name, ..Family::default() });
         for (labels, (time, value)) in series {
-            push_sample(&mut out, name, labels, *time, *value);
+            // A series without an instance says so, or the scraper would put its own there.
+            let instance = labels.get("instance").is_none().then_some(("instance", ""));
+            let others = labels.iter().filter(|l| l.name != METRIC_NAME).map(|l| (l.name, l.value));
+            encoder.sample(name, others.chain(instance), *value, Some(Timestamp::from_millis(*time)));
         }
     }
-    Ok(out)
-}
-
-fn push_sample(out: &mut String, name: &str, labels: &Labels, time: i64, value: f64) {
-    out.push_str(name);
-    out.push('{');
-    let mut builder = labels.to_builder();
-    builder.remove(METRIC_NAME);
-    let mut first = true;
-    for label in builder.build().iter() {
-        let quote = if is_legacy_label_name(label.name) { "" } else { "\"" };
-        if !first {
-            out.push(',');
-        }
-        first = false;
-        out.push_str(&format!("{quote}{}{quote}=\"", label.name));
-        for c in label.value.chars() {
-            match c {
-                '\\' => out.push_str("\\\\"),
-                '"' => out.push_str("\\\""),
-                '\n' => out.push_str("\\n"),
-                c => out.push(c),
-            }
-        }
-        out.push('"');
-    }
-    if labels.get("instance").is_none() {
-        out.push_str(if first { "instance=\"\"" } else { ",instance=\"\"" });
-    }
-    out.push_str(&format!("}} {} {time}\n", format_float_g(value)));
+    Ok(encoder.finish())
 }

@@ -88,7 +88,7 @@ impl Job {
             timeout = timeout.min(Duration::from_millis(ms.max(0) as u64));
         }
         let lookback_delta_ms = params.duration_ms("lookback_delta")?.filter(|ms| *ms > 0);
-        let options = QueryOptions { lookback_delta_ms, cancel: CancelToken::new() };
+        let options = QueryOptions { lookback_delta_ms, text: Some(text.into()), ..QueryOptions::default() };
         Ok(Job { expr, options, timeout, stats: params.get("stats").map(str::to_owned) })
     }
 
