@@ -21,11 +21,19 @@ pub struct FileLimits {
     pub nodes_max: usize,
     /// Documents of a stream.
     pub documents_max: usize,
+    /// Nodes that aliases add.
+    pub alias_nodes_max: usize,
 }
 
 impl Default for FileLimits {
     fn default() -> FileLimits {
-        FileLimits { file_bytes_max: 32 << 20, depth_max: 64, nodes_max: 1_000_000, documents_max: 10_000 }
+        FileLimits {
+            file_bytes_max: 32 << 20,
+            depth_max: 64,
+            nodes_max: 1_000_000,
+            documents_max: 10_000,
+            alias_nodes_max: 50_000,
+        }
     }
 }
 
@@ -197,6 +205,9 @@ fn documents(text: &str, limits: FileLimits, duplicates: DuplicateKeyPolicy) -> 
         with_snippet: false,
         duplicate_keys: duplicates,
         non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,
+        alias_limits: serde_saphyr::alias_limits! {
+            max_total_replayed_events: limits.alias_nodes_max,
+        },
         budget: serde_saphyr::budget! {
             max_depth: limits.depth_max,
             max_nodes: limits.nodes_max,

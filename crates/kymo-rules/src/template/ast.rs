@@ -58,6 +58,8 @@ pub(super) struct Command {
 #[derive(Debug)]
 pub(super) struct Operand {
     pub(super) span: Span,
+    /// Where Go says it is: its first field, if something stands before that.
+    pub(super) mark: usize,
     pub(super) kind: OperandKind,
 }
 

@@ -122,17 +122,22 @@ impl<'a> Exec<'a> {
     // Messages.
 
     fn error(&self, span: Span, kind: TemplateErrorKind, message: &str) -> TemplateError {
-        let before = &self.text[..span.start];
-        let line = 1 + before.bytes().filter(|b| *b == b'\n').count();
-        let column = span.start - before.rfind('\n').map_or(0, |at| at + 1);
         let context = self.text.get(span.start..span.end).unwrap_or("");
+        self.error_at(span.start, context, kind, message)
+    }
+
+    /// As Go words it: line, column in bytes from 0, the text in question.
+    fn error_at(&self, at: usize, context: &str, kind: TemplateErrorKind, message: &str) -> TemplateError {
+        let before = &self.text[..at];
+        let line = 1 + before.bytes().filter(|b| *b == b'\n').count();
+        let column = at - before.rfind('\n').map_or(0, |at| at + 1);
         TemplateError {
             kind,
             message: format!(
                 "template: {}:{line}:{column}: executing {:?} at <{context}>: {message}",
                 self.name, self.running
             ),
-            offset: span.start,
+            offset: at,
         }
     }
 
@@ -142,7 +147,9 @@ impl<'a> Exec<'a> {
 
     fn call_error(&self, span: Span, name: &str, error: CallError) -> TemplateError {
         match error {
-            CallError::Type(message) => self.error(span, TemplateErrorKind::Execution, &message),
+            CallError::Count(message) | CallError::Type(_, message) => {
+                self.error_at(span.start, name, TemplateErrorKind::Execution, &message)
+            }
             CallError::Limit(message) => self.error(span, TemplateErrorKind::Limit, &message),
             CallError::Failed(message) => {
                 let message = format!("error calling {name}: {message}");
@@ -279,7 +286,9 @@ impl<'a> Exec<'a> {
         self.step(span)?;
         let tree = self.tree;
         let Some((defined, body)) = tree.defined.get_key_value(name) else {
-            return self.fail(span, format!("template {name:?} not defined"));
+            let context = format!("{{{{template {name:?}}}}}");
+            let message = format!("template {name:?} not defined");
+            return Err(self.error_at(span.start, &context, TemplateErrorKind::Execution, &message));
         };
         let limit = self.expansion.limits.depth_max;
         if self.depth >= limit {
@@ -324,14 +333,14 @@ impl<'a> Exec<'a> {
             .unwrap_or_else(|| unreachable!("BUG: the parser gives commands at least one operand"));
         match &first.kind {
             OperandKind::Function(function) => self.function(*function, command, rest, dot, piped),
-            OperandKind::Field(names) => self.fields(dot.clone(), names, first.span, rest, dot, piped),
+            OperandKind::Field(names) => self.fields(dot.clone(), names, first, rest, dot, piped),
             OperandKind::Variable(name, names) => {
                 let value = self.variable(name, first.span)?;
-                self.fields(value, names, first.span, rest, dot, piped)
+                self.fields(value, names, first, rest, dot, piped)
             }
             OperandKind::Chain(inner, names) => {
                 let value = self.operand(inner, dot)?;
-                self.fields(value, names, first.span, rest, dot, piped)
+                self.fields(value, names, first, rest, dot, piped)
             }
             OperandKind::Nil => self.fail(first.span, "nil is not a command"),
             _ if !rest.is_empty() || piped.is_some() => {
@@ -359,7 +368,15 @@ impl<'a> Exec<'a> {
             args.push(value);
         }
         args.extend(piped);
-        function.call(self, &args).map_err(|error| self.call_error(command.span, function.name(), error))
+        function.call(self, &args).map_err(|error| match error {
+            // Go points at the argument, where it was written.
+            CallError::Type(index, message) if index < operands.len() => {
+                let Operand { span, mark, .. } = operands[index];
+                let context = self.text.get(span.start..span.end).unwrap_or("");
+                self.error_at(mark, context, TemplateErrorKind::Execution, &message)
+            }
+            error => self.call_error(command.span, function.name(), error),
+        })
     }
 
     fn operand(&mut self, operand: &'a Operand, dot: &Value) -> Run<Value> {
@@ -367,10 +384,10 @@ impl<'a> Exec<'a> {
             OperandKind::Dot => Ok(dot.clone()),
             OperandKind::Nil => Ok(Value::Nil),
             OperandKind::Constant(value) => Ok(value.clone()),
-            OperandKind::Field(names) => self.fields(dot.clone(), names, operand.span, &[], dot, None),
+            OperandKind::Field(names) => self.fields(dot.clone(), names, operand, &[], dot, None),
             OperandKind::Variable(name, names) => {
                 let value = self.variable(name, operand.span)?;
-                self.fields(value, names, operand.span, &[], dot, None)
+                self.fields(value, names, operand, &[], dot, None)
             }
             OperandKind::Function(function) => {
                 self.step(operand.span)?;
@@ -380,7 +397,7 @@ impl<'a> Exec<'a> {
             }
             OperandKind::Chain(inner, names) => {
                 let value = self.operand(inner, dot)?;
-                self.fields(value, names, operand.span, &[], dot, None)
+                self.fields(value, names, operand, &[], dot, None)
             }
             OperandKind::Pipeline(pipeline) => {
                 let known = self.variables.len();
@@ -403,7 +420,7 @@ impl<'a> Exec<'a> {
         &mut self,
         mut value: Value,
         names: &[String],
-        span: Span,
+        operand: &Operand,
         operands: &'a [Operand],
         dot: &Value,
         piped: Option<Value>,
@@ -417,25 +434,30 @@ impl<'a> Exec<'a> {
             if args.is_empty() {
                 return Ok(value);
             }
+            let span = operand.span;
             let context = self.text.get(span.start..span.end).unwrap_or("");
             return self.fail(span, format!("can't give argument to non-function {context}"));
         };
         for name in path {
-            value = self.field(&value, name, &[], span)?;
+            value = self.field(&value, name, &[], operand)?;
         }
-        self.field(&value, last, &args, span)
+        self.field(&value, last, &args, operand)
     }
 
-    fn field(&mut self, value: &Value, name: &str, args: &[Value], span: Span) -> Run<Value> {
+    fn field(&mut self, value: &Value, name: &str, args: &[Value], place: &Operand) -> Run<Value> {
         if let Value::Time(ns) | Value::Duration(ns) = value {
             let result = match value {
                 Value::Time(_) => time_method(*ns, name, args),
                 _ => duration_method(*ns, name, args),
             };
-            return result.map_or_else(|| self.no_field(value, name, span), Ok);
+            return result.map_or_else(|| self.no_field(value, name, place), Ok);
         }
         if !args.is_empty() {
-            return self.fail(span, format!("{name} has arguments but cannot be invoked as function"));
+            let message = match value {
+                Value::Labels(_) | Value::Args(_) => format!("{name} is not a method but has arguments"),
+                _ => format!("{name} has arguments but cannot be invoked as function"),
+            };
+            return self.fail_at(place, &message);
         }
         match (value, name) {
             (Value::Labels(labels), name) => Ok(Value::text(labels.get(name).unwrap_or(""))),
@@ -448,13 +470,20 @@ impl<'a> Exec<'a> {
             (Value::Root(root), "Value") => Ok(root.value.clone()),
             (Value::Histogram(h), "Count") => Ok(Value::Float(h.count)),
             (Value::Histogram(h), "Sum") => Ok(Value::Float(h.sum)),
-            (Value::Nil, name) => self.fail(span, format!("nil pointer evaluating interface {{}}.{name}")),
-            (value, name) => self.no_field(value, name, span),
+            (Value::Nil, name) => {
+                self.fail_at(place, &format!("nil pointer evaluating interface {{}}.{name}"))
+            }
+            (value, name) => self.no_field(value, name, place),
         }
     }
 
-    fn no_field(&self, value: &Value, name: &str, span: Span) -> Run<Value> {
-        self.fail(span, format!("can't evaluate field {name} in type {}", value.type_name()))
+    fn no_field(&self, value: &Value, name: &str, place: &Operand) -> Run<Value> {
+        self.fail_at(place, &format!("can't evaluate field {name} in type {}", value.type_name()))
+    }
+
+    fn fail_at<T>(&self, place: &Operand, message: &str) -> Run<T> {
+        let context = self.text.get(place.span.start..place.span.end).unwrap_or("");
+        Err(self.error_at(place.mark, context, TemplateErrorKind::Execution, message))
     }
 }
 

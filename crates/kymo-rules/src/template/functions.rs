@@ -14,8 +14,10 @@ use super::value::Value;
 
 /// Why a call failed.
 pub(super) enum CallError {
-    /// An argument of the wrong type: the message as it is.
-    Type(String),
+    /// Too many arguments or too few: the message as it is.
+    Count(String),
+    /// An argument of the wrong type, by its index: the message as it is.
+    Type(usize, String),
     /// The function itself failed: `error calling NAME: …`.
     Failed(String),
     /// A limit of the expansion.
@@ -65,7 +67,7 @@ impl Function {
         if args.len() < min || max.is_some_and(|max| args.len() > max) {
             let want = if max.is_none() { format!("at least {min}") } else { max.unwrap_or(min).to_string() };
             let message = format!("wrong number of args for {}: want {want} got {}", self.0.name, args.len());
-            return Err(CallError::Type(message));
+            return Err(CallError::Count(message));
         }
         (self.0.call)(exec, args)
     }
@@ -182,28 +184,28 @@ static FUNCTIONS: [Definition; 48] = [
     }),
 ];
 
-fn wrong_type(expected: &str, found: &Value) -> CallError {
-    CallError::Type(format!("wrong type for value; expected {expected}; got {}", found.type_name()))
+fn wrong_type(index: usize, expected: &str, found: &Value) -> CallError {
+    CallError::Type(index, format!("wrong type for value; expected {expected}; got {}", found.type_name()))
 }
 
 fn text_arg(args: &[Value], at: usize) -> Result<&str, CallError> {
     match &args[at] {
         Value::Str(text) => Ok(text),
-        other => Err(wrong_type("string", other)),
+        other => Err(wrong_type(at, "string", other)),
     }
 }
 
 fn samples_arg(args: &[Value], at: usize) -> Result<&[Value], CallError> {
     match &args[at] {
         Value::Samples(samples) => Ok(samples),
-        other => Err(wrong_type("template.queryResult", other)),
+        other => Err(wrong_type(at, "template.queryResult", other)),
     }
 }
 
 fn sample_arg(args: &[Value], at: usize) -> Result<&super::value::Sample, CallError> {
     match &args[at] {
         Value::Sample(sample) => Ok(sample),
-        other => Err(wrong_type("*template.sample", other)),
+        other => Err(wrong_type(at, "*template.sample", other)),
     }
 }
 

@@ -181,7 +181,12 @@ impl Lexer<'_> {
                     self.push(Token::Identifier(word), begin);
                 }
                 c => {
-                    return Err(self.error(begin, format!("unexpected {} in command", describe(c))));
+                    let message = if c.is_ascii_graphic() {
+                        format!("unexpected {:?} in command", c.to_string())
+                    } else {
+                        format!("unrecognized character in action: {}", describe(c))
+                    };
+                    return Err(self.error(begin, message));
                 }
             }
         }
@@ -364,6 +369,6 @@ fn is_word(c: char) -> bool {
 }
 
 /// A character as Go's `%#U` prints it.
-pub(super) fn describe(c: char) -> String {
+fn describe(c: char) -> String {
     format!("U+{:04X} '{c}'", u32::from(c))
 }

@@ -159,7 +159,7 @@ impl Parser {
                 "with" => nodes.push(Node::With(self.branch("with")?)),
                 "range" => nodes.push(Node::Range(self.branch("range")?)),
                 "define" => self.define()?,
-                "template" => nodes.push(self.template(start)?),
+                "template" => nodes.push(self.template()?),
                 "block" => nodes.push(self.block(start)?),
                 "break" | "continue" => {
                     if self.ranges == 0 {
@@ -264,7 +264,9 @@ impl Parser {
         self.body_of(name)
     }
 
-    fn template(&mut self, start: usize) -> Parsed<Node> {
+    fn template(&mut self) -> Parsed<Node> {
+        self.skip_spaces();
+        let start = self.offset();
         let name = self.name("template clause")?;
         let data = if self.peek_non_space() == Some(&Token::RightDelim) {
             self.at += 1;
@@ -321,7 +323,7 @@ impl Parser {
         }
         self.variables.extend(if assigns { Vec::new() } else { variables.clone() });
         self.nesting -= 1;
-        let span = Span { start, end: self.last_end() };
+        let span = Span { start, end: commands.last().map_or(start, |command| command.span.end) };
         Ok(Pipeline { span, variables, assigns, commands })
     }
 
@@ -390,9 +392,8 @@ impl Parser {
     }
 
     fn finish_command(&self, operands: Vec<Operand>, span: Span) -> Parsed<Command> {
-        if operands.is_empty() {
-            return Err(self.fault_at(span.start, "empty command"));
-        }
+        let Some(last) = operands.last() else { return Err(self.fault_at(span.start, "empty command")) };
+        let span = Span { start: span.start, end: last.span.end };
         Ok(Command { span, operands })
     }
 
@@ -400,13 +401,14 @@ impl Parser {
         let start = self.offset();
         let Some(term) = self.term()? else { return Ok(None) };
         let mut fields = Vec::new();
+        let mark = if matches!(self.peek(), Some(Token::Field(_))) { self.offset() } else { start };
         while let Some(Token::Field(name)) = self.peek() {
             fields.push(name.clone());
             self.at += 1;
         }
         let span = Span { start, end: self.last_end() };
         if fields.is_empty() {
-            return Ok(Some(Operand { span, kind: term }));
+            return Ok(Some(Operand { span, mark, kind: term }));
         }
         let kind = match term {
             OperandKind::Field(mut names) => {
@@ -420,9 +422,9 @@ impl Parser {
             OperandKind::Nil | OperandKind::Dot | OperandKind::Constant(_) => {
                 return Err(self.fault_at(start, format!("unexpected . after term at .{}", fields[0])));
             }
-            kind => OperandKind::Chain(Box::new(Operand { span, kind }), fields),
+            kind => OperandKind::Chain(Box::new(Operand { span, mark: start, kind }), fields),
         };
-        Ok(Some(Operand { span, kind }))
+        Ok(Some(Operand { span, mark, kind }))
     }
 
     fn term(&mut self) -> Parsed<Option<OperandKind>> {

@@ -85,7 +85,10 @@ impl Value {
             Value::Histogram(_) => "*histogram.FloatHistogram",
             Value::Time(_) => "*time.Time",
             Value::Duration(_) => "*time.Duration",
-            Value::Root(_) => "template.AlertData",
+            Value::Root(_) => {
+                "struct { Labels map[string]string; ExternalLabels map[string]string; \
+                 ExternalURL string; Value float64 }"
+            }
         }
     }
 
