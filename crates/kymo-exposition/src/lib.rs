@@ -21,7 +21,7 @@
 //! ```
 //!
 //! [`Parser`] accepts what Prometheus' own scrape parsers accept, [`strict`] refuses everything the OpenMetrics 1.0
-//! specification forbids, and [`Encoder`] writes both formats.
+//! specification forbids, [`lint`] finds what is legal but unwise, and [`Encoder`] writes both formats.
 #![forbid(unsafe_code)]
 
 mod format;
@@ -34,6 +34,7 @@ mod parser;
 mod labels;
 mod encode;
 pub mod strict;
+pub mod lint;
 
 pub use encode::{Encoder, Exemplar as ExemplarOut, Family};
 pub use entry::{Entry, EscapedText, Exemplar, Help, Sample, TypeEntry, Unit};
