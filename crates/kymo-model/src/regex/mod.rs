@@ -1,8 +1,8 @@
 //! Regex: Go's regular expressions (RE2), which Prometheus' matchers, rules and relabelling are written in.
 //!
 //! Patterns are parsed here, by Go's rules and with Go's errors, and matched by a plan of literal texts where that is enough
-//! and else by an automaton of the `regex` crate, which gets a translation. Making a `Regex` only parses; automata are built
-//! on first use. Everything that parses compiles, because the parser bounds the size.
+//! and else by an automaton of the `regex` crate, which gets a translation. Making a `Regex` only parses; the plan is
+//! made and automata are built on first use. Everything that parses compiles, because the parser bounds the size.
 
 mod class;
 mod error;
@@ -25,6 +25,7 @@ pub use error::{RegexError, RegexErrorKind};
 use parse::Flags;
 use plan::Plan;
 use template::Part;
+use tree::Tree;
 
 /// The largest automaton in bytes. The parser's limit of states keeps every pattern below it.
 const PROGRAM_BYTES_MAX: usize = 64 << 20;
@@ -53,11 +54,23 @@ pub struct Regex {
 struct Inner {
     pattern: String,
     anchored: bool,
-    plan: Plan,
-    prefix: String,
+    plan: OnceLock<Planned>,
     /// Without captures: its engines need no room for groups.
     matcher: OnceLock<regex::Regex>,
     capturer: OnceLock<Capturer>,
+}
+
+struct Planned {
+    plan: Plan,
+    /// What every match begins with; empty when unknown.
+    prefix: String,
+}
+
+impl Planned {
+    /// A plan that needed no tree.
+    fn known(plan: Plan) -> Planned {
+        Planned { prefix: plan.prefix(None), plan }
+    }
 }
 
 /// An automaton that captures. Names are kept here, as Go allows a name twice and `regex` does not.
@@ -70,19 +83,13 @@ impl Regex {
     /// The whole text must match, and `.` matches newlines: `^(?s:…)$`, as in matchers, `label_replace` and relabelling.
     pub fn new(pattern: &str) -> Result<Regex, RegexError> {
         let plain = (pattern.len() <= parse::PATTERN_BYTES_MAX).then(|| Plan::of_plain(pattern)).flatten();
-        let (plan, prefix) = match plain {
-            Some(plan) => {
-                let prefix = plan.prefix(None);
-                (plan, prefix)
-            }
+        match plain {
+            Some(plan) => Ok(Regex::with_plan(pattern, true, Some(plan))),
             None => {
-                let tree = parse::parse(pattern, flags(true))?;
-                let plan = Plan::of_tree(&tree, pattern.len());
-                let prefix = plan.prefix(Some(&tree));
-                (plan, prefix)
+                parse::parse(pattern, flags(true))?;
+                Ok(Regex::with_plan(pattern, true, None))
             }
-        };
-        Ok(Regex::with_plan(pattern, true, plan, prefix))
+        }
     }
 
     /// Any part of the text may match: Go's plain `regexp.MustCompile(…)`, as in `match` and `reReplaceAll` of templates.
@@ -94,15 +101,14 @@ impl Regex {
     /// ```
     pub fn unanchored(pattern: &str) -> Result<Regex, RegexError> {
         parse::parse(pattern, flags(false))?;
-        Ok(Regex::with_plan(pattern, false, Plan::Automaton, String::new()))
+        Ok(Regex::with_plan(pattern, false, Some(Plan::Automaton)))
     }
 
-    fn with_plan(pattern: &str, anchored: bool, plan: Plan, prefix: String) -> Regex {
+    fn with_plan(pattern: &str, anchored: bool, plan: Option<Plan>) -> Regex {
         let inner = Inner {
             pattern: pattern.to_owned(),
             anchored,
-            plan,
-            prefix,
+            plan: plan.map(Planned::known).map(OnceLock::from).unwrap_or_default(),
             matcher: OnceLock::new(),
             capturer: OnceLock::new(),
         };
@@ -116,7 +122,7 @@ impl Regex {
 
     /// Does `text` match?
     pub fn is_match(&self, text: &str) -> bool {
-        match &self.inner.plan {
+        match &self.inner.planned().plan {
             Plan::Set(set) => set.contains(text),
             Plan::Sequences(sequences) => sequences.iter().any(|sequence| sequence.is_match(text)),
             Plan::Automaton => self.inner.matcher().is_match(text),
@@ -130,7 +136,7 @@ impl Regex {
     /// assert_eq!(regex.set_matches().unwrap(), ["dev-a", "dev-b", "prod-a", "prod-b"]);
     /// ```
     pub fn set_matches(&self) -> Option<&[String]> {
-        match &self.inner.plan {
+        match &self.inner.planned().plan {
             Plan::Set(set) => Some(&set.texts),
             _ => None,
         }
@@ -143,7 +149,7 @@ impl Regex {
     /// assert_eq!(regex.required_prefix(), Some("node_"));
     /// ```
     pub fn required_prefix(&self) -> Option<&str> {
-        Some(self.inner.prefix.as_str()).filter(|prefix| !prefix.is_empty())
+        Some(self.inner.planned().prefix.as_str()).filter(|prefix| !prefix.is_empty())
     }
 
     /// Appends `template` to `out`, with `$1`, `${1}`, `$name` and `${name}` replaced by what the groups matched in `text`
@@ -198,9 +204,21 @@ impl Inner {
         self.capturer.get_or_init(|| self.compile(true))
     }
 
+    fn planned(&self) -> &Planned {
+        self.plan.get_or_init(|| {
+            let tree = self.tree();
+            let plan = Plan::of_tree(&tree, self.pattern.len());
+            Planned { prefix: plan.prefix(Some(&tree)), plan }
+        })
+    }
+
+    fn tree(&self) -> Tree {
+        parse::parse(&self.pattern, flags(self.anchored))
+            .expect("BUG: a pattern that was parsed before does not parse")
+    }
+
     fn compile(&self, captures: bool) -> Capturer {
-        let tree = parse::parse(&self.pattern, flags(self.anchored))
-            .expect("BUG: a pattern that was parsed before does not parse");
+        let tree = self.tree();
         let mut translation = translate::translate(&tree, captures);
         if self.anchored {
             translation = format!(r"\A(?:{translation})\z");
