@@ -1,6 +1,8 @@
 //! Encoder: families and samples to exposition text; what it writes, the parser of the same format reads back unchanged.
 
-use kymo_model::{Labels, METRIC_NAME, MetricType, Timestamp, format_float_g, is_legacy_label_name, is_legacy_metric_name};
+use kymo_model::{
+    Labels, METRIC_NAME, MetricType, Timestamp, format_float_g, is_legacy_label_name, is_legacy_metric_name,
+};
 
 use crate::Format;
 use crate::escape::{Escapes, escape_into};

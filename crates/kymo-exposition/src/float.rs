@@ -6,8 +6,8 @@
 use kymo_model::{NORMAL_NAN_BITS, parse_float};
 
 const POWERS: [f64; 23] = [
-    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20,
-    1e21, 1e22,
+    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18,
+    1e19, 1e20, 1e21, 1e22,
 ];
 
 /// The float at `at` and where its token ends; a token ends at a byte below `!`. `None`: not a number (see [`parse`]).
@@ -127,7 +127,9 @@ mod tests {
             assert_eq!(scanned(text), Some(value.to_bits()), "{text}");
         }
         assert_eq!(scanned("nAn"), Some(NORMAL_NAN_BITS));
-        for bad in ["", "-", ".", "1e", "1e+", "1_0", "0x1p-3", "0x1", "1e999", "-1e999", "+nan", "1f", "1e+5x", "e5"] {
+        for bad in [
+            "", "-", ".", "1e", "1e+", "1_0", "0x1p-3", "0x1", "1e999", "-1e999", "+nan", "1f", "1e+5x", "e5",
+        ] {
             assert_eq!(scanned(bad), None, "{bad}");
         }
     }

@@ -18,7 +18,9 @@ pub enum ContentTypeError {
     #[error("expected a Content-Type, found none, and there is no fallback format")]
     Missing,
     /// Not a format that is read here, and no fallback.
-    #[error("expected Content-Type text/plain or application/openmetrics-text, found {0:?}, and there is no fallback format")]
+    #[error(
+        "expected Content-Type text/plain or application/openmetrics-text, found {0:?}, and there is no fallback format"
+    )]
     Unsupported(String),
 }
 
@@ -77,7 +79,9 @@ impl Format {
             for parameter in parts {
                 match parameter.split_once('=') {
                     Some(("q", q)) => quality = q.parse().unwrap_or(0.0),
-                    Some(("version", v)) => known_version = matches!(v.trim_matches('"'), "0.0.1" | "0.0.4" | "1.0.0"),
+                    Some(("version", v)) => {
+                        known_version = matches!(v.trim_matches('"'), "0.0.1" | "0.0.4" | "1.0.0")
+                    }
                     _ => {}
                 }
             }

@@ -94,9 +94,15 @@ fn build(place: Place<'_>, bounds: Option<&str>, scratch: &mut LabelScratch) -> 
     pairs.sort_by(|a, b| get(a.name).cmp(get(b.name)));
     if let Some(twice) = pairs.windows(2).find(|w| get(w[0].name) == get(w[1].name)) {
         let later = twice[0].offset.max(twice[1].offset);
-        return Err(ParseError::spanning(place.body, later, get(twice[1].name).len(), Expected::DistinctLabel));
+        return Err(ParseError::spanning(
+            place.body,
+            later,
+            get(twice[1].name).len(),
+            Expected::DistinctLabel,
+        ));
     }
-    let pairs = pairs.iter().map(|pair| (get(pair.name), get(pair.value))).filter(|(_, value)| !value.is_empty());
+    let pairs =
+        pairs.iter().map(|pair| (get(pair.name), get(pair.value))).filter(|(_, value)| !value.is_empty());
     // Sorted and distinct by now, so the fallback is never taken; it keeps this function total.
     Ok(Labels::from_sorted(pairs.clone(), text).unwrap_or_else(|| Labels::from_pairs(pairs)))
 }
@@ -104,7 +110,9 @@ fn build(place: Place<'_>, bounds: Option<&str>, scratch: &mut LabelScratch) -> 
 /// Rewrites the value of the label `bounds` as OpenMetrics writes floats, if it is one.
 fn canonical_bounds(bounds: &str, start: usize, written: &str, pairs: &mut [Pair], resolved: &mut String) {
     for pair in pairs {
-        let (Part::Body(name_from, name_to), Part::Body(from, to)) = (pair.name, pair.value) else { continue };
+        let (Part::Body(name_from, name_to), Part::Body(from, to)) = (pair.name, pair.value) else {
+            continue;
+        };
         if &written[name_from - start..name_to - start] != bounds {
             continue;
         }
@@ -206,9 +214,8 @@ impl Reader<'_, '_> {
             self.at = from + broken;
             return self.error(Expected::ClosingQuote);
         }
-        let raw = std::str::from_utf8(raw).map_err(|e| {
-            ParseError::spanning(self.place.body, from + e.valid_up_to(), 1, Expected::Utf8)
-        })?;
+        let raw = std::str::from_utf8(raw)
+            .map_err(|e| ParseError::spanning(self.place.body, from + e.valid_up_to(), 1, Expected::Utf8))?;
         let start = self.scratch.resolved.len();
         unescape_into(raw, Escapes::Quoted, &mut self.scratch.resolved);
         Ok(Part::Resolved(start, self.scratch.resolved.len()))

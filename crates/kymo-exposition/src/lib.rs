@@ -24,17 +24,17 @@
 //! specification forbids, [`lint`] finds what is legal but unwise, and [`Encoder`] writes both formats.
 #![forbid(unsafe_code)]
 
-mod format;
-mod error;
-mod scan;
-mod float;
-mod escape;
-mod entry;
-mod parser;
-mod labels;
 mod encode;
-pub mod strict;
+mod entry;
+mod error;
+mod escape;
+mod float;
+mod format;
+mod labels;
 pub mod lint;
+mod parser;
+mod scan;
+pub mod strict;
 
 pub use encode::{Encoder, Exemplar as ExemplarOut, Family};
 pub use entry::{Entry, EscapedText, Exemplar, Help, Sample, TypeEntry, Unit};

@@ -51,8 +51,8 @@ const UNITS: [(&str, &str); 24] = [
 ];
 
 const PREFIXES: [&str; 18] = [
-    "pico", "nano", "micro", "milli", "centi", "deci", "deca", "hecto", "kilo", "kibi", "mega", "mibi", "giga", "gibi",
-    "tera", "tebi", "peta", "pebi",
+    "pico", "nano", "micro", "milli", "centi", "deci", "deca", "hecto", "kilo", "kibi", "mega", "mibi",
+    "giga", "gibi", "tera", "tebi", "peta", "pebi",
 ];
 
 const ABBREVIATIONS: [&str; 14] =
@@ -79,7 +79,9 @@ pub fn lint_text(body: &[u8]) -> Result<Vec<Problem>, ParseError> {
     let mut scratch = LabelScratch::default();
     for entry in Parser::new(Format::Text, body) {
         match entry? {
-            Entry::Help(help) => families.entry(help.name.unescape().into_owned()).or_default().has_help = true,
+            Entry::Help(help) => {
+                families.entry(help.name.unescape().into_owned()).or_default().has_help = true
+            }
             Entry::Type(entry) => {
                 let family = families.entry(entry.name.unescape().into_owned()).or_default();
                 family.metric_type = Some(entry.metric_type);
@@ -110,7 +112,9 @@ fn note(families: &mut BTreeMap<String, Family>, labels: &Labels) {
     };
     let family = families.entry(family.to_owned()).or_default();
     for label in labels {
-        if Some(label.name) != own && label.name != kymo_model::METRIC_NAME && !family.labels.iter().any(|l| l == label.name)
+        if Some(label.name) != own
+            && label.name != kymo_model::METRIC_NAME
+            && !family.labels.iter().any(|l| l == label.name)
         {
             family.labels.push(label.name.to_owned());
         }
@@ -149,7 +153,11 @@ fn judge(name: &str, family: &Family, problem: &mut dyn FnMut(String)) {
         let sum = other && name.ends_with("_sum");
         not(sum, "non-histogram and non-summary metrics should not have \"_sum\" suffix", problem);
         not(!is_histogram && has("le"), "non-histogram metrics should not have \"le\" label", problem);
-        not(!is_summary && has("quantile"), "non-summary metrics should not have \"quantile\" label", problem);
+        not(
+            !is_summary && has("quantile"),
+            "non-summary metrics should not have \"quantile\" label",
+            problem,
+        );
     }
     let lower = name.to_ascii_lowercase();
     let has_part = |part: &str| lower.ends_with(&format!("_{part}")) || lower.contains(&format!("_{part}_"));

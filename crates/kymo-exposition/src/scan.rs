@@ -122,8 +122,16 @@ mod tests {
                 let plain = |is_it: &dyn Fn(u8) -> bool| {
                     body[at..].iter().position(|&b| is_it(b)).map_or(body.len(), |found| at + found)
                 };
-                assert_eq!(find_either(&body, at, b'"', b'\\'), plain(&|b| b == b'"' || b == b'\\'), "{body:?}");
-                assert_eq!(find_either(&body, at, b'"', b'}'), plain(&|b| b == b'"' || b == b'}'), "{body:?}");
+                assert_eq!(
+                    find_either(&body, at, b'"', b'\\'),
+                    plain(&|b| b == b'"' || b == b'\\'),
+                    "{body:?}"
+                );
+                assert_eq!(
+                    find_either(&body, at, b'"', b'}'),
+                    plain(&|b| b == b'"' || b == b'}'),
+                    "{body:?}"
+                );
                 assert_eq!(find_line_end(&body, at), plain(&|b| b == b'\n'), "{body:?}");
                 assert_eq!(find_name_end(&body, at), plain(&|b| b < 0x21 || b == b'{'), "{body:?}");
                 assert_eq!(find_blank(&body, at), plain(&|b| b < 0x21), "{body:?}");

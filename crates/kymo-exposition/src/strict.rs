@@ -180,7 +180,11 @@ pub fn check_openmetrics(body: &[u8]) -> Result<Summary, Vec<Fault>> {
     }
     let summary = families.finish(&mut faults);
     if !ended {
-        faults.push(Fault::syntax(number + 1, 1, "expected `# EOF` as the last line, found the end of the input"));
+        faults.push(Fault::syntax(
+            number + 1,
+            1,
+            "expected `# EOF` as the last line, found the end of the input",
+        ));
     }
     faults.sort_by_key(|fault| (fault.line, fault.column));
     if faults.is_empty() { Ok(summary) } else { Err(faults) }

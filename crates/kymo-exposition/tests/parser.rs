@@ -98,7 +98,10 @@ fn text_errors_say_where() {
         ("a 1 x\n", "expected a timestamp in whole milliseconds, found `x` (line 1, column 5)"),
         ("a 1 1.5\n", "expected the end of the line, found `.5` (line 1, column 6)"),
         ("a 1 1 1\n", "expected the end of the line, found `1` (line 1, column 7)"),
-        ("a 1 99999999999999999999\n", "expected a timestamp in whole milliseconds, found `99999999999999999999` (line 1, column 5)"),
+        (
+            "a 1 99999999999999999999\n",
+            "expected a timestamp in whole milliseconds, found `99999999999999999999` (line 1, column 5)",
+        ),
         ("a 1\r\n", "expected a timestamp in whole milliseconds, found `\\r` (line 1, column 4)"),
         ("a 1e999\n", "expected a number, found `1e999` (line 1, column 3)"),
         ("a{b=\"é\",c} 1\n", "expected `=` after label name, found `}` (line 1, column 10)"),
@@ -107,8 +110,14 @@ fn text_errors_say_where() {
         ("a{b='c'} 1\n", "expected a label value in double quotes, found `'c'}` (line 1, column 5)"),
         ("a{,b=\"c\"} 1\n", "expected a label name, found `,b=\"c\"}` (line 1, column 3)"),
         ("a{b=\"c\",,} 1\n", "expected a label name, found `,}` (line 1, column 9)"),
-        ("a{b=\"c\",b=\"d\"} 1\n", "expected a label name that was not used before, found `b` (line 1, column 9)"),
-        ("a{__name__=\"b\"} 1\n", "expected a label name that was not used before, found `__name__` (line 1, column 3)"),
+        (
+            "a{b=\"c\",b=\"d\"} 1\n",
+            "expected a label name that was not used before, found `b` (line 1, column 9)",
+        ),
+        (
+            "a{__name__=\"b\"} 1\n",
+            "expected a label name that was not used before, found `__name__` (line 1, column 3)",
+        ),
         ("a{\"b\"} 1\n", "expected one metric name, found `\"b\"}` (line 1, column 3)"),
         ("{a=\"b\"} 1\n", "expected one metric name, found `{a=\"b\"}` (line 1, column 1)"),
         ("{\"\"} 1\n", "expected a label name, found `\"\"}` (line 1, column 2)"),
@@ -166,9 +175,18 @@ fn openmetrics_errors() {
         ("#\n", "expected a single space, found the end of the line (line 1, column 2)"),
         ("# TYPE a untyped\n", "expected a metric type, found `untyped` (line 1, column 10)"),
         ("# HELP a\n", "expected a single space, found the end of the line (line 1, column 9)"),
-        ("# UNIT a s\n", "expected a unit that is the last part of the metric name, found `s` (line 1, column 10)"),
-        ("a{b=\"x\ny\"} 1\n", "expected `\"` closing the string, found the end of the line (line 1, column 7)"),
-        ("a{b=\"c\"d=\"e\"} 1\n", "expected `,` or `}` after label value, found `d=\"e\"}` (line 1, column 8)"),
+        (
+            "# UNIT a s\n",
+            "expected a unit that is the last part of the metric name, found `s` (line 1, column 10)",
+        ),
+        (
+            "a{b=\"x\ny\"} 1\n",
+            "expected `\"` closing the string, found the end of the line (line 1, column 7)",
+        ),
+        (
+            "a{b=\"c\"d=\"e\"} 1\n",
+            "expected `,` or `}` after label value, found `d=\"e\"}` (line 1, column 8)",
+        ),
         ("a 1 # {\"x\"} 1\n", "expected `=` after label name, found `}` (line 1, column 11)"),
         ("a 1 # {} 1 1 1\n", "expected the end of the line, found a space (line 1, column 13)"),
         ("a 1 # {a=\"b\"\n", "expected `}` closing the labels, found `{a=\"b\"` (line 1, column 7)"),
@@ -193,12 +211,13 @@ fn bounds_come_out_as_floats_unless_kept() {
     ];
     check_text(body, &expected);
     let mut scratch = LabelScratch::default();
-    let kept: Vec<Labels> = Parser::with_options(Format::Text, body.as_bytes(), Options { keep_bounds: true })
-        .filter_map(|entry| match entry.unwrap() {
-            Entry::Sample(sample) => Some(sample.labels(&mut scratch).unwrap()),
-            _ => None,
-        })
-        .collect();
+    let kept: Vec<Labels> =
+        Parser::with_options(Format::Text, body.as_bytes(), Options { keep_bounds: true })
+            .filter_map(|entry| match entry.unwrap() {
+                Entry::Sample(sample) => Some(sample.labels(&mut scratch).unwrap()),
+                _ => None,
+            })
+            .collect();
     assert_eq!(kept[0].get("le"), Some("1"));
     assert_eq!(kept[2].get("quantile"), Some("1"));
 }
@@ -233,8 +252,9 @@ fn sample_in() -> impl Strategy<Value = SampleIn> {
     let label = prop_oneof!["[a-z][a-z0-9_]{0,5}", "[a-z.\"\\\\\n é{}=]{1,6}"];
     let value = "[a-z\"\\\\\n é{}=,#\r\t\0]{1,10}";
     let time = prop::option::of(-1_000_000_000_000_000i64..1_000_000_000_000_000);
-    (name, prop::collection::btree_map(label, value, 0..4), any::<u64>(), time)
-        .prop_map(|(name, labels, bits, time)| (name, labels.into_iter().collect(), f64::from_bits(bits), time))
+    (name, prop::collection::btree_map(label, value, 0..4), any::<u64>(), time).prop_map(
+        |(name, labels, bits, time)| (name, labels.into_iter().collect(), f64::from_bits(bits), time),
+    )
 }
 
 proptest! {

@@ -4,15 +4,21 @@
 //! bound the memory: when the younger is full it becomes the older, and what was not used since is forgotten.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
+use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState};
 use std::sync::{RwLock, RwLockReadGuard};
 
 use kymo_model::SeriesHandle;
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
-/// The hash of a series' raw labels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct SeriesKey(u128);
+/// The hash of a series' raw labels, in halves, so that a map's entry takes 24 bytes and not 32.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SeriesKey(u64, u64);
+
+impl Hash for SeriesKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.0);
+    }
+}
 
 #[derive(Debug)]
 pub(crate) struct HandleCache {
@@ -44,8 +50,8 @@ impl Hasher for KeyHasher {
         }
     }
 
-    fn write_u128(&mut self, key: u128) {
-        self.0 = key as u64;
+    fn write_u64(&mut self, half: u64) {
+        self.0 = half;
     }
 }
 
@@ -95,7 +101,8 @@ impl HandleCache {
 
 impl Known<'_> {
     pub(crate) fn key(&self, raw_labels: &[u8]) -> SeriesKey {
-        SeriesKey(xxh3_128_with_seed(raw_labels, self.seed))
+        let hash = xxh3_128_with_seed(raw_labels, self.seed);
+        SeriesKey(hash as u64, (hash >> 64) as u64)
     }
 
     /// The handle of a series, and whether it is due to be learnt again lest it be forgotten.

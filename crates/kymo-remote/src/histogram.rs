@@ -156,7 +156,10 @@ impl Fields {
             // One bucket more than bounds: the last one goes up to +Inf.
             let reach: i64 =
                 self.positive_spans.iter().map(|s| i64::from(s.offset) + i64::from(s.length)).sum();
-            increasing && finite && empty && self.positive_spans.first().is_none_or(|s| s.offset >= 0)
+            increasing
+                && finite
+                && empty
+                && self.positive_spans.first().is_none_or(|s| s.offset >= 0)
                 && reach <= self.custom_values.len() as i64 + 1
         } else {
             self.custom_values.is_empty()
@@ -175,7 +178,11 @@ impl Fields {
         }
         // Observations of NaN are in no bucket, and make the sum NaN.
         let count = u128::from(self.count);
-        if total == count || (self.sum.is_nan() && total < count) { Ok(()) } else { Err(HistogramFault::Count) }
+        if total == count || (self.sum.is_nan() && total < count) {
+            Ok(())
+        } else {
+            Err(HistogramFault::Count)
+        }
     }
 
     fn check_float_counts(&self) -> Result<(), HistogramFault> {

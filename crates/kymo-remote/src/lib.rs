@@ -17,14 +17,14 @@
 //! ```
 #![forbid(unsafe_code)]
 
-mod wire;
+mod cache;
+mod encode;
+mod error;
 mod histogram;
 mod labels;
-mod cache;
-mod request;
 mod receive;
-mod error;
-mod encode;
+mod request;
+mod wire;
 
 pub use encode::RequestEncoder;
 pub use error::{ReceiveError, Refused};

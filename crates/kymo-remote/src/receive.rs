@@ -138,7 +138,10 @@ impl WriteReceiver {
     /// What the body says its decompressed size is, within the bounds.
     fn decompressed_len(&self, body: &[u8]) -> Result<usize, ReceiveError> {
         if body.len() > self.options.compressed_bytes_max {
-            return Err(ReceiveError::BodyTooLarge { found: body.len(), max: self.options.compressed_bytes_max });
+            return Err(ReceiveError::BodyTooLarge {
+                found: body.len(),
+                max: self.options.compressed_bytes_max,
+            });
         }
         let found = snap::raw::decompress_len(body)?;
         let max = self.options.decompressed_bytes_max.min(body.len().saturating_mul(SNAPPY_RATIO_MAX));
@@ -161,8 +164,10 @@ impl WriteReceiver {
         }
         let len = snap::raw::Decoder::new().decompress(body, &mut message[..len])?;
         let message = &message[..len];
-        let bounds =
-            LabelBounds { labels_max: self.options.labels_max, label_bytes_max: self.options.label_bytes_max };
+        let bounds = LabelBounds {
+            labels_max: self.options.labels_max,
+            label_bytes_max: self.options.label_bytes_max,
+        };
         let found = rows.walk(message, &self.cache.read(), bounds)?;
         let outcome = self.append(message, rows, bounds, store)?;
         answer(message, rows, bounds, found, outcome)
@@ -194,7 +199,9 @@ impl WriteReceiver {
             outcome.appended += second.appended;
             outcome.series_created += second.series_created;
             learn.retain(|(key, _)| !forget.contains(key));
-            learn.extend(second.handles.iter().filter_map(|(row, handle)| Some((key_of(*again.get(*row)?)?, *handle))));
+            learn.extend(
+                second.handles.iter().filter_map(|(row, handle)| Some((key_of(*again.get(*row)?)?, *handle))),
+            );
             outcome.refused.extend(second.refused.iter().filter_map(|refused| {
                 Some(kymo_model::RefusedRow { row: *again.get(refused.row)?, reason: refused.reason })
             }));
@@ -215,7 +222,9 @@ fn forgotten(message: &[u8], rows: &Rows, bounds: LabelBounds, outcome: &Appende
         let (bytes, from) = rows.raw(message, series.raw);
         // These bytes gave labels before, or there would be no handle; a store that refuses labels as an unknown handle
         // is not asked twice.
-        if let (RowSeries::Handle(_), Ok(Ok(labels))) = (&row.series, labels::read(bytes, from, bounds, &mut text)) {
+        if let (RowSeries::Handle(_), Ok(Ok(labels))) =
+            (&row.series, labels::read(bytes, from, bounds, &mut text))
+        {
             again.push(refused.row);
             retry.push(labels, row.timestamp, row.value.clone());
         }

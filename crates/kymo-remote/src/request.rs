@@ -101,7 +101,7 @@ impl Rows {
         bounds: LabelBounds,
         found: &mut Found,
     ) -> Result<(), WireError> {
-        let raw = self.raw_labels(message, fields)?;
+        let raw = self.raw_labels(message, &mut fields)?;
         let (bytes, from) = self.raw(message, raw);
         let key = known.key(&bytes[from..]);
         let series = match known.get(key) {
@@ -139,7 +139,9 @@ impl Rows {
                         (timestamp_ms, value)
                     }
                     (_, Err(fault)) => {
-                        found.first_invalid.get_or_insert_with(|| format!("invalid native histogram: {fault}"));
+                        found
+                            .first_invalid
+                            .get_or_insert_with(|| format!("invalid native histogram: {fault}"));
                         found.invalid += 1;
                         continue;
                     }
@@ -156,6 +158,9 @@ impl Rows {
                 }
             };
             match &series {
+                Some(RowSeries::Handle(handle)) => {
+                    self.batch.push(*handle, Timestamp::from_millis(timestamp_ms), value);
+                }
                 Some(series) => self.batch.push(series.clone(), Timestamp::from_millis(timestamp_ms), value),
                 None => found.invalid += 1,
             }
@@ -167,32 +172,24 @@ impl Rows {
     }
 
     /// Finds the label fields of a series. Senders write them first and together; where one does not, they are copied
-    /// together, so that they are hashed and read as one piece.
-    fn raw_labels(&mut self, message: &[u8], fields: Cursor<'_>) -> Result<RawLabels, WireError> {
-        let mut run: Option<(usize, usize)> = None;
+    /// together, so that they are hashed and read as one piece. Moves `fields` past labels that stand at its start.
+    fn raw_labels(&mut self, message: &[u8], fields: &mut Cursor<'_>) -> Result<RawLabels, WireError> {
+        let start = *fields;
+        fields.skip_run(LABEL_TAG)?;
+        let mut scan = *fields;
         let mut scattered = false;
-        let mut scan = fields;
-        loop {
-            let from = scan.position();
-            let Some((number, wire)) = scan.field()? else { break };
+        while let Some((number, wire)) = scan.field()? {
             if number == 1 && wire != Wire::Bytes {
                 return scan.error(WireErrorKind::WrongWireType);
             }
+            scattered |= number == 1;
             scan.skip(wire)?;
-            if number == 1 {
-                match &mut run {
-                    Some((_, end)) if *end == from => *end = scan.position(),
-                    Some(_) => scattered = true,
-                    None => run = Some((from, scan.position())),
-                }
-            }
         }
         if !scattered {
-            let (from, to) = run.unwrap_or((fields.position(), fields.position()));
-            return Ok(RawLabels::Message(from, to));
+            return Ok(RawLabels::Message(start.position(), fields.position()));
         }
-        let start = self.joined.len();
-        let mut scan = fields;
+        let joined = self.joined.len();
+        let mut scan = start;
         loop {
             let from = scan.position();
             let Some((number, wire)) = scan.field()? else { break };
@@ -201,12 +198,18 @@ impl Rows {
                 self.joined.extend_from_slice(&message[from..scan.position()]);
             }
         }
-        Ok(RawLabels::Joined(start, self.joined.len()))
+        Ok(RawLabels::Joined(joined, self.joined.len()))
     }
 }
 
+/// Field 1, length-delimited.
+const LABEL_TAG: u8 = 0x0a;
+
 #[inline]
 fn sample(mut message: Cursor<'_>) -> Result<(i64, f64), WireError> {
+    if let Some(plain) = plain_sample(message) {
+        return Ok(plain);
+    }
     let (mut timestamp_ms, mut value) = (0, 0.0);
     while let Some((number, wire)) = message.field()? {
         match (number, wire) {
@@ -218,6 +221,21 @@ fn sample(mut message: Cursor<'_>) -> Result<(i64, f64), WireError> {
     }
     Ok((timestamp_ms, value))
 }
+
+/// A sample as nearly all senders write it: value, then timestamp, nothing else. `None` for every other form.
+#[inline]
+fn plain_sample(mut message: Cursor<'_>) -> Option<(i64, f64)> {
+    message.take_byte(VALUE_TAG)?;
+    let value = message.double().ok()?;
+    message.take_byte(TIMESTAMP_TAG)?;
+    let timestamp_ms = message.varint().ok()? as i64;
+    message.is_at_end().then_some((timestamp_ms, value))
+}
+
+/// Field 1, eight bytes.
+const VALUE_TAG: u8 = 0x09;
+/// Field 2, an integer.
+const TIMESTAMP_TAG: u8 = 0x10;
 
 /// `None` for metadata about no family.
 fn metadata(mut message: Cursor<'_>) -> Result<Option<FamilyMetadata>, WireError> {

@@ -133,6 +133,27 @@ impl<'a> Cursor<'a> {
         Ok(Some((number as u32, wire)))
     }
 
+    /// Passes over this byte, if it is next.
+    #[inline]
+    pub(crate) fn take_byte(&mut self, byte: u8) -> Option<()> {
+        if self.bytes.get(self.at) != Some(&byte) {
+            return None;
+        }
+        self.at += 1;
+        Some(())
+    }
+
+    /// Passes over fields as long as their tag is this one byte and they are length-delimited.
+    #[inline]
+    pub(crate) fn skip_run(&mut self, tag: u8) -> Result<(), WireError> {
+        while self.bytes.get(self.at) == Some(&tag) {
+            self.at += 1;
+            self.range()?;
+        }
+        Ok(())
+    }
+
+    #[inline]
     fn take(&mut self, len: u64) -> Result<usize, WireError> {
         let left = (self.bytes.len() - self.at) as u64;
         if len > left {
@@ -174,6 +195,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Passes over a field of any kind.
+    #[inline]
     pub(crate) fn skip(&mut self, wire: Wire) -> Result<(), WireError> {
         match wire {
             Wire::Varint => self.varint().map(drop),

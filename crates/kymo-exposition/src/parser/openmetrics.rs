@@ -6,7 +6,9 @@ use kymo_model::{MetricType, Timestamp};
 use super::Parser;
 use crate::escape::Escapes;
 use crate::scan::{find_closing_brace, find_name_end};
-use crate::{Entry, EscapedText, Exemplar, Expected, Format, Help, ParseError, Sample, TypeEntry, Unit, float};
+use crate::{
+    Entry, EscapedText, Exemplar, Expected, Format, Help, ParseError, Sample, TypeEntry, Unit, float,
+};
 
 impl<'a> Parser<'a> {
     pub(super) fn next_openmetrics(&mut self) -> Result<Entry<'a>, ParseError> {
@@ -58,7 +60,9 @@ impl<'a> Parser<'a> {
                 Ok(Entry::Type(TypeEntry { name, metric_type }))
             }
             _ => {
-                if !text.is_empty() && !name.raw().strip_suffix(text).is_some_and(|front| front.ends_with('_')) {
+                if !text.is_empty()
+                    && !name.raw().strip_suffix(text).is_some_and(|front| front.ends_with('_'))
+                {
                     return Err(ParseError::spanning(body, from, text.len(), Expected::UnitSuffix));
                 }
                 Ok(Entry::Unit(Unit { name, unit: text }))
@@ -95,7 +99,9 @@ impl<'a> Parser<'a> {
         match body.get(at) {
             Some(b'\n') => {}
             None => return self.error(at, Expected::Eof),
-            Some(_) => return self.error(at, if exemplar.is_some() { Expected::LineEnd } else { Expected::Suffix }),
+            Some(_) => {
+                return self.error(at, if exemplar.is_some() { Expected::LineEnd } else { Expected::Suffix });
+            }
         }
         self.at = at + 1;
         Ok(Entry::Sample(Sample {

@@ -63,7 +63,10 @@ pub(super) fn read(line: &[u8], has_line_feed: bool) -> Result<Line<'_>, LineErr
         return Ok(Line::Eof);
     }
     if text.ends_with('\r') {
-        return fail(text.len() - 1, "expected a line feed alone at the end of the line, found a carriage return");
+        return fail(
+            text.len() - 1,
+            "expected a line feed alone at the end of the line, found a carriage return",
+        );
     }
     if !has_line_feed {
         return fail(0, "expected `# EOF` as the last line");
@@ -119,7 +122,10 @@ impl<'a> Reader<'a> {
         let keyword_at = self.at;
         let keyword = self.word();
         if !matches!(keyword, "HELP" | "TYPE" | "UNIT") {
-            return fail(keyword_at, "expected `HELP`, `TYPE`, `UNIT` or `EOF` (there are no other comments)");
+            return fail(
+                keyword_at,
+                "expected `HELP`, `TYPE`, `UNIT` or `EOF` (there are no other comments)",
+            );
         }
         self.take(b' ', "expected a space and a metric name")?;
         let name = self.name(true, "expected a metric name")?;
@@ -131,7 +137,8 @@ impl<'a> Reader<'a> {
                 None => return fail(self.at, "expected a metric type"),
             },
             "UNIT" => {
-                let stray = rest.bytes().position(|b| !b.is_ascii_alphanumeric() && !matches!(b, b'_' | b':'));
+                let stray =
+                    rest.bytes().position(|b| !b.is_ascii_alphanumeric() && !matches!(b, b'_' | b':'));
                 if let Some(stray) = stray {
                     return fail(self.at + stray, "expected a unit of letters, digits, `_` and `:`");
                 }

@@ -63,10 +63,15 @@ mod tests {
 
     #[test]
     fn the_grammar_of_numbers() {
-        for good in ["0", "-1", "+1.5", "1.", ".5", "1e5", "1E-5", "0042", "inf", "+Inf", "-INFINITY", "NaN", "nAn"] {
+        for good in
+            ["0", "-1", "+1.5", "1.", ".5", "1e5", "1E-5", "0042", "inf", "+Inf", "-INFINITY", "NaN", "nAn"]
+        {
             assert!(number(good.as_bytes()).is_some(), "{good}");
         }
-        for bad in ["", "+", ".", "1_0", "0x1", "0b1", "1e", "1e999", "+NaN", "infin", "--1", "1 ", " 1", "1.1.1", "e1"] {
+        for bad in [
+            "", "+", ".", "1_0", "0x1", "0b1", "1e", "1e999", "+NaN", "infin", "--1", "1 ", " 1", "1.1.1",
+            "e1",
+        ] {
             assert!(number(bad.as_bytes()).is_none(), "{bad}");
         }
     }

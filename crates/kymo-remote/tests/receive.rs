@@ -1,0 +1,407 @@
+//! The receiver against stores that keep, forget, refuse and fail; against requests that are whole, odd and broken.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU64;
+use std::sync::Mutex;
+
+use kymo_model::{
+    Append, Appended, Batch, CounterResetHint, FloatHistogram, Histogram, Labels, Metadata, MetricType,
+    Refusal, RefusedRow, RowSeries, SampleValue, SeriesHandle, Span, StoreError, StoreErrorKind,
+};
+use kymo_remote::{FamilyMetadata, Options, ReceiveError, RequestEncoder, WriteReceiver, Written};
+use proptest::prelude::*;
+
+/// A store that gives handles, forgets them when told to, and refuses what goes back in time.
+#[derive(Default)]
+struct Store(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    next: u64,
+    handles: BTreeMap<u64, Labels>,
+    rows: Vec<(Labels, i64, SampleValue)>,
+    rows_by_handle: usize,
+    fail: Option<StoreErrorKind>,
+}
+
+impl Store {
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.0.lock().unwrap()
+    }
+
+    /// All series get new handles from now on.
+    fn forget(&self) {
+        self.state().handles.clear();
+    }
+
+    fn floats(&self) -> Vec<(String, i64, f64)> {
+        let state = self.state();
+        let floats = state.rows.iter().filter_map(|(labels, t, value)| match value {
+            SampleValue::Float(value) => Some((labels.to_string(), *t, *value)),
+            _ => None,
+        });
+        floats.collect()
+    }
+}
+
+impl Append for Store {
+    fn append(&self, batch: &Batch) -> Result<Appended, StoreError> {
+        let mut state = self.state();
+        if let Some(kind) = state.fail {
+            return Err(StoreError::new(kind, "told to fail"));
+        }
+        let mut outcome = Appended::default();
+        for (row, entry) in batch.rows().iter().enumerate() {
+            let labels = match &entry.series {
+                RowSeries::Labels(labels) => labels.clone(),
+                RowSeries::Handle(handle) => match state.handles.get(&handle.get().get()) {
+                    Some(labels) => {
+                        let labels = labels.clone();
+                        state.rows_by_handle += 1;
+                        labels
+                    }
+                    None => {
+                        outcome.refused.push(RefusedRow { row, reason: Refusal::UnknownHandle });
+                        continue;
+                    }
+                },
+            };
+            let t = entry.timestamp.millis();
+            if state.rows.iter().any(|(known, at, _)| *known == labels && *at > t) {
+                outcome.refused.push(RefusedRow { row, reason: Refusal::OutOfOrder });
+                continue;
+            }
+            if matches!(entry.series, RowSeries::Labels(_)) {
+                let found = state.handles.iter().find(|(_, known)| **known == labels).map(|(id, _)| *id);
+                let id = found.unwrap_or_else(|| {
+                    outcome.series_created += 1;
+                    state.next += 1;
+                    state.next
+                });
+                state.handles.insert(id, labels.clone());
+                outcome.handles.push((row, SeriesHandle::new(NonZeroU64::new(id).unwrap())));
+            }
+            state.rows.push((labels, t, entry.value.clone()));
+            outcome.appended += 1;
+        }
+        Ok(outcome)
+    }
+}
+
+fn labels(pairs: &[(&str, &str)]) -> Labels {
+    Labels::from_pairs(pairs.iter().copied())
+}
+
+fn up(job: &str) -> Labels {
+    labels(&[("__name__", "up"), ("job", job)])
+}
+
+fn refused(answer: Result<Written, ReceiveError>) -> kymo_remote::Refused {
+    match answer {
+        Err(error @ ReceiveError::Refused(_)) => {
+            assert_eq!(error.http_status(), 400);
+            let ReceiveError::Refused(refused) = error else { unreachable!() };
+            *refused
+        }
+        other => panic!("expected a refusal, found {other:?}"),
+    }
+}
+
+#[test]
+fn known_series_go_by_handle() {
+    let (receiver, store) = (WriteReceiver::default(), Store::default());
+    for round in 0..3i64 {
+        let mut request = RequestEncoder::new();
+        request.series(&up("a"), &[(round * 10, 1.0), (round * 10 + 5, 2.0)]);
+        request.series(&up("b"), &[(round * 10, 3.0)]);
+        let written = receiver.receive(&request.to_snappy(), &store).unwrap();
+        assert_eq!(written.samples, 3);
+        assert_eq!(written.series_created, if round == 0 { 2 } else { 0 });
+    }
+    assert_eq!(store.state().rows_by_handle, 6);
+    assert_eq!(receiver.cached_series(), 2);
+    assert_eq!(store.floats().len(), 9);
+    assert_eq!(store.floats()[8], (up("b").to_string(), 20, 3.0));
+}
+
+#[test]
+fn forgotten_handles_are_sent_again_with_labels() {
+    let (receiver, store) = (WriteReceiver::default(), Store::default());
+    let send = |t: i64| {
+        let mut request = RequestEncoder::new();
+        request.series(&up("a"), &[(t, 1.0), (t + 1, 2.0)]).series(&up("b"), &[(t, 3.0)]);
+        receiver.receive(&request.to_snappy(), &store).unwrap()
+    };
+    send(0);
+    store.forget();
+    assert_eq!(send(10).samples, 3);
+    assert_eq!(store.state().rows_by_handle, 0);
+    assert_eq!(send(20).samples, 3);
+    assert_eq!(store.state().rows_by_handle, 3);
+    let expected: Vec<i64> = vec![0, 1, 0, 10, 11, 10, 20, 21, 20];
+    assert_eq!(store.floats().iter().map(|(_, t, _)| *t).collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn out_of_order_is_a_bad_request_after_the_rest_is_written() {
+    let (receiver, store) = (WriteReceiver::default(), Store::default());
+    let mut request = RequestEncoder::new();
+    request.series(&up("a"), &[(100, 1.0)]);
+    receiver.receive(&request.to_snappy(), &store).unwrap();
+    let mut request = RequestEncoder::new();
+    request.series(&up("a"), &[(50, 2.0), (200, 3.0)]).series(&up("b"), &[(50, 4.0)]);
+    let refused = refused(receiver.receive(&request.to_snappy(), &store));
+    assert_eq!(refused.by_reason, [(Refusal::OutOfOrder, 1)]);
+    assert_eq!((refused.written.samples, refused.written.series_created), (2, 1));
+    assert_eq!(refused.to_string(), "out of order sample: up{job=\"a\"} at 50ms (1 of 3 samples refused)");
+    assert_eq!(store.floats().len(), 3);
+}
+
+#[test]
+fn invalid_labels_are_a_bad_request_after_the_rest_is_written() {
+    let series = |pairs: &[(&[u8], &[u8])]| {
+        let mut message = Vec::new();
+        for (name, value) in pairs {
+            let label = [&[0x0a, name.len() as u8], *name, &[0x12, value.len() as u8], value].concat();
+            message.extend([0x0a, label.len() as u8]);
+            message.extend(label);
+        }
+        message.extend([0x12, 2, 0x10, 7]);
+        [&[0x0a, message.len() as u8], message.as_slice()].concat()
+    };
+    let good = series(&[(b"job", b"x"), (b"__name__", b"up"), (b"zone", b"")]);
+    let cases: [(&[(&[u8], &[u8])], &str); 6] = [
+        (&[(b"job", b"x")], "expected a label `__name__` with a metric name, found none in {job=\"x\"}"),
+        (
+            &[(b"__name__", b"")],
+            "expected a label `__name__` with a metric name, found none in {__name__=\"\"}",
+        ),
+        (
+            &[(b"__name__", b"up"), (b"", b"x")],
+            "expected a label name, found an empty one in {=\"x\", __name__=\"up\"}",
+        ),
+        (
+            &[(b"__name__", b"up"), (b"a", b"1"), (b"a", b"")],
+            "expected distinct label names, found \"a\" twice in {__name__=\"up\", a=\"\", a=\"1\"}",
+        ),
+        (
+            &[(b"__name__", b"up"), (b"a", b"\xff")],
+            "expected UTF-8 in label names and values, found other bytes in {__name__=\"up\", a=\"\u{fffd}\"}",
+        ),
+        (&[], "expected a label `__name__` with a metric name, found none in {}"),
+    ];
+    for (pairs, message) in cases {
+        let (receiver, store) = (WriteReceiver::default(), Store::default());
+        let request = [series(pairs), good.clone()].concat();
+        let refused = refused(receiver.receive(&snappy(&request), &store));
+        assert_eq!(refused.first, message);
+        assert_eq!((refused.invalid, refused.written.samples), (1, 1));
+        assert_eq!(store.floats(), [("up{job=\"x\"}".to_owned(), 7, 0.0)]);
+    }
+}
+
+#[test]
+fn labels_after_samples_and_unknown_fields_are_read() {
+    let label = |name: &str, value: &str| {
+        let label =
+            [&[0x0a, name.len() as u8], name.as_bytes(), &[0x12, value.len() as u8], value.as_bytes()]
+                .concat();
+        [&[0x0a, label.len() as u8], label.as_slice()].concat()
+    };
+    let sample: &[u8] = &[0x12, 2, 0x10, 9];
+    let unknown: &[u8] =
+        &[0x98, 0x06, 0x01, 0xa1, 0x06, 0, 0, 0, 0, 0, 0, 0, 0, 0xa5, 0x06, 0, 0, 0, 0, 0xaa, 0x06, 1, 0];
+    let exemplar: &[u8] = &[0x1a, 0];
+    let message = [unknown, &label("__name__", "up"), sample, exemplar, &label("job", "x"), unknown].concat();
+    let request = [unknown, &[0x0a, message.len() as u8], &message, unknown].concat();
+    let (receiver, store) = (WriteReceiver::default(), Store::default());
+    for _ in 0..2 {
+        let written = receiver.receive(&snappy(&request), &store).unwrap();
+        assert_eq!((written.samples, written.exemplars_left_out), (1, 1));
+    }
+    assert_eq!(store.state().rows_by_handle, 1);
+    assert_eq!(store.floats()[1], ("up{job=\"x\"}".to_owned(), 9, 0.0));
+}
+
+#[test]
+fn broken_requests_write_nothing() {
+    let (receiver, store) = (WriteReceiver::default(), Store::default());
+    let mut good = RequestEncoder::new();
+    good.series(&up("a"), &[(1, 1.0)]);
+    for (tail, message, at) in [
+        (&[0x0a, 5, 0][..], "expected more bytes of a field, found its message's end", 2),
+        (&[0x0b], "expected a field, found a group", 0),
+        (&[0x0c], "expected a field, found a group", 0),
+        (&[0x0f], "expected wire type 0, 1, 2 or 5, found another", 0),
+        (&[0x00], "expected a field number from 1 to 536870911, found another", 0),
+        (&[0x08, 1], "expected a field's own wire type, found another", 1),
+        (&[0x80; 11], "expected an integer of at most 64 bits, found a longer one", 0),
+        (&[0x1a, 4, 0x12, 2, 0xff, 0xff], "expected UTF-8 text, found other bytes", 4),
+    ] {
+        let request = [good.as_protobuf(), tail].concat();
+        let error = receiver.receive(&snappy(&request), &store).unwrap_err();
+        assert_eq!(error.http_status(), 400);
+        let at = good.as_protobuf().len() + at;
+        let expected = format!(
+            "expected a remote-write 1.0 request: {message} at byte {at} of the decompressed request"
+        );
+        assert_eq!(error.to_string(), expected);
+    }
+    assert!(store.floats().is_empty());
+}
+
+#[test]
+fn sizes_are_bounded_before_anything_is_allocated() {
+    let options = Options { compressed_bytes_max: 100, decompressed_bytes_max: 1000, ..Options::default() };
+    let (receiver, store) = (WriteReceiver::new(options), Store::default());
+    let status = |body: &[u8]| receiver.receive(body, &store).unwrap_err().http_status();
+    assert_eq!(status(&[0; 101]), 413);
+    // Declares 4 GiB in five bytes; then a size within the bound that so few bytes cannot hold.
+    assert_eq!(status(&[0xff, 0xff, 0xff, 0xff, 0x0f]), 400);
+    let error = receiver.receive(&[0xe7, 0x07, 0x00], &store).unwrap_err();
+    assert!(matches!(error, ReceiveError::DeclaredTooLarge { found: 999, max: 66 }), "{error}");
+    assert_eq!(status(&snappy(&[0; 1001])), 400);
+    assert_eq!(status(b"not snappy at all"), 400);
+    assert_eq!(status(&[]), 400);
+    assert!(receiver.receive(&snappy(&[]), &store).is_ok());
+}
+
+#[test]
+fn a_store_that_takes_no_writes_asks_to_try_again() {
+    let (receiver, store) = (WriteReceiver::default(), Store::default());
+    let mut request = RequestEncoder::new();
+    request.series(&up("a"), &[(1, 1.0)]);
+    for (kind, status) in [
+        (StoreErrorKind::Full, 503),
+        (StoreErrorKind::ReadOnly, 503),
+        (StoreErrorKind::Closed, 503),
+        (StoreErrorKind::Io, 500),
+    ] {
+        store.state().fail = Some(kind);
+        let error = receiver.receive(&request.to_snappy(), &store).unwrap_err();
+        assert_eq!(error.http_status(), status);
+    }
+    store.state().fail = None;
+    assert!(receiver.receive(&request.to_snappy(), &store).is_ok());
+}
+
+#[test]
+fn metadata_is_handed_on() {
+    let family = FamilyMetadata {
+        name: "a_seconds".to_owned(),
+        metadata: Metadata {
+            metric_type: MetricType::Histogram,
+            unit: "seconds".into(),
+            help: "How long.".into(),
+        },
+    };
+    let mut request = RequestEncoder::new();
+    request.metadata(&family).metadata(&FamilyMetadata::default());
+    let written = WriteReceiver::default().receive(&request.to_snappy(), &Store::default()).unwrap();
+    assert_eq!(written.metadata, [family]);
+}
+
+fn histogram() -> Histogram {
+    Histogram {
+        counter_reset_hint: CounterResetHint::NotReset,
+        schema: 2,
+        zero_threshold: 1e-128,
+        zero_count: 3,
+        count: 12,
+        sum: 4.5,
+        positive_spans: vec![Span { offset: -2, length: 2 }, Span { offset: 3, length: 1 }],
+        positive_buckets: vec![2, 1, -1],
+        negative_spans: vec![Span { offset: 0, length: 1 }],
+        negative_buckets: vec![2],
+        custom_values: vec![],
+    }
+}
+
+#[test]
+fn histograms_arrive_as_they_were_sent() {
+    let (receiver, store) = (WriteReceiver::default(), Store::default());
+    let custom = FloatHistogram {
+        schema: -53,
+        count: 2.5,
+        sum: 3.0,
+        positive_spans: vec![Span { offset: 1, length: 2 }],
+        positive_buckets: vec![1.5, 1.0],
+        custom_values: vec![0.5, 2.0],
+        ..FloatHistogram::default()
+    };
+    let mut request = RequestEncoder::new();
+    request.histograms(&up("a"), &[(5, histogram())]);
+    request.float_histograms(&up("b"), &[(6, histogram().to_float()), (7, custom.clone())]);
+    let written = receiver.receive(&request.to_snappy(), &store).unwrap();
+    assert_eq!((written.samples, written.histograms), (0, 3));
+    let state = store.state();
+    let values: Vec<_> = state.rows.iter().map(|(_, t, value)| (*t, value.clone())).collect();
+    assert_eq!(values[0], (5, SampleValue::Histogram(histogram().into())));
+    assert_eq!(values[1], (6, SampleValue::FloatHistogram(histogram().to_float().into())));
+    assert_eq!(values[2], (7, SampleValue::FloatHistogram(custom.into())));
+}
+
+#[test]
+fn unsound_histograms_are_refused() {
+    type Change = fn(&mut Histogram);
+    let changes: [(Change, &str); 7] = [
+        (|h| h.schema = 9, "schema"),
+        (|h| h.positive_spans[0].length = u32::MAX, "spans"),
+        (|h| h.positive_spans[1].offset = -1, "spans"),
+        (|h| h.positive_spans[0].offset = i32::MAX, "spans"),
+        (|h| h.positive_buckets[1] = -9, "bucket counts"),
+        (|h| h.count = 11, "a count"),
+        (|h| h.custom_values = vec![1.0], "custom bounds"),
+    ];
+    for (change, word) in changes {
+        let (receiver, store) = (WriteReceiver::default(), Store::default());
+        let mut unsound = histogram();
+        change(&mut unsound);
+        let mut request = RequestEncoder::new();
+        request.histograms(&up("a"), &[(5, unsound), (6, histogram())]);
+        let refused = refused(receiver.receive(&request.to_snappy(), &store));
+        assert!(
+            refused.first.starts_with("invalid native histogram: expected ") && refused.first.contains(word)
+        );
+        assert_eq!((refused.invalid, refused.written.histograms), (1, 1), "{word}");
+    }
+}
+
+fn snappy(message: &[u8]) -> Vec<u8> {
+    snap::raw::Encoder::new().compress_vec(message).unwrap()
+}
+
+proptest! {
+    #[test]
+    fn what_is_sent_arrives(
+        series in prop::collection::btree_map("[a-zé]{1,6}", prop::collection::vec(any::<u64>(), 0..4), 0..5),
+        rounds in 1usize..3,
+    ) {
+        let (receiver, store) = (WriteReceiver::default(), Store::default());
+        let mut expected = Vec::new();
+        for round in 0..rounds {
+            let mut request = RequestEncoder::new();
+            for (job, values) in &series {
+                let samples: Vec<(i64, f64)> = values
+                    .iter()
+                    .enumerate()
+                    .map(|(i, bits)| ((round * 10 + i) as i64, f64::from_bits(*bits)))
+                    .collect();
+                request.series(&up(job), &samples);
+                expected.extend(samples.iter().map(|(t, v)| (up(job).to_string(), *t, v.to_bits())));
+            }
+            let written = receiver.receive(&request.to_snappy(), &store).unwrap();
+            prop_assert_eq!(written.samples, expected.len() / (round + 1));
+        }
+        let found: Vec<_> = store.floats().into_iter().map(|(l, t, v)| (l, t, v.to_bits())).collect();
+        prop_assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn any_bytes_get_an_answer(message in prop::collection::vec(prop::sample::select(
+        vec![0u8, 1, 2, 3, 8, 9, 0x0a, 0x10, 0x12, 0x1a, 0x22, 0x7f, 0x80, 0xff, b'a', b'_']), 0..80)) {
+        let (receiver, store) = (WriteReceiver::default(), Store::default());
+        let _ = receiver.receive(&snappy(&message), &store);
+        let _ = receiver.receive(&message, &store);
+    }
+}
