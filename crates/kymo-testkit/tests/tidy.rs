@@ -9,12 +9,27 @@ const BANNED_NAMES: [&str; 6] = ["util", "utils", "helper", "helpers", "common",
 
 /// What may lie at the top level, besides dot files.
 const TOP_LEVEL: [&str; 14] = [
-    "Cargo.toml", "Cargo.lock", "crates", "benches", "fuzz", "examples", "docs", "README.md", "LICENSE-APACHE",
-    "LICENSE-MIT", "CHANGELOG.md", "CONTRIBUTING.md", "rustfmt.toml", "target",
+    "Cargo.toml",
+    "Cargo.lock",
+    "crates",
+    "benches",
+    "fuzz",
+    "examples",
+    "docs",
+    "README.md",
+    "LICENSE-APACHE",
+    "LICENSE-MIT",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "rustfmt.toml",
+    "target",
 ];
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the workspace is two folders up")
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .canonicalize()
+        .expect("the workspace is two folders up")
 }
 
 fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
@@ -105,7 +120,11 @@ fn graph_of_the_drawing() -> BTreeMap<String, BTreeSet<String>> {
 fn the_drawing_is_the_graph() {
     let (drawn, real) = (graph_of_the_drawing(), graph_of_manifests());
     for (name, needs) in &real {
-        assert_eq!(drawn.get(name), Some(needs), "{name}: docs/architecture.md (left) and its Cargo.toml (right)");
+        assert_eq!(
+            drawn.get(name),
+            Some(needs),
+            "{name}: docs/architecture.md (left) and its Cargo.toml (right)"
+        );
     }
     assert_eq!(drawn.len(), real.len(), "docs/architecture.md draws crates that are not there");
 }
@@ -136,7 +155,11 @@ fn pure_crates_stay_free_of_the_runtime() {
         let path = entry.expect("entry").path();
         let name = path.file_name().and_then(|name| name.to_str()).expect("crate name").to_owned();
         let manifest = fs::read_to_string(path.join("Cargo.toml")).expect("manifest");
-        let uses = ["tokio", "hyper", "axum"].iter().any(|dep| manifest.lines().any(|line| line.starts_with(dep)));
-        assert!(edge.contains(&name.as_str()) || !uses, "{name} is pure and must not depend on tokio, hyper or axum");
+        let uses =
+            ["tokio", "hyper", "axum"].iter().any(|dep| manifest.lines().any(|line| line.starts_with(dep)));
+        assert!(
+            edge.contains(&name.as_str()) || !uses,
+            "{name} is pure and must not depend on tokio, hyper or axum"
+        );
     }
 }

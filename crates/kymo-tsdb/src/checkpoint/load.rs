@@ -64,6 +64,7 @@ pub(crate) fn load(vfs: &dyn Vfs, paths: &Paths, head: &Head) -> Result<Loaded, 
     }
     let mut report = reader.replay.finish(manifest.map_or(0, |manifest| manifest.next_id));
     report.series = head.next_and_live().1 as u64;
+    make_durable(vfs, &paths.wal, &segments)?;
     let resumed = resume(vfs, &paths.wal, &mut segments, torn_end)?;
     clean_up(vfs, paths, checkpoint.map(|(number, _)| number), &old, &chunks);
     Ok(Loaded { chunks, checkpoint, segments, resumed, next_segment: expected, report })
@@ -110,6 +111,21 @@ fn load_chunk_files(
     chunks.next_number = last.max(manifest.map_or(0, |manifest| manifest.chunk_file)) + 1;
     chunks.last_is_open = manifest.is_some_and(|manifest| manifest.chunk_file == last);
     Ok(chunks)
+}
+
+/// A process that was killed has left writes that only the kernel knows. They were acknowledged and read again, so they are
+/// made durable before anything is built on them.
+fn make_durable(vfs: &dyn Vfs, dir: &Path, segments: &[(u64, u64)]) -> Result<(), OpenError> {
+    for (number, _) in segments {
+        let path = dir.join(FileId { kind: FileKind::Wal, number: *number }.name());
+        let file = vfs.open(&path, OpenMode::Write).map_err(OpenError::io("open", &path))?;
+        file.sync().map_err(OpenError::io("fsync", &path))?;
+    }
+    if segments.is_empty() {
+        Ok(())
+    } else {
+        vfs.sync_dir(dir).map_err(OpenError::io("fsync directory", dir))
+    }
 }
 
 /// Cuts the torn end off the last segment, so that it can be gone on with. A segment with any other damage at its end, or

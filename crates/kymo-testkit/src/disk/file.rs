@@ -1,0 +1,50 @@
+//! An open file of the simulated disk.
+
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use kymo_tsdb::VfsFile;
+
+use super::state::{State, gone};
+
+#[derive(Debug)]
+pub(super) struct SimFile {
+    pub(super) state: Arc<Mutex<State>>,
+    pub(super) inode: u64,
+    pub(super) era: u64,
+}
+
+impl SimFile {
+    fn alive(&self) -> io::Result<MutexGuard<'_, State>> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.stopped || state.era != self.era { Err(gone()) } else { Ok(state) }
+    }
+}
+
+impl VfsFile for SimFile {
+    fn size(&self) -> io::Result<u64> {
+        let state = self.alive()?;
+        Ok(state.inodes.get(&self.inode).ok_or_else(gone)?.bytes.len() as u64)
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let state = self.alive()?;
+        let bytes = &state.inodes.get(&self.inode).ok_or_else(gone)?.bytes;
+        let rest = usize::try_from(offset).ok().and_then(|offset| bytes.get(offset..)).unwrap_or_default();
+        let count = rest.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&rest[..count]);
+        Ok(count)
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.alive()?.write(self.inode, offset as usize, bytes)
+    }
+
+    fn truncate(&self, size: u64) -> io::Result<()> {
+        self.alive()?.truncate(self.inode, size as usize)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.alive()?.sync(self.inode)
+    }
+}

@@ -1,0 +1,306 @@
+//! The state of the simulated disk: what the kernel shows, what the platter holds, and the changes in between.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::{Crash, Fault};
+use crate::Random;
+
+/// The platter writes this much at once.
+const SECTOR_BYTES: usize = 512;
+
+#[derive(Debug)]
+pub(super) struct State {
+    random: Random,
+    pub(super) calls: u64,
+    pub(super) plan: HashMap<u64, Fault>,
+    pub(super) stopped: bool,
+    pub(super) capacity: Option<u64>,
+    /// Raised by a restart, so that handles from before it fail.
+    pub(super) era: u64,
+    pub(super) inodes: HashMap<u64, Inode>,
+    next_inode: u64,
+    /// Names as the kernel shows them, and as they are durable.
+    pub(super) names: BTreeMap<PathBuf, u64>,
+    durable_names: BTreeMap<PathBuf, u64>,
+    /// Changes of names that are not durable, oldest first.
+    name_changes: Vec<NameChange>,
+    pub(super) dirs: BTreeSet<PathBuf>,
+    pub(super) locks: BTreeSet<PathBuf>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Inode {
+    pub(super) bytes: Vec<u8>,
+    durable: Vec<u8>,
+    changes: Vec<Change>,
+}
+
+#[derive(Clone, Debug)]
+enum Change {
+    Write { offset: usize, bytes: Vec<u8> },
+    Truncate { size: usize },
+}
+
+#[derive(Clone, Debug)]
+enum NameChange {
+    Link { path: PathBuf, inode: u64 },
+    Unlink { path: PathBuf },
+    Rename { from: PathBuf, to: PathBuf },
+}
+
+impl NameChange {
+    fn dir(&self) -> Option<&Path> {
+        match self {
+            NameChange::Link { path, .. } | NameChange::Unlink { path } => path.parent(),
+            NameChange::Rename { to, .. } => to.parent(),
+        }
+    }
+
+    fn apply(&self, names: &mut BTreeMap<PathBuf, u64>) {
+        match self {
+            NameChange::Link { path, inode } => {
+                names.insert(path.clone(), *inode);
+            }
+            NameChange::Unlink { path } => {
+                names.remove(path);
+            }
+            NameChange::Rename { from, to } => {
+                if let Some(inode) = names.remove(from) {
+                    names.insert(to.clone(), inode);
+                }
+            }
+        }
+    }
+}
+
+impl Inode {
+    fn apply(bytes: &mut Vec<u8>, change: &Change) {
+        match change {
+            Change::Write { offset, bytes: written } => write(bytes, *offset, written),
+            Change::Truncate { size } => bytes.resize(*size, 0),
+        }
+    }
+
+    fn change(&mut self, change: Change) {
+        Inode::apply(&mut self.bytes, &change);
+        self.changes.push(change);
+    }
+}
+
+fn write(bytes: &mut Vec<u8>, offset: usize, written: &[u8]) {
+    if bytes.len() < offset + written.len() {
+        bytes.resize(offset + written.len(), 0);
+    }
+    bytes[offset..offset + written.len()].copy_from_slice(written);
+}
+
+pub(super) fn full() -> io::Error {
+    io::Error::new(io::ErrorKind::StorageFull, "simulated: no space left on device")
+}
+
+fn device() -> io::Error {
+    io::Error::other("simulated: input/output error")
+}
+
+pub(super) fn gone() -> io::Error {
+    io::Error::other("simulated: the machine has stopped")
+}
+
+impl State {
+    pub(super) fn new(seed: u64) -> State {
+        State {
+            random: Random::new(seed),
+            calls: 0,
+            plan: HashMap::new(),
+            stopped: false,
+            capacity: None,
+            era: 0,
+            inodes: HashMap::new(),
+            next_inode: 1,
+            names: BTreeMap::new(),
+            durable_names: BTreeMap::new(),
+            name_changes: Vec::new(),
+            dirs: BTreeSet::new(),
+            locks: BTreeSet::new(),
+        }
+    }
+
+    /// Counts an operation that changes something, and says what goes wrong at it.
+    pub(super) fn call(&mut self) -> io::Result<Option<Fault>> {
+        if self.stopped {
+            return Err(gone());
+        }
+        let fault = self.plan.remove(&self.calls);
+        self.calls += 1;
+        self.stopped = fault == Some(Fault::Stop);
+        Ok(fault)
+    }
+
+    /// As [`State::call`], for operations that are done whole or not at all. At a stop either may be.
+    pub(super) fn whole_call(&mut self) -> io::Result<()> {
+        match self.call()? {
+            None => Ok(()),
+            Some(Fault::Full) => Err(full()),
+            Some(Fault::Io) => Err(device()),
+            Some(Fault::Stop) if self.random.chance(1, 2) => Ok(()),
+            Some(Fault::Stop) => Err(gone()),
+        }
+    }
+
+    pub(super) fn inode_of(&self, path: &Path) -> io::Result<u64> {
+        self.names.get(path).copied().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    pub(super) fn create(&mut self, path: &Path) -> u64 {
+        let inode = self.next_inode;
+        self.next_inode += 1;
+        self.inodes.insert(inode, Inode::default());
+        self.change_name(NameChange::Link { path: path.to_owned(), inode });
+        inode
+    }
+
+    pub(super) fn unlink(&mut self, path: &Path) {
+        self.change_name(NameChange::Unlink { path: path.to_owned() });
+    }
+
+    pub(super) fn rename(&mut self, from: &Path, to: &Path) {
+        self.change_name(NameChange::Rename { from: from.to_owned(), to: to.to_owned() });
+    }
+
+    fn change_name(&mut self, change: NameChange) {
+        change.apply(&mut self.names);
+        self.name_changes.push(change);
+    }
+
+    pub(super) fn sync_dir(&mut self, dir: &Path) {
+        let durable = &mut self.durable_names;
+        self.name_changes.retain(|change| {
+            let here = change.dir() == Some(dir);
+            if here {
+                change.apply(durable);
+            }
+            !here
+        });
+    }
+
+    pub(super) fn put(&mut self, path: &Path, bytes: Vec<u8>) {
+        let inode = match self.names.get(path) {
+            Some(inode) => *inode,
+            None => self.create(path),
+        };
+        let durable = bytes.clone();
+        self.inodes.insert(inode, Inode { bytes, durable, changes: Vec::new() });
+        self.durable_names.insert(path.to_owned(), inode);
+    }
+
+    pub(super) fn write(&mut self, inode: u64, offset: usize, bytes: &[u8]) -> io::Result<()> {
+        let fault = self.call()?;
+        let used: usize = self.names.values().map(|inode| self.inodes[inode].bytes.len()).sum();
+        let Some(file) = self.inodes.get_mut(&inode) else { return Err(gone()) };
+        let grows = (offset + bytes.len()).saturating_sub(file.bytes.len());
+        let room = self.capacity.map_or(usize::MAX, |capacity| (capacity as usize).saturating_sub(used));
+        let (fits, result) = match fault {
+            None if grows <= room => (bytes.len(), Ok(())),
+            None => (bytes.len() - (grows - room).min(bytes.len()), Err(full())),
+            Some(fault) => {
+                let part = self.random.below(bytes.len() as u64 + 1) as usize;
+                (
+                    part,
+                    Err(match fault {
+                        Fault::Full => full(),
+                        Fault::Io => device(),
+                        Fault::Stop => gone(),
+                    }),
+                )
+            }
+        };
+        file.change(Change::Write { offset, bytes: bytes[..fits].to_vec() });
+        result
+    }
+
+    pub(super) fn truncate(&mut self, inode: u64, size: usize) -> io::Result<()> {
+        self.whole_call()?;
+        self.inodes.get_mut(&inode).ok_or_else(gone)?.change(Change::Truncate { size });
+        Ok(())
+    }
+
+    pub(super) fn sync(&mut self, inode: u64) -> io::Result<()> {
+        let fault = self.call()?;
+        let file = self.inodes.get_mut(&inode).ok_or_else(gone)?;
+        match fault {
+            None => {
+                file.changes.clear();
+                file.durable.clone_from(&file.bytes);
+                Ok(())
+            }
+            Some(Fault::Stop) => Err(gone()),
+            Some(fault) => {
+                // The kernel forgets that the pages were dirty: some reached the platter, the others never will.
+                let changes = std::mem::take(&mut file.changes);
+                file.durable = survivors(&mut self.random, &file.durable, &changes);
+                Err(if fault == Fault::Full { full() } else { device() })
+            }
+        }
+    }
+
+    pub(super) fn restart(&mut self, crash: Crash) {
+        if crash == Crash::Power {
+            let mut names = std::mem::take(&mut self.durable_names);
+            // Per directory the first changes of names survive, up to some moment.
+            let mut until: HashMap<Option<PathBuf>, bool> = HashMap::new();
+            for change in &self.name_changes {
+                let alive = until.entry(change.dir().map(Path::to_owned)).or_insert(true);
+                *alive &= self.random.chance(1, 2);
+                if *alive {
+                    change.apply(&mut names);
+                }
+            }
+            self.names = names;
+            let mut inodes: Vec<u64> = self.inodes.keys().copied().collect();
+            inodes.sort_unstable();
+            for inode in inodes {
+                if let Some(file) = self.inodes.get_mut(&inode) {
+                    file.bytes = survivors(&mut self.random, &file.durable, &file.changes);
+                }
+            }
+        }
+        self.durable_names = self.names.clone();
+        self.name_changes.clear();
+        let live: BTreeSet<u64> = self.names.values().copied().collect();
+        self.inodes.retain(|inode, _| live.contains(inode));
+        for file in self.inodes.values_mut() {
+            file.durable = file.bytes.clone();
+            file.changes.clear();
+        }
+        self.plan.clear();
+        self.stopped = false;
+        self.locks.clear();
+        self.era += 1;
+    }
+}
+
+/// What of some changes is on the platter when the power goes: each whole, not at all, or only some of its sectors.
+fn survivors(random: &mut Random, durable: &[u8], changes: &[Change]) -> Vec<u8> {
+    let mut bytes = durable.to_vec();
+    for change in changes {
+        match (random.below(3), change) {
+            (0, _) => {}
+            (1, change) => Inode::apply(&mut bytes, change),
+            (_, Change::Write { offset, bytes: written }) => {
+                let mut done = 0;
+                while done < written.len() {
+                    let to_boundary = SECTOR_BYTES - (offset + done) % SECTOR_BYTES;
+                    let end = written.len().min(done + to_boundary);
+                    if random.chance(1, 2) {
+                        write(&mut bytes, offset + done, &written[done..end]);
+                    }
+                    done = end;
+                }
+            }
+            (_, Change::Truncate { .. }) => {}
+        }
+    }
+    bytes
+}

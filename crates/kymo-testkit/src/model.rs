@@ -1,0 +1,219 @@
+//! ModelStore: the naive store that a real one is compared with. It knows what was acknowledged, what must have survived a
+//! crash, and what may have.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use kymo_model::{Labels, Queryable, Refusal, Samples, Selector, StoreError, TimeRange};
+
+/// A map from series and time to value, with the admission rules of the database spelled out plainly.
+#[derive(Clone, Debug)]
+pub struct ModelStore {
+    series: BTreeMap<Labels, BTreeMap<i64, Cell>>,
+    /// What the last batch changed, and what was there before.
+    undo: Vec<(Labels, i64, Option<Cell>, u64)>,
+    /// As the database's options.
+    pub out_of_order_window_ms: i64,
+    /// As the database's options.
+    pub retention_ms: i64,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Cell {
+    /// The bits that were acknowledged, and whether they must survive a loss of power.
+    acked: Option<(u64, bool)>,
+    /// Bits of writes that failed: after a reopening one of them may be there.
+    maybe: Vec<u64>,
+}
+
+/// What differs between the model and a store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mismatch {
+    /// An acknowledged sample is not there.
+    Lost(Labels, i64),
+    /// A sample is there that nobody wrote, or with a value that nobody wrote.
+    Invented(Labels, i64, u64),
+    /// A series is not in order.
+    Unordered(Labels),
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Mismatch::Lost(labels, t_ms) => {
+                write!(f, "acknowledged sample of {labels} at {t_ms} ms is not there")
+            }
+            Mismatch::Invented(labels, t_ms, bits) => {
+                write!(
+                    f,
+                    "{labels} at {t_ms} ms has {} ({bits:#x}), which nobody wrote",
+                    f64::from_bits(*bits)
+                )
+            }
+            Mismatch::Unordered(labels) => write!(f, "samples of {labels} do not strictly increase"),
+        }
+    }
+}
+
+impl ModelStore {
+    /// An empty model of a database with these options.
+    pub fn new(out_of_order_window_ms: i64, retention_ms: i64) -> ModelStore {
+        ModelStore { series: BTreeMap::new(), undo: Vec::new(), out_of_order_window_ms, retention_ms }
+    }
+
+    /// Takes the rows of a batch that are to be taken, and says of each what the database must say. `durable`: what is taken
+    /// must survive a loss of power.
+    pub fn take(&mut self, rows: &[(Labels, i64, f64)], durable: bool) -> Vec<Result<(), Refusal>> {
+        self.undo.clear();
+        // Too old is judged against what was there before the batch.
+        let newest_ms = self.series.values().filter_map(newest).max();
+        let oldest_ms = newest_ms.map_or(i64::MIN, |newest_ms| newest_ms - self.retention_ms);
+        let mut outcomes = Vec::with_capacity(rows.len());
+        for (labels, t_ms, value) in rows {
+            let outcome =
+                if *t_ms < oldest_ms { Err(Refusal::TooOld) } else { self.judge(labels, *t_ms, *value) };
+            if outcome.is_ok() {
+                let cells = self.series.entry(labels.clone()).or_default();
+                let before = cells.get(t_ms).cloned();
+                let durable = durable
+                    || before.as_ref().and_then(|cell| cell.acked).is_some_and(|(_, durable)| durable);
+                cells.insert(*t_ms, Cell { acked: Some((value.to_bits(), durable)), maybe: Vec::new() });
+                self.undo.push((labels.clone(), *t_ms, before, value.to_bits()));
+            }
+            outcomes.push(outcome);
+        }
+        outcomes
+    }
+
+    /// The batch that was just taken failed after all: after a reopening its rows may be there or not.
+    pub fn last_batch_failed(&mut self) {
+        for (labels, t_ms, before, bits) in std::mem::take(&mut self.undo).into_iter().rev() {
+            let mut cell = before.unwrap_or_default();
+            if cell.acked.is_none() {
+                cell.maybe.push(bits);
+            }
+            self.series.entry(labels).or_default().insert(t_ms, cell);
+        }
+    }
+
+    fn judge(&self, labels: &Labels, t_ms: i64, value: f64) -> Result<(), Refusal> {
+        let Some(cells) = self.series.get(labels) else { return Ok(()) };
+        if let Some((bits, _)) = cells.get(&t_ms).and_then(|cell| cell.acked) {
+            return if bits == value.to_bits() { Ok(()) } else { Err(Refusal::DuplicateTimestamp) };
+        }
+        match newest(cells) {
+            Some(newest_ms) if t_ms < newest_ms && self.out_of_order_window_ms == 0 => {
+                Err(Refusal::OutOfOrder)
+            }
+            Some(newest_ms) if newest_ms - t_ms > self.out_of_order_window_ms => Err(Refusal::TooOld),
+            _ => Ok(()),
+        }
+    }
+
+    /// Everything acknowledged so far was made durable.
+    pub fn synced(&mut self) {
+        for cell in self.series.values_mut().flat_map(BTreeMap::values_mut) {
+            if let Some((_, durable)) = &mut cell.acked {
+                *durable = true;
+            }
+        }
+    }
+
+    /// How many samples are acknowledged.
+    pub fn len(&self) -> usize {
+        self.series.values().flat_map(BTreeMap::values).filter(|cell| cell.acked.is_some()).count()
+    }
+
+    /// Are there none?
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Every way in which an open store differs: it must have exactly what was acknowledged. Rows of a batch that failed
+    /// may be there only if `failed_may_be_there`.
+    pub fn compare(
+        &self,
+        store: &dyn Queryable,
+        failed_may_be_there: bool,
+    ) -> Result<Vec<Mismatch>, StoreError> {
+        self.compare_with(store, |_| true, |cell, bits| failed_may_be_there && cell.maybe.contains(&bits))
+    }
+
+    /// Every way in which a store that was opened again differs: acknowledged samples must be there (after a loss of power
+    /// only the durable ones), and nothing may be there that was never written.
+    pub fn compare_reopened(
+        &self,
+        store: &dyn Queryable,
+        power_lost: bool,
+    ) -> Result<Vec<Mismatch>, StoreError> {
+        self.compare_with(store, |durable| durable || !power_lost, |cell, bits| cell.maybe.contains(&bits))
+    }
+
+    /// Forgets everything and takes what the store has as acknowledged.
+    pub fn adopt(&mut self, store: &dyn Queryable, durable: bool) -> Result<(), StoreError> {
+        let mut series: BTreeMap<Labels, BTreeMap<i64, Cell>> = BTreeMap::new();
+        for_each_sample(store, |labels, t_ms, bits| {
+            let cell = Cell { acked: Some((bits, durable)), maybe: Vec::new() };
+            series.entry(labels.clone()).or_default().insert(t_ms, cell);
+        })?;
+        self.series = series;
+        Ok(())
+    }
+
+    fn compare_with(
+        &self,
+        store: &dyn Queryable,
+        must_be_there: impl Fn(bool) -> bool,
+        may_be_there: impl Fn(&Cell, u64) -> bool,
+    ) -> Result<Vec<Mismatch>, StoreError> {
+        let mut mismatches = Vec::new();
+        let mut seen: BTreeMap<Labels, BTreeMap<i64, u64>> = BTreeMap::new();
+        let mut last: Option<(Labels, i64)> = None;
+        for_each_sample(store, |labels, t_ms, bits| {
+            if last.as_ref().is_some_and(|(before, before_ms)| before == labels && *before_ms >= t_ms) {
+                mismatches.push(Mismatch::Unordered(labels.clone()));
+            }
+            last = Some((labels.clone(), t_ms));
+            seen.entry(labels.clone()).or_default().insert(t_ms, bits);
+            let cell = self.series.get(labels).and_then(|cells| cells.get(&t_ms));
+            let known = cell.is_some_and(|cell| {
+                cell.acked.is_some_and(|(acked, _)| acked == bits)
+                    || (cell.acked.is_none() && may_be_there(cell, bits))
+            });
+            if !known {
+                mismatches.push(Mismatch::Invented(labels.clone(), t_ms, bits));
+            }
+        })?;
+        for (labels, cells) in &self.series {
+            for (t_ms, cell) in cells {
+                let wanted = cell.acked.is_some_and(|(_, durable)| must_be_there(durable));
+                if wanted && !seen.get(labels).is_some_and(|found| found.contains_key(t_ms)) {
+                    mismatches.push(Mismatch::Lost(labels.clone(), *t_ms));
+                }
+            }
+        }
+        Ok(mismatches)
+    }
+}
+
+fn newest(cells: &BTreeMap<i64, Cell>) -> Option<i64> {
+    cells.iter().rev().find(|(_, cell)| cell.acked.is_some()).map(|(t_ms, _)| *t_ms)
+}
+
+fn for_each_sample(
+    store: &dyn Queryable,
+    mut visit: impl FnMut(&Labels, i64, u64),
+) -> Result<(), StoreError> {
+    let mut samples = Samples::new();
+    for series in store.select(&Selector::new(Vec::new(), TimeRange::ALL))?.iter() {
+        let labels = series.labels();
+        let mut reader = series.reader();
+        while reader.read(&mut samples)? {
+            let values = samples.floats().unwrap_or_default();
+            for (t_ms, value) in samples.timestamps_ms.iter().zip(values) {
+                visit(&labels, *t_ms, value.to_bits());
+            }
+        }
+    }
+    Ok(())
+}
