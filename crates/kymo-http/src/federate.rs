@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use kymo_exposition::{Encoder, Family, Format};
 use kymo_model::{
-    Labels, METRIC_NAME, Matcher, Queryable, Samples, Selector, TimeRange, Values, format_float_g,
-    is_legacy_label_name, is_legacy_metric_name, is_stale,
+    Labels, METRIC_NAME, Matcher, Queryable, Samples, Selector, TimeRange, Timestamp, Values, is_stale,
 };
 
 use crate::api::Api;
