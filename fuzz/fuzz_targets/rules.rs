@@ -2,7 +2,7 @@
 #![no_main]
 
 use kymo_model::{Labels, Timestamp};
-use kymo_rules::template::{Expansion, Template, TemplateLimits};
+use kymo_rules::template::{Expansion, PointValue, Template, TemplateLimits};
 use kymo_rules::unit_test::{LoadedFile, RunOptions, run};
 use kymo_rules::RuleFile;
 
@@ -26,7 +26,7 @@ fn expand(text: &str) {
     let labels = Labels::from_pairs([("job", "node"), ("instance", "localhost:9100")]);
     let expanded = template.expand(&Expansion {
         labels: &labels,
-        value: &kymo_promql::PointValue::Float(0.5),
+        value: &PointValue::Float(0.5),
         external_labels: &Labels::empty(),
         external_url: "http://localhost:9090/",
         now: Timestamp::from_millis(0),

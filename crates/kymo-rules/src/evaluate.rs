@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use kymo_model::{Batch, Labels, METRIC_NAME, SampleValue, StoreError, Timestamp};
+use kymo_model::{Batch, Labels, LabelsBuilder, METRIC_NAME, SampleValue, StoreError, Timestamp};
 use kymo_promql::{Engine, PointValue, QueryError, QueryErrorKind, QueryOptions, QueryValue, VectorSample};
 
 use crate::alert::{Alert, AlertState, Fate, Step};
@@ -253,12 +253,29 @@ impl AlertingRule {
     }
 
     fn push_series(&self, alert: &Alert, at: Timestamp, batch: &mut Batch) {
-        let mut builder = alert.labels.to_builder();
-        builder.set(METRIC_NAME, ALERTS);
+        let mut builder = self.series_labels(alert, ALERTS);
         builder.set("alertstate", alert.state.as_str());
         batch.push(builder.build(), at, 1.0);
-        let mut builder = alert.labels.to_builder();
-        builder.set(METRIC_NAME, ALERTS_FOR_STATE);
-        batch.push(builder.build(), at, alert.active_at.millis().div_euclid(1000) as f64);
+        let active_s = alert.active_at.millis().div_euclid(1000) as f64;
+        batch.push(self.for_state_labels(alert), at, active_s);
+    }
+
+    /// The ALERTS_FOR_STATE series of an alert.
+    pub(crate) fn for_state_labels(&self, alert: &Alert) -> Labels {
+        self.series_labels(alert, ALERTS_FOR_STATE).build()
+    }
+
+    /// The labels of the alert over those of the rule as written: a label whose template expands to nothing shows its
+    /// template here. That is what Prometheus does, and what its series look like.
+    fn series_labels(&self, alert: &Alert, name: &str) -> LabelsBuilder {
+        let mut builder = LabelsBuilder::new();
+        for (name, template) in &self.labels {
+            builder.set(name, &template.text);
+        }
+        for label in alert.labels.iter() {
+            builder.set(label.name, label.value);
+        }
+        builder.set(METRIC_NAME, name);
+        builder
     }
 }

@@ -46,7 +46,9 @@ impl Group {
             match last_states(queryable, &rule.name, range) {
                 Ok(states) => {
                     for alert in alerts.values_mut() {
-                        let Some((down_at, active_at)) = states.get(&alert.labels) else { continue };
+                        let Some((down_at, active_at)) = states.get(&rule.for_state_labels(alert)) else {
+                            continue;
+                        };
                         let restored = restored_active_at(now, *down_at, *active_at, rule.for_ms, options);
                         alert.active_at = restored;
                     }
@@ -78,7 +80,7 @@ fn last_states(
         }
         if let Some((time, value)) = last.filter(|(_, value)| !is_stale(*value)) {
             let active_at = Timestamp::from_millis((value as i64).saturating_mul(1000));
-            states.insert(one.labels().without_metric_name(), (Timestamp::from_millis(time), active_at));
+            states.insert(one.labels(), (Timestamp::from_millis(time), active_at));
         }
     }
     Ok(states)

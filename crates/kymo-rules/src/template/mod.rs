@@ -6,8 +6,7 @@
 //!
 //! ```
 //! use kymo_model::{Labels, Timestamp};
-//! use kymo_promql::PointValue;
-//! use kymo_rules::template::{Expansion, Template, TemplateLimits};
+//! use kymo_rules::template::{Expansion, PointValue, Template, TemplateLimits};
 //!
 //! let template = Template::parse("__alert_Hot", "{{ $labels.room }}: {{ $value | humanize }} °C").unwrap();
 //! let labels = Labels::from_pairs([("room", "kitchen")]);
@@ -43,7 +42,8 @@ mod time;
 use std::sync::Arc;
 
 use kymo_model::{Labels, Timestamp};
-use kymo_promql::{PointValue, QueryError, VectorSample};
+
+pub use kymo_promql::{PointValue, QueryError, VectorSample};
 
 pub(crate) use format::quote;
 pub(crate) use time::{days_of, format_duration_ns};

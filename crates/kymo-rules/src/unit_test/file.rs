@@ -204,7 +204,10 @@ fn series_of(reader: &mut FileReader<'_>, node: &Node) -> Option<(Labels, Vec<Se
         reader.faults.at(node.start, FaultKind::Missing, "series: expected a series, found nothing");
         return None;
     }
-    match parse_series_description(&format!("{series} {values}")) {
+    // The labels first, so that what is wrong with them is not said of the values.
+    let description =
+        parse_labels(&series).and_then(|_| parse_series_description(&format!("{series} {values}")));
+    match description {
         Ok(description) => Some(description),
         Err(error) => {
             let at = error.span.start as usize;
