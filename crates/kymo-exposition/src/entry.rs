@@ -105,6 +105,8 @@ impl<'a> Sample<'a> {
     ///
     /// The labels `le` of histograms and `quantile` of summaries come out as OpenMetrics writes floats (`1.0` for `1`),
     /// as in Prometheus 3, unless [`Options::keep_bounds`](crate::Options::keep_bounds) says otherwise.
+    ///
+    /// An error is one of the whole body, like those of the parser: stop there. (Each counts the lines before it.)
     pub fn labels(&self, scratch: &mut LabelScratch) -> Result<Labels, ParseError> {
         let place = Place { body: self.body, start: self.series_start, end: self.series_end };
         labels::read_series(place, self.format, self.bounds_of, scratch)

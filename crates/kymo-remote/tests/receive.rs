@@ -170,7 +170,8 @@ fn invalid_labels_are_a_bad_request_after_the_rest_is_written() {
         [&[0x0a, message.len() as u8], message.as_slice()].concat()
     };
     let good = series(&[(b"job", b"x"), (b"__name__", b"up"), (b"zone", b"")]);
-    let cases: [(&[(&[u8], &[u8])], &str); 6] = [
+    type Pairs<'a> = &'a [(&'a [u8], &'a [u8])];
+    let cases: [(Pairs<'_>, &str); 6] = [
         (&[(b"job", b"x")], "expected a label `__name__` with a metric name, found none in {job=\"x\"}"),
         (
             &[(b"__name__", b"")],
