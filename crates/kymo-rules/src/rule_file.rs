@@ -173,8 +173,7 @@ impl RuleFile {
             })
             .collect();
         all.sort();
-        let repeated = all.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[1].clone()).collect();
-        repeated
+        all.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[1].clone()).collect()
     }
 }
 

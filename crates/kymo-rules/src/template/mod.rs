@@ -64,6 +64,9 @@ pub struct Template {
     tree: ast::Tree,
 }
 
+/// Answers the function `query`: a PromQL text at a time.
+pub type QueryFunction<'a> = dyn Fn(&str, Timestamp) -> Result<Vec<VectorSample>, QueryError> + 'a;
+
 /// What a template is expanded with.
 pub struct Expansion<'a> {
     /// `$labels`, `.Labels`: those of the series, the metric name as `__name__` included.
@@ -77,7 +80,7 @@ pub struct Expansion<'a> {
     /// The time of the evaluation, for `now` and `query`.
     pub now: Timestamp,
     /// Answers the function `query`.
-    pub query: &'a dyn Fn(&str, Timestamp) -> Result<Vec<VectorSample>, QueryError>,
+    pub query: &'a QueryFunction<'a>,
     /// What it may cost.
     pub limits: TemplateLimits,
 }

@@ -31,9 +31,9 @@ pub(super) fn parse(text: &str) -> Parsed<Tree> {
     };
     let (main, end) = parser.list()?;
     match end {
-        End::Eof => Ok(Tree { main, defined: parser.defined }),
-        End::End(at) => Err(parser.fault_at(at, "unexpected {{end}}")),
-        End::Else(at) => Err(parser.fault_at(at, "unexpected {{else}}")),
+        Stop::Eof => Ok(Tree { main, defined: parser.defined }),
+        Stop::End(at) => Err(parser.fault_at(at, "unexpected {{end}}")),
+        Stop::Else(at) => Err(parser.fault_at(at, "unexpected {{else}}")),
     }
 }
 
@@ -48,7 +48,7 @@ struct Parser {
 }
 
 /// What ended a list of nodes. After `else`, the parser stands behind the word.
-enum End {
+enum Stop {
     Eof,
     End(usize),
     Else(usize),
@@ -121,11 +121,11 @@ impl Parser {
     }
 
     /// Nodes up to `end`, `else` or the end of the text.
-    fn list(&mut self) -> Parsed<(Vec<Node>, End)> {
+    fn list(&mut self) -> Parsed<(Vec<Node>, Stop)> {
         self.enter()?;
         let mut nodes = Vec::new();
         let end = loop {
-            let Some(lexeme) = self.next() else { break End::Eof };
+            let Some(lexeme) = self.next() else { break Stop::Eof };
             if let Token::Text(text) = lexeme.token {
                 nodes.push(Node::Text(text));
                 continue;
@@ -152,9 +152,9 @@ impl Parser {
             match keyword.as_str() {
                 "end" => {
                     self.close("end")?;
-                    break End::End(start);
+                    break Stop::End(start);
                 }
-                "else" => break End::Else(start),
+                "else" => break Stop::Else(start),
                 "if" => nodes.push(Node::If(self.branch("if")?)),
                 "with" => nodes.push(Node::With(self.branch("with")?)),
                 "range" => nodes.push(Node::Range(self.branch("range")?)),
@@ -200,9 +200,9 @@ impl Parser {
         }
         let mut otherwise = Vec::new();
         match end {
-            End::Eof => return self.fault("unexpected EOF"),
-            End::End(_) => {}
-            End::Else(at) => {
+            Stop::Eof => return self.fault("unexpected EOF"),
+            Stop::End(_) => {}
+            Stop::Else(at) => {
                 let chained = match self.peek_non_space() {
                     Some(Token::Identifier(word)) if word == context && context != "range" => true,
                     Some(Token::RightDelim) => false,
@@ -217,9 +217,9 @@ impl Parser {
                 } else {
                     let (list, end) = self.list()?;
                     match end {
-                        End::End(_) => otherwise = list,
-                        End::Eof => return self.fault("unexpected EOF"),
-                        End::Else(_) => {
+                        Stop::End(_) => otherwise = list,
+                        Stop::Eof => return self.fault("unexpected EOF"),
+                        Stop::Else(_) => {
                             return Err(self.fault_at(at, "expected end; found {{else}}"));
                         }
                     }
@@ -246,7 +246,7 @@ impl Parser {
         let outside = std::mem::replace(&mut self.variables, vec!["$".to_owned()]);
         let ranges = std::mem::take(&mut self.ranges);
         let (list, end) = self.list()?;
-        if !matches!(end, End::End(_)) {
+        if !matches!(end, Stop::End(_)) {
             return self.fault("unexpected EOF");
         }
         self.variables = outside;

@@ -136,7 +136,7 @@ pub(super) fn format_layout(ns: i64, layout: &str) -> String {
     let t = civil(ns);
     let month = MONTHS[t.month as usize - 1];
     let weekday = WEEKDAYS[t.weekday as usize];
-    let hour12 = if t.hour % 12 == 0 { 12 } else { t.hour % 12 };
+    let hour12 = (t.hour + 11) % 12 + 1;
     // Longer ones first, because shorter ones are their beginnings.
     let parts: [(&str, String); 28] = [
         ("January", month.to_owned()),
