@@ -1,0 +1,152 @@
+//! What the API shows of this process: build, flags, configuration, head, targets.
+
+use std::sync::{Arc, RwLock};
+
+use kymo_http::{BuildInfo, CardinalityStats, ControlError, NameCount, RemoteWriteError, RuntimeInfo};
+use kymo_model::Timestamp;
+use kymo_remote::WriteReceiver;
+use kymo_tsdb::{Counted, Db};
+use tokio::sync::mpsc;
+
+use super::args::ServeArgs;
+use super::metrics::{self, Figures};
+use super::rules::RuleManager;
+
+/// The version clients judge abilities by: Prometheus' whose API this is, with our own behind the plus sign.
+pub(crate) const API_VERSION: &str = concat!("3.14.0+kymo.", env!("CARGO_PKG_VERSION"));
+
+/// The state of the process, for the status endpoints and /metrics.
+pub(crate) struct ServerStatus {
+    pub(crate) args: ServeArgs,
+    pub(crate) start: Timestamp,
+    pub(crate) db: Arc<Db>,
+    pub(crate) rules: Arc<RuleManager>,
+    pub(crate) scrape: Arc<super::targets::ScrapeView>,
+    pub(crate) config: RwLock<ConfigState>,
+}
+
+/// The configuration as it was last read.
+#[derive(Clone, Debug)]
+pub(crate) struct ConfigState {
+    pub(crate) yaml: String,
+    pub(crate) success: bool,
+    pub(crate) read_at: Timestamp,
+}
+
+impl ServerStatus {
+    pub(crate) fn config_state(&self) -> ConfigState {
+        self.config.read().expect("BUG: no panic while the configuration is swapped").clone()
+    }
+
+    pub(crate) fn set_config_state(&self, change: impl FnOnce(&mut ConfigState)) {
+        change(&mut self.config.write().expect("BUG: no panic while the configuration is swapped"));
+    }
+}
+
+impl kymo_http::Status for ServerStatus {
+    fn config_yaml(&self) -> String {
+        self.config_state().yaml
+    }
+
+    fn flags(&self) -> Vec<(String, String)> {
+        self.args.flags().into_iter().map(|(flag, value)| (flag.to_owned(), value)).collect()
+    }
+
+    fn runtime(&self) -> RuntimeInfo {
+        let config = self.config_state();
+        RuntimeInfo {
+            start: self.start,
+            cwd: std::env::current_dir().map(|dir| dir.display().to_string()).unwrap_or_default(),
+            reload_config_success: config.success,
+            last_config: config.read_at,
+            corruption_count: self.db.stats().replay.damaged_total,
+            threads: super::process::ProcessFigures::read().threads.unwrap_or(0.0) as usize,
+            storage_retention: self.args.retention_text(),
+        }
+    }
+
+    fn build(&self) -> BuildInfo {
+        BuildInfo {
+            version: API_VERSION.to_owned(),
+            revision: option_env!("KYMO_REVISION").unwrap_or("unknown").to_owned(),
+            branch: option_env!("KYMO_BRANCH").unwrap_or("unknown").to_owned(),
+            build_user: String::new(),
+            build_date: String::new(),
+            runtime_version: "rust".to_owned(),
+        }
+    }
+
+    fn cardinality(&self, limit: usize) -> CardinalityStats {
+        let (stats, found) = (self.db.stats(), self.db.cardinality(limit));
+        let list = |counts: &[Counted]| -> Vec<NameCount> {
+            counts.iter().map(|one| NameCount { name: one.name.clone(), value: one.count }).collect()
+        };
+        CardinalityStats {
+            series: stats.series,
+            label_pairs: stats.label_pairs,
+            chunks: stats.chunks,
+            min_time_ms: stats.min_time.map_or(0, Timestamp::millis),
+            max_time_ms: stats.max_time.map_or(0, Timestamp::millis),
+            series_by_metric: list(&found.series_by_metric_name),
+            values_by_label: list(&found.values_by_label_name),
+            bytes_by_label: list(&found.bytes_by_label_name),
+            series_by_pair: list(&found.series_by_label_pair),
+        }
+    }
+
+    fn metrics_text(&self) -> String {
+        let config = self.config_state();
+        metrics::text(&Figures {
+            version: API_VERSION,
+            start: self.start,
+            stats: &self.db.stats(),
+            rules: self.rules.counters(),
+            reload_success: config.success,
+            last_config: config.read_at,
+            scrape: self.scrape.stats(),
+        })
+    }
+}
+
+/// Remote write into the database.
+pub(crate) struct Receiver {
+    pub(crate) receiver: WriteReceiver,
+    pub(crate) db: Arc<Db>,
+}
+
+impl kymo_http::RemoteWrite for Receiver {
+    fn write(&self, body: &[u8]) -> Result<(), RemoteWriteError> {
+        match self.receiver.receive(body, &self.db) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(RemoteWriteError { status: error.http_status(), message: error.to_string() }),
+        }
+    }
+}
+
+/// What the server's main loop is asked to do.
+#[derive(Debug)]
+pub(crate) enum Order {
+    /// Read the configuration again; the answer says how it went.
+    Reload(std::sync::mpsc::SyncSender<Result<(), String>>),
+    /// Stop.
+    Quit,
+}
+
+/// The management endpoints, when they are enabled.
+pub(crate) struct Lifecycle {
+    pub(crate) orders: mpsc::UnboundedSender<Order>,
+}
+
+impl kymo_http::Control for Lifecycle {
+    fn reload(&self) -> Result<(), ControlError> {
+        let (answer, answered) = std::sync::mpsc::sync_channel(1);
+        let gone = || ControlError::Failed("the server is stopping".to_owned());
+        self.orders.send(Order::Reload(answer)).map_err(|_| gone())?;
+        answered.recv().map_err(|_| gone())?.map_err(ControlError::Failed)
+    }
+
+    fn quit(&self) -> Result<(), ControlError> {
+        self.orders.send(Order::Quit).map_err(|_| ControlError::Failed("the server is stopping".to_owned()))
+    }
+}
+

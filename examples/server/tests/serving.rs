@@ -1,0 +1,157 @@
+//! `kymo serve` as a stranger runs it: no configuration, reloads, bad input, two processes, a damaged log, signals.
+
+mod peers;
+
+use std::fs;
+
+use kymo_model::Labels;
+use kymo_remote::RequestEncoder;
+use peers::*;
+
+#[test]
+fn without_a_configuration_it_scrapes_itself() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let server = kymo(dir.path(), free_port(), &[]);
+    let up = eventually("up", || vector(server.port, "up"), |up| up.len() == 1);
+    assert_eq!((up[0].0["job"].as_str(), up[0].1), (Some("kymo"), 1.0));
+    eventually("own metrics", || vector(server.port, "prometheus_tsdb_head_series > 10"), |found| found.len() == 1);
+    for path in ["buildinfo", "config", "flags", "runtimeinfo", "tsdb"] {
+        assert!(data(server.port, &format!("/api/v1/status/{path}")).is_object(), "{path}");
+    }
+    assert_eq!(data(server.port, "/api/v1/status/flags")["query.lookback-delta"], "5m");
+    let tsdb = data(server.port, "/api/v1/status/tsdb?limit=3");
+    assert_eq!(tsdb["seriesCountByMetricName"].as_array().map(Vec::len), Some(3));
+    assert_eq!(post(server.port, "/-/reload", &[], b"").expect("an answer").status, 403);
+    assert_eq!(get(server.port, "/-/reload").expect("an answer").status, 405);
+    assert_eq!(post(server.port, "/api/v1/write", &[], b"").expect("an answer").status, 404);
+    assert_eq!(server.stop(), Some(0));
+}
+
+#[test]
+fn a_second_process_is_turned_away() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let first = kymo(dir.path(), free_port(), &[]);
+    let mut second = kymo_unready(dir.path(), free_port(), &[]);
+    let status = second.child.wait().expect("the process is ours");
+    assert_eq!(status.code(), Some(1), "{}", second.log());
+    assert!(second.log().contains("lock"), "{}", second.log());
+    assert_eq!(first.stop(), Some(0));
+}
+
+#[test]
+fn reload_takes_a_good_configuration_and_refuses_a_bad_one() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let file = dir.path().join("prometheus.yml");
+    let config = |interval: &str| format!("global: {{evaluation_interval: {interval}}}\nscrape_configs: []\n");
+    fs::write(&file, config("7s")).unwrap();
+    let flag = format!("--config.file={}", file.display());
+    let server = kymo(dir.path(), free_port(), &[&flag, "--web.enable-lifecycle"]);
+    let shown = || data(server.port, "/api/v1/status/config")["yaml"].as_str().unwrap_or_default().to_owned();
+    assert!(shown().contains("evaluation_interval: 7s"), "{}", shown());
+    fs::write(&file, config("8s")).unwrap();
+    assert_eq!(post(server.port, "/-/reload", &[], b"").expect("an answer").status, 200);
+    assert!(shown().contains("evaluation_interval: 8s"), "{}", shown());
+
+    fs::write(&file, "global:\n  evaluation_intervall: 9s\n").unwrap();
+    let refused = post(server.port, "/-/reload", &[], b"").expect("an answer");
+    assert_eq!(refused.status, 500);
+    let text = refused.text();
+    assert!(text.contains("prometheus.yml:2:3") && text.contains('^'), "expected place and caret in {text}");
+    assert!(shown().contains("evaluation_interval: 8s"));
+    assert_eq!(data(server.port, "/api/v1/status/runtimeinfo")["reloadConfigSuccess"], false);
+
+    fs::write(&file, config("10s")).unwrap();
+    server.signal("HUP");
+    eventually("SIGHUP", shown, |yaml| yaml.contains("evaluation_interval: 10s"));
+    assert_eq!(post(server.port, "/-/quit", &[], b"").expect("an answer").status, 200);
+    let mut server = server;
+    assert_eq!(server.child.wait().expect("the process is ours").code(), Some(0));
+}
+
+#[test]
+fn bad_input_is_refused_and_nothing_else_suffers() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let server = kymo(dir.path(), free_port(), &["--web.enable-remote-write-receiver"]);
+    let port = server.port;
+    let headers = [("Content-Type", "application/x-protobuf"), ("Content-Encoding", "snappy")];
+    let write = |body: &[u8]| post(port, "/api/v1/write", &headers, body).expect("an answer");
+    assert_eq!(write(b"not snappy").status, 400);
+    // Declares 4 GiB: refused by its header, before anything is allocated.
+    assert_eq!(write(&[0xff, 0xff, 0xff, 0xff, 0x0f, 0, 0]).status, 400);
+    let mut huge = RequestEncoder::new();
+    let long = "x".repeat(400_000);
+    huge.series(&Labels::from_pairs([("__name__", "long"), ("l", &long)]), &[(now_ms(), 1.0)]);
+    let refused = push(port, &huge).expect("an answer");
+    assert_eq!(refused.status, 400, "{}", refused.text());
+
+    let mut good = RequestEncoder::new();
+    let labels = Labels::from_pairs([("__name__", "fine")]);
+    let now = now_ms();
+    good.series(&labels, &[(now - 1000, 1.0), (now, 2.0)]);
+    assert_eq!(push(port, &good).expect("an answer").status, 204);
+    assert_eq!(push(port, &good).expect("an answer").status, 204, "the same again is no error");
+    let mut other = RequestEncoder::new();
+    other.series(&labels, &[(now, 3.0)]);
+    let refused = push(port, &other).expect("an answer");
+    assert_eq!(refused.status, 400);
+    assert!(refused.text().contains("duplicate sample"), "{}", refused.text());
+    assert_eq!(vector(port, "fine").first().map(|found| found.1), Some(2.0));
+
+    for (query, status) in [("sum(", 400), ("up[5m", 400), ("rate(up)", 400), (&*"(".repeat(100_000), 400)] {
+        let path = format!("query={}", encode(query));
+        let form = [("Content-Type", "application/x-www-form-urlencoded")];
+        let answer = post(port, "/api/v1/query", &form, path.as_bytes()).expect("an answer");
+        assert_eq!(answer.status, status, "{query:.40}: {}", answer.text());
+    }
+    assert_eq!(server.stop(), Some(0));
+}
+
+#[test]
+fn a_faulty_configuration_is_all_listed_with_carets() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let file = dir.path().join("prometheus.yml");
+    fs::write(&file, "global:\n  scrape_interval: 15x\nscrape_config: []\nrule_files: 7\n").unwrap();
+    let mut server = kymo_unready(dir.path(), free_port(), &[&format!("--config.file={}", file.display())]);
+    assert_eq!(server.child.wait().expect("the process is ours").code(), Some(1));
+    let log = server.log();
+    for place in ["prometheus.yml:2:", "prometheus.yml:3:", "prometheus.yml:4:"] {
+        assert!(log.contains(place), "expected {place} in {log}");
+    }
+    assert!(log.contains('^'), "{log}");
+}
+
+#[test]
+fn one_damaged_byte_in_the_log_costs_one_record() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let flags = ["--web.enable-remote-write-receiver"];
+    let mut server = kymo(dir.path(), free_port(), &flags);
+    let now = now_ms();
+    const WRITES: i64 = 200;
+    for index in 0..WRITES {
+        let mut request = RequestEncoder::new();
+        let name = format!("series_{index}");
+        request.series(&Labels::from_pairs([("__name__", &*name), ("x", "y")]), &[(now - 60_000 + index, index as f64)]);
+        assert_eq!(push(server.port, &request).expect("an answer").status, 204);
+    }
+    server.kill();
+    let mut segments: Vec<_> = walk(&dir.path().join("data/wal"));
+    segments.sort();
+    let segment = segments.iter().max_by_key(|file| fs::metadata(file).map(|m| m.len()).unwrap_or(0));
+    let segment = segment.expect("a segment of the log");
+    let mut bytes = fs::read(segment).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0x10;
+    fs::write(segment, bytes).unwrap();
+
+    let server = kymo(dir.path(), free_port(), &flags);
+    let found = vector(server.port, "count({x=\"y\"})");
+    assert!(found[0].1 >= (WRITES - 1) as f64, "one byte cost {} records", WRITES as f64 - found[0].1);
+    let log = server.log();
+    let file = segment.file_name().and_then(|name| name.to_str()).expect("UTF-8");
+    assert!(log.contains(file) && log.contains("offset"), "expected file and offset in {log}");
+    assert_eq!(server.stop(), Some(0));
+}
+
+fn walk(dir: &std::path::Path) -> Vec<std::path::PathBuf> {
+    fs::read_dir(dir).expect("the log's directory").map(|entry| entry.expect("entry").path()).collect()
+}
