@@ -17,8 +17,10 @@ pub struct RuleFileError {
     pub kind: FaultKind,
     /// What was expected, what was found.
     pub message: String,
-    /// The text of the line.
+    /// The text of the line; of a long one, the part around the place.
     pub source_line: String,
+    /// The column at which `source_line` begins: 1, unless it was cut.
+    pub source_column: u32,
 }
 
 /// The sorts of faults of a file.
@@ -74,7 +76,7 @@ impl RuleFileError {
         let pad: String = self
             .source_line
             .chars()
-            .take(self.column.saturating_sub(1) as usize)
+            .take(self.column.saturating_sub(self.source_column) as usize)
             .map(|c| if c == '\t' { '\t' } else { ' ' })
             .collect();
         format!("{self}\n{margin} |\n{number} | {}\n{margin} | {pad}^", self.source_line)
@@ -87,18 +89,29 @@ pub(crate) struct Faults<'a> {
     text: &'a str,
     line_starts: Vec<usize>,
     found: Vec<RuleFileError>,
+    faults_max: usize,
+    /// Found, and not told.
+    more: usize,
 }
 
+/// Characters of a line that are shown before and after a fault.
+const SHOWN_BEFORE: usize = 120;
+const SHOWN_AFTER: usize = 80;
+
 impl<'a> Faults<'a> {
-    pub(crate) fn new(path: &'a str, text: &'a str) -> Faults<'a> {
+    pub(crate) fn new(path: &'a str, text: &'a str, faults_max: usize) -> Faults<'a> {
         let line_starts = std::iter::once(0)
             .chain(text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(i, _)| i + 1))
             .collect();
-        Faults { path, text, line_starts, found: Vec::new() }
+        Faults { path, text, line_starts, found: Vec::new(), faults_max, more: 0 }
     }
 
     /// A fault at a byte of the file.
     pub(crate) fn at(&mut self, offset: usize, kind: FaultKind, message: impl Into<String>) {
+        if self.found.len() >= self.faults_max {
+            self.more += 1;
+            return;
+        }
         let (line, column) = self.position(offset);
         self.push(line, column, kind, message.into());
     }
@@ -114,14 +127,23 @@ impl<'a> Faults<'a> {
     }
 
     fn push(&mut self, line: u32, column: u32, kind: FaultKind, message: String) {
+        let text = self.line_text(line);
+        let cut = (column as usize).saturating_sub(SHOWN_BEFORE + 1);
+        let source_line = text.chars().skip(cut).take(SHOWN_BEFORE + SHOWN_AFTER).collect();
         self.found.push(RuleFileError {
             path: self.path.to_owned(),
             line,
             column,
             kind,
             message,
-            source_line: self.line_text(line).to_owned(),
+            source_line,
+            source_column: cut as u32 + 1,
         });
+    }
+
+    /// The 1-based line of a byte of the file.
+    pub(crate) fn line_of(&self, offset: usize) -> u32 {
+        self.line_starts.partition_point(|start| *start <= offset) as u32
     }
 
     /// 1-based line and column in characters of a byte of the file.
@@ -141,11 +163,15 @@ impl<'a> Faults<'a> {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.found.len()
+        self.found.len() + self.more
     }
 
     /// The faults by place.
     pub(crate) fn into_sorted(mut self) -> Vec<RuleFileError> {
+        if self.more > 0 {
+            let message = format!("and {} more faults", self.more);
+            self.push(self.line_starts.len() as u32, 1, FaultKind::TooLarge, message);
+        }
         self.found.sort_by_key(|fault| (fault.line, fault.column));
         self.found
     }

@@ -70,7 +70,7 @@ pub(crate) struct FileReader<'a> {
 
 impl<'a> FileReader<'a> {
     pub(crate) fn new(text: &'a str, path: &'a str, options: FileOptions) -> FileReader<'a> {
-        FileReader { text, path, options, faults: Faults::new(path, text) }
+        FileReader { text, path, options, faults: Faults::new(path, text, options.limits.faults_max) }
     }
 
     /// The documents of the file; see [`yaml::parse`].
@@ -399,7 +399,7 @@ impl<'n> RuleReader<'_, '_, 'n> {
             }
         }
         let labels = self.merged(own_labels);
-        let (line, _) = self.file.faults.position(node.start);
+        let line = self.file.faults.line_of(node.start);
         let rule = if record.is_empty() {
             let labels = self.templates(labels, "label", &name);
             let annotations = self.templates(annotations, "annotation", &name);

@@ -23,16 +23,19 @@ pub struct FileLimits {
     pub documents_max: usize,
     /// Nodes that aliases add.
     pub alias_nodes_max: usize,
+    /// Faults that are told one by one; the rest is counted.
+    pub faults_max: usize,
 }
 
 impl Default for FileLimits {
     fn default() -> FileLimits {
         FileLimits {
-            file_bytes_max: 32 << 20,
+            file_bytes_max: 8 << 20,
             depth_max: 64,
             nodes_max: 1_000_000,
             documents_max: 10_000,
             alias_nodes_max: 50_000,
+            faults_max: 1000,
         }
     }
 }

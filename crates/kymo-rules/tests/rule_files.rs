@@ -230,4 +230,14 @@ fn bounds() {
                 d: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c,*c]\ne: &e [*d,*d,*d,*d,*d,*d,*d,*d,*d,*d]\n\
                 f: &f [*e,*e,*e,*e,*e,*e,*e,*e,*e,*e]\ngroups: [*f,*f,*f,*f,*f,*f,*f,*f,*f]\n";
     assert!(RuleFile::parse(bomb, "r.yml").is_err());
+    // Many faults, on one long line: counted, and shown around their places.
+    let text = format!("groups: [{{name: g, rules: [{}]}}]", "{x: 1}, ".repeat(1000));
+    let faults = RuleFile::parse(&text, "r.yml").unwrap_err();
+    assert_eq!(faults.len(), 1001);
+    assert!(faults.iter().any(|fault| fault.message == "and 2000 more faults"));
+    assert!(faults.iter().all(|fault| fault.source_line.chars().count() <= 200));
+    let shown = faults[700].render();
+    let lines: Vec<&str> = shown.lines().collect();
+    let caret = lines[3].find('^').unwrap();
+    assert_eq!(&lines[2][caret..caret + 1], &text[faults[700].column as usize - 1..][..1], "{shown}");
 }

@@ -372,6 +372,14 @@ fn bounds() {
     check_limit(&format!(r#"{doubling}{{{{ define "t18" }}}}{{{{ end }}}}{{{{ template "t0" }}}}"#));
     let growing = r#"{{ $x = print $x $x }}"#.repeat(40);
     check_limit(&format!(r#"{{{{ $x := "aaaaaaaa" }}}}{growing}"#));
+    check_limit("{{ $x := args 1 }}{{ range 100 }}{{ $x = args $x }}{{ end }}{{ $x }}");
+    let doubling = "{{ $x = args $x $x }}".repeat(30);
+    check_limit(&format!("{{{{ $x := args 1 }}}}{doubling}{{{{ $x }}}}"));
+    let many = "$x ".repeat(1000);
+    check_limit(&format!(r#"{{{{ $x := printf "%1000d" 1 }}}}{{{{ print {many} }}}}"#));
+    let many = "%[1]s".repeat(1000);
+    check_limit(&format!(r#"{{{{ $x := printf "%1000d" 1 }}}}{{{{ printf "{many}" $x }}}}"#));
+    check_limit(r#"{{ range 1000 }}{{ if match "a" "b" }}{{ end }}{{ end }}"#);
     check_limit(r#"{{ printf "%999999d" 1 }}"#);
     check_limit(r#"{{ printf "%*d" 999999 1 }}"#);
     check_limit("{{ range 1000000000000 }}{{ end }}");

@@ -180,7 +180,11 @@ impl<'a> Exec<'a> {
                         match &value {
                             Value::Nil => self.write("<no value>", pipeline.span)?,
                             Value::Str(text) => self.write(text, pipeline.span)?,
-                            value => self.write(&value.printed(), pipeline.span)?,
+                            value => {
+                                self.reserve(value.printed_bytes())
+                                    .map_err(|error| self.call_error(pipeline.span, "", error))?;
+                                self.write(&value.printed(), pipeline.span)?;
+                            }
                         }
                     }
                 }
@@ -229,7 +233,7 @@ impl<'a> Exec<'a> {
             Value::Labels(labels) => {
                 labels.iter().map(|label| (Value::text(label.name), Value::text(label.value))).collect()
             }
-            Value::Args(map) => map.iter().map(|(k, v)| (Value::text(k.as_str()), v.clone())).collect(),
+            Value::Args(args) => args.map.iter().map(|(k, v)| (Value::text(k.as_str()), v.clone())).collect(),
             Value::Int(count) => {
                 let rounds = u64::try_from(*count).unwrap_or(0);
                 self.steps(rounds).map_err(|error| self.call_error(span, "", error))?;
@@ -461,7 +465,7 @@ impl<'a> Exec<'a> {
         }
         match (value, name) {
             (Value::Labels(labels), name) => Ok(Value::text(labels.get(name).unwrap_or(""))),
-            (Value::Args(map), name) => Ok(map.get(name).cloned().unwrap_or(Value::Nil)),
+            (Value::Args(args), name) => Ok(args.map.get(name).cloned().unwrap_or(Value::Nil)),
             (Value::Sample(sample), "Labels") => Ok(Value::Labels(sample.labels.clone())),
             (Value::Sample(sample), "Value") => Ok(sample.value.clone()),
             (Value::Root(root), "Labels") => Ok(Value::Labels(root.labels.clone())),

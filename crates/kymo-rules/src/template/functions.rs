@@ -8,9 +8,9 @@ use kymo_model::{Regex, parse_duration, parse_float};
 use super::exec::Exec;
 use super::format::{padding_bytes, quote, sprint, sprintf, sprintln};
 use super::humanize;
-use super::limits::PATTERN_BYTES_MAX;
+use super::limits::{ARGS_DEPTH_MAX, PATTERN_BYTES_MAX, PATTERN_STEPS};
 use super::text;
-use super::value::Value;
+use super::value::{Args, Value};
 
 /// Why a call failed.
 pub(super) enum CallError {
@@ -90,12 +90,12 @@ static FUNCTIONS: [Definition; 48] = [
     define("len", 1, Some(1), |_, args| len(&args[0])),
     define("index", 1, None, |_, args| index(args)),
     define("slice", 1, Some(4), |_, args| slice(args)),
-    define("print", 0, None, |exec, args| exec.built(sprint(args))),
-    define("println", 0, None, |exec, args| exec.built(sprintln(args))),
+    define("print", 0, None, |exec, args| printed(exec, args, sprint)),
+    define("println", 0, None, |exec, args| printed(exec, args, sprintln)),
     define("printf", 1, None, printf),
-    define("html", 0, None, |exec, args| exec.built(text::html_escape(&sprint(args)))),
-    define("js", 0, None, |exec, args| exec.built(text::js_escape(&sprint(args)))),
-    define("urlquery", 0, None, |exec, args| exec.built(text::query_escape(&sprint(args)))),
+    define("html", 0, None, |exec, args| printed(exec, args, |args| text::html_escape(&sprint(args)))),
+    define("js", 0, None, |exec, args| printed(exec, args, |args| text::js_escape(&sprint(args)))),
+    define("urlquery", 0, None, |exec, args| printed(exec, args, |args| text::query_escape(&sprint(args)))),
     define("call", 1, None, |_, args| {
         Err(CallError::Failed(format!("non-function of type {}", args[0].type_name())))
     }),
@@ -124,9 +124,13 @@ static FUNCTIONS: [Definition; 48] = [
         Ok(Value::text(sample_arg(args, 0)?.labels.get("__value__").unwrap_or("")))
     }),
     define("sortByLabel", 2, Some(2), sort_by_label),
-    define("args", 0, None, |_, args| {
-        let named = args.iter().enumerate().map(|(i, value)| (format!("arg{i}"), value.clone()));
-        Ok(Value::Args(Arc::new(named.collect())))
+    define("args", 0, None, |exec, values| {
+        let args = Args::new(values);
+        if args.depth > ARGS_DEPTH_MAX {
+            return Err(CallError::Limit(format!("exceeded limit of {ARGS_DEPTH_MAX} nested args")));
+        }
+        exec.reserve(args.printed_bytes)?;
+        Ok(Value::Args(Arc::new(args)))
     }),
     // Text.
     define("reReplaceAll", 3, Some(3), |exec, args| {
@@ -136,12 +140,13 @@ static FUNCTIONS: [Definition; 48] = [
         exec.reserve(with.len().saturating_mul(places).max(places))?;
         let groups = with.bytes().filter(|b| *b == b'$').count();
         exec.reserve(groups.saturating_mul(subject.len()))?;
-        exec.built(regex(pattern)?.replace_all(subject, with))
+        let regex = regex(exec, pattern)?;
+        exec.built(regex.replace_all(subject, with))
     }),
     define("match", 2, Some(2), |exec, args| {
         let (pattern, subject) = (text_arg(args, 0)?, text_arg(args, 1)?);
         exec.reserve(subject.len())?;
-        Ok(Value::Bool(regex(pattern)?.is_match(subject)))
+        Ok(Value::Bool(regex(exec, pattern)?.is_match(subject)))
     }),
     define("safeHtml", 1, Some(1), |_, args| Ok(Value::text(text_arg(args, 0)?))),
     define("title", 1, Some(1), |exec, args| exec.built(text::title(text_arg(args, 0)?))),
@@ -245,12 +250,13 @@ fn nanoseconds(seconds: f64) -> Result<i64, CallError> {
     Ok((ns as i64 / 1_000_000).saturating_mul(1_000_000))
 }
 
-fn regex(pattern: &str) -> Result<Regex, CallError> {
+fn regex(exec: &mut Exec<'_>, pattern: &str) -> Result<Regex, CallError> {
     if pattern.len() > PATTERN_BYTES_MAX {
         let message =
             format!("expected a pattern of at most {PATTERN_BYTES_MAX} bytes, found {}", pattern.len());
         return Err(CallError::Limit(message));
     }
+    exec.steps(PATTERN_STEPS + pattern.len() as u64)?;
     Regex::unanchored(pattern).map_err(|error| CallError::Failed(error.to_string()))
 }
 
@@ -258,9 +264,18 @@ fn graph_link(expr: &str, tab: u8) -> String {
     format!("/graph?g0.expr={}&g0.tab={tab}", text::query_escape(expr))
 }
 
+/// Text made of the operands; the budget is asked before.
+fn printed(exec: &mut Exec<'_>, args: &[Value], print: fn(&[Value]) -> String) -> Called {
+    exec.reserve(args.iter().map(Value::printed_bytes).fold(0, usize::saturating_add))?;
+    exec.built(print(args))
+}
+
 fn printf(exec: &mut Exec<'_>, args: &[Value]) -> Called {
     let format = text_arg(args, 0)?;
-    exec.reserve(padding_bytes(format, &args[1..]))?;
+    // `%[1]s` may print the longest operand any number of times.
+    let longest = args[1..].iter().map(Value::printed_bytes).max().unwrap_or(0);
+    let verbs = format.bytes().filter(|b| *b == b'%').count().max(args.len());
+    exec.reserve(longest.saturating_mul(verbs).saturating_add(padding_bytes(format, &args[1..])))?;
     exec.built(sprintf(format, &args[1..]))
 }
 
@@ -280,7 +295,7 @@ fn len(value: &Value) -> Called {
     let len = match value {
         Value::Str(text) => text.len(),
         Value::Labels(labels) => labels.len(),
-        Value::Args(map) => map.len(),
+        Value::Args(args) => args.map.len(),
         Value::Samples(samples) => samples.len(),
         other => return Err(CallError::Failed(format!("len of type {}", other.type_name()))),
     };
@@ -306,8 +321,8 @@ fn index(args: &[Value]) -> Called {
                 Value::Str(name) => Value::text(labels.get(name).unwrap_or("")),
                 other => return Err(not_assignable(other)),
             },
-            Value::Args(map) => match key {
-                Value::Str(name) => map.get(&**name).cloned().unwrap_or(Value::Nil),
+            Value::Args(args) => match key {
+                Value::Str(name) => args.map.get(&**name).cloned().unwrap_or(Value::Nil),
                 other => return Err(not_assignable(other)),
             },
             Value::Samples(samples) => samples[position(key, samples.len())?].clone(),

@@ -22,6 +22,10 @@ impl Default for TemplateLimits {
 /// Nesting of blocks and parentheses in a template's text.
 pub(super) const NESTING_MAX: usize = 64;
 /// Bytes of a template's text.
-pub(super) const TEXT_BYTES_MAX: usize = 1 << 20;
+pub(super) const TEXT_BYTES_MAX: usize = 64 << 10;
 /// Bytes of a pattern for `match` and `reReplaceAll`.
 pub(super) const PATTERN_BYTES_MAX: usize = 4096;
+/// Nesting of `args` in `args`.
+pub(super) const ARGS_DEPTH_MAX: usize = 32;
+/// Steps that compiling a pattern costs, besides one for each of its bytes.
+pub(super) const PATTERN_STEPS: u64 = 100;

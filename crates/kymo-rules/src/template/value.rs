@@ -20,7 +20,7 @@ pub(super) enum Value {
     /// `map[string]string`; a missing key is the empty string.
     Labels(Labels),
     /// What `args` makes.
-    Args(Arc<BTreeMap<String, Value>>),
+    Args(Arc<Args>),
     Samples(Arc<Vec<Value>>),
     Sample(Arc<Sample>),
     Histogram(Arc<FloatHistogram>),
@@ -37,6 +37,28 @@ pub(super) enum Value {
 pub(super) struct Sample {
     pub(super) labels: Labels,
     pub(super) value: Value,
+}
+
+/// What `args` makes: the only value that holds others of any kind, so it knows how deep and how large it is. Values are
+/// shared, and what is shared twice prints twice.
+#[derive(Debug)]
+pub(super) struct Args {
+    pub(super) map: BTreeMap<String, Value>,
+    pub(super) depth: usize,
+    pub(super) printed_bytes: usize,
+}
+
+impl Args {
+    pub(super) fn new(values: &[Value]) -> Args {
+        let named = values.iter().enumerate().map(|(i, value)| (format!("arg{i}"), value.clone()));
+        let inner = values.iter().map(|value| if let Value::Args(args) = value { args.depth } else { 0 });
+        let bytes = values.iter().map(|value| value.printed_bytes().saturating_add(16));
+        Args {
+            map: named.collect(),
+            depth: inner.max().unwrap_or(0) + 1,
+            printed_bytes: bytes.fold(8, usize::saturating_add),
+        }
+    }
 }
 
 /// `.Labels`, `.ExternalLabels`, `.ExternalURL`, `.Value`.
@@ -101,7 +123,7 @@ impl Value {
             Value::Float(value) => *value != 0.0,
             Value::Str(text) => !text.is_empty(),
             Value::Labels(labels) => !labels.is_empty(),
-            Value::Args(map) => !map.is_empty(),
+            Value::Args(args) => !args.map.is_empty(),
             Value::Samples(samples) => !samples.is_empty(),
             Value::Sample(_) | Value::Histogram(_) | Value::Time(_) | Value::Duration(_) | Value::Root(_) => {
                 true
@@ -109,8 +131,27 @@ impl Value {
         }
     }
 
-    /// How Go prints it with `%v`. Values nest at most two deep, except through `args`, whose depth the expansion's steps
-    /// bound.
+    /// At most so many bytes are printed: asked before printing, so that the budget is.
+    pub(super) fn printed_bytes(&self) -> usize {
+        const NUMBER: usize = 64;
+        match self {
+            Value::Str(text) => text.len(),
+            Value::Labels(labels) => labels.heap_bytes() + 2 * labels.len() + NUMBER,
+            Value::Args(args) => args.printed_bytes,
+            Value::Samples(samples) => {
+                samples.iter().map(Value::printed_bytes).fold(2, usize::saturating_add)
+            }
+            Value::Sample(sample) => sample.labels.heap_bytes() + 2 * sample.labels.len() + 2 * NUMBER,
+            Value::Root(root) => {
+                let labels = root.labels.heap_bytes() + 2 * root.labels.len();
+                let external = root.external_labels.heap_bytes() + 2 * root.external_labels.len();
+                labels + external + root.external_url.len() + 4 * NUMBER
+            }
+            _ => NUMBER,
+        }
+    }
+
+    /// How Go prints it with `%v`. Values nest a few deep, those of `args` at most as deep as `args` allows.
     pub(super) fn write_to(&self, out: &mut String) {
         match self {
             Value::Nil => out.push_str("<nil>"),
@@ -126,9 +167,9 @@ impl Value {
                 }
                 out.push(']');
             }
-            Value::Args(map) => {
+            Value::Args(args) => {
                 out.push_str("map[");
-                for (index, (name, value)) in map.iter().enumerate() {
+                for (index, (name, value)) in args.map.iter().enumerate() {
                     let space = if index > 0 { " " } else { "" };
                     push_display(out, format_args!("{space}{name}:"));
                     value.write_to(out);

@@ -84,8 +84,9 @@ fn root_of(reader: &mut FileReader<'_>, root: &Node, file: &mut TestFile) {
         file.evaluation_interval_ms = ms;
     }
     file.group_eval_order = strings(reader, root.get("group_eval_order"), "group_eval_order");
-    for (index, name) in file.group_eval_order.iter().enumerate() {
-        if file.group_eval_order[..index].contains(name) {
+    let mut seen = std::collections::HashSet::new();
+    for name in &file.group_eval_order {
+        if !seen.insert(name) {
             let at = root.get("group_eval_order").unwrap_or(root).start;
             let message = format!("group name repeated in evaluation order: {name}");
             reader.faults.at(at, FaultKind::Invalid, message);

@@ -1,5 +1,6 @@
 //! Running a unit-test file: series into a memory store step by step, groups evaluated by the real engine, then compared.
 
+use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
@@ -69,7 +70,9 @@ pub fn run(
         return report;
     }
     // Groups that are not mentioned go with the first; the order of the files otherwise.
-    groups.sort_by_key(|g| file.group_eval_order.iter().position(|name| *name == g.name).unwrap_or(0));
+    let order = file.group_eval_order.iter().enumerate().map(|(index, name)| (name.as_str(), index));
+    let order: HashMap<&str, usize> = order.collect();
+    groups.sort_by_key(|group| order.get(group.name.as_str()).copied().unwrap_or(0));
     for (index, test) in file.tests.iter().enumerate() {
         if options.wanted.is_some_and(|filter| !filter.wants(&test.name)) {
             continue;
@@ -103,7 +106,7 @@ fn rule_groups(
                 }
             }
             Err(error) => {
-                let mut faults = Faults::new(&place, "");
+                let mut faults = Faults::new(&place, "", options.files.limits.faults_max);
                 faults.whole(FaultKind::Unreadable, format!("cannot read rule file: {error}"));
                 report.faults.extend(faults.into_sorted());
             }
