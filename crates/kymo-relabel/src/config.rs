@@ -267,7 +267,9 @@ impl std::fmt::Display for FieldFault {
 }
 
 fn check(spec: &RelabelSpec, scheme: NameScheme) -> Result<(), RelabelConfigError> {
-    use Action::{DropEqual, HashMod, KeepEqual, LabelDrop, LabelKeep, LabelMap, Lowercase, Replace, Uppercase};
+    use Action::{
+        DropEqual, HashMod, KeepEqual, LabelDrop, LabelKeep, LabelMap, Lowercase, Replace, Uppercase,
+    };
     let action = spec.action;
     let target = spec.target_label.as_str();
     let replacement = spec.replacement.as_deref().unwrap_or(DEFAULT_REPLACEMENT);

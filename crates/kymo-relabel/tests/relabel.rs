@@ -32,15 +32,24 @@ fn replace() {
         ("[{source_labels: [a], target_label: d}]", abc(&[("d", "foo")])),
         ("[{source_labels: [a, b], target_label: d}]", abc(&[("d", "foo;bar")])),
         ("[{source_labels: [a, b], separator: '', target_label: d}]", abc(&[("d", "foobar")])),
-        ("[{source_labels: [a], regex: 'f(.*)', replacement: 'x${1}y$1', target_label: d}]", abc(&[("d", "xooyoo")])),
+        (
+            "[{source_labels: [a], regex: 'f(.*)', replacement: 'x${1}y$1', target_label: d}]",
+            abc(&[("d", "xooyoo")]),
+        ),
         ("[{source_labels: [a], regex: 'o', target_label: d}]", abc(&[])),
-        ("[{source_labels: [a], regex: '(f)(?P<n>.*)', replacement: '$n$1', target_label: 'd_${n}'}]", abc(&[("d_oo", "oof")])),
+        (
+            "[{source_labels: [a], regex: '(f)(?P<n>.*)', replacement: '$n$1', target_label: 'd_${n}'}]",
+            abc(&[("d_oo", "oof")]),
+        ),
         ("[{replacement: fixed, target_label: d}]", abc(&[("d", "fixed")])),
         ("[{source_labels: [missing], replacement: fixed, target_label: d}]", abc(&[("d", "fixed")])),
         ("[{source_labels: [missing], regex: '(.+)', target_label: a}]", abc(&[])),
         ("[{source_labels: [a], target_label: 'http.d'}]", abc(&[("http.d", "foo")])),
         ("[{source_labels: [a], regex: 'fo(x?)o', target_label: '$1'}]", abc(&[])),
-        ("[{source_labels: [a], target_label: d}, {source_labels: [d], regex: foo, replacement: z, target_label: e}]", abc(&[("d", "foo"), ("e", "z")])),
+        (
+            "[{source_labels: [a], target_label: d}, {source_labels: [d], regex: foo, replacement: z, target_label: e}]",
+            abc(&[("d", "foo"), ("e", "z")]),
+        ),
     ] {
         check(yaml, Some(&want));
     }
@@ -63,7 +72,10 @@ fn keep_and_drop() {
         ("[{action: keep}]", Some(all)),
         ("[{action: drop}]", None),
         ("[{action: keepequal, source_labels: [a], target_label: b}]", None),
-        ("[{replacement: foo, target_label: b}, {action: keepequal, source_labels: [a], target_label: b}]", Some(&[("a", "foo"), ("b", "foo"), ("c", "baz")])),
+        (
+            "[{replacement: foo, target_label: b}, {action: keepequal, source_labels: [a], target_label: b}]",
+            Some(&[("a", "foo"), ("b", "foo"), ("c", "baz")]),
+        ),
         ("[{action: dropequal, source_labels: [a], target_label: b}]", Some(all)),
         ("[{action: dropequal, source_labels: [a], target_label: a}]", None),
         ("[{action: dropequal, source_labels: [x], target_label: y}]", None),
@@ -108,7 +120,9 @@ fn names() {
 
 #[test]
 fn steps_show_each_rule() {
-    let rules = rules("[{target_label: d, replacement: x}, {action: drop, source_labels: [d]}, {target_label: e, replacement: y}]");
+    let rules = rules(
+        "[{target_label: d, replacement: x}, {action: drop, source_labels: [d]}, {target_label: e, replacement: y}]",
+    );
     let steps = relabel_steps(&labels(&INPUT), &rules);
     assert_eq!(steps.len(), 2);
     assert_eq!(steps[0].output.get("d"), Some("x"));
@@ -118,15 +132,39 @@ fn steps_show_each_rule() {
 #[test]
 fn refused() {
     for (yaml, want) in [
-        ("{action: hashmod, source_labels: [a], target_label: d}", "relabel configuration for hashmod requires non-zero modulus"),
-        ("{action: replace, source_labels: [a]}", "relabel configuration for replace action requires 'target_label' value"),
-        ("{action: lowercase, source_labels: [a]}", "relabel configuration for lowercase action requires 'target_label' value"),
-        ("{action: uppercase, source_labels: [a], target_label: d, replacement: x}", "'replacement' can not be set for uppercase action"),
+        (
+            "{action: hashmod, source_labels: [a], target_label: d}",
+            "relabel configuration for hashmod requires non-zero modulus",
+        ),
+        (
+            "{action: replace, source_labels: [a]}",
+            "relabel configuration for replace action requires 'target_label' value",
+        ),
+        (
+            "{action: lowercase, source_labels: [a]}",
+            "relabel configuration for lowercase action requires 'target_label' value",
+        ),
+        (
+            "{action: uppercase, source_labels: [a], target_label: d, replacement: x}",
+            "'replacement' can not be set for uppercase action",
+        ),
         ("{action: labelmap, replacement: ''}", "\"\" is invalid 'replacement' for labelmap action"),
-        ("{action: keepequal, source_labels: [a], target_label: d, regex: x}", "keepequal action requires only 'source_labels' and `target_label`, and no other fields"),
-        ("{action: dropequal, source_labels: [a], target_label: d, separator: x}", "dropequal action requires only 'source_labels' and `target_label`, and no other fields"),
-        ("{action: labeldrop, regex: a, source_labels: [a]}", "labeldrop action requires only 'regex', and no other fields"),
-        ("{action: labelkeep, regex: a, target_label: a}", "labelkeep action requires only 'regex', and no other fields"),
+        (
+            "{action: keepequal, source_labels: [a], target_label: d, regex: x}",
+            "keepequal action requires only 'source_labels' and `target_label`, and no other fields",
+        ),
+        (
+            "{action: dropequal, source_labels: [a], target_label: d, separator: x}",
+            "dropequal action requires only 'source_labels' and `target_label`, and no other fields",
+        ),
+        (
+            "{action: labeldrop, regex: a, source_labels: [a]}",
+            "labeldrop action requires only 'regex', and no other fields",
+        ),
+        (
+            "{action: labelkeep, regex: a, target_label: a}",
+            "labelkeep action requires only 'regex', and no other fields",
+        ),
         ("{action: rename}", "unknown relabel action \"rename\""),
         ("{target_label: d, regex: '('}", "missing closing )"),
         ("{target_label: d, colour: red}", "unknown field"),

@@ -148,7 +148,10 @@ mod tests {
     #[test]
     fn files_come_change_break_and_go() {
         let dir = tempfile::tempdir().unwrap();
-        let config = FileSdConfig { files: vec![dir.path().join("*.yml"), dir.path().join("a.json")], refresh_interval_ms: 1 };
+        let config = FileSdConfig {
+            files: vec![dir.path().join("*.yml"), dir.path().join("a.json")],
+            refresh_interval_ms: 1,
+        };
         let mut watch = FileWatch::new(vec![config]);
         let targets = |watch: &FileWatch| -> Vec<String> {
             watch.groups().iter().flat_map(|group| group.targets.clone()).collect()
@@ -157,7 +160,8 @@ mod tests {
 
         let yaml = dir.path().join("b.yml");
         std::fs::write(&yaml, "- targets: [b:1, 'b:2']\n  labels: {zone: x}\n").unwrap();
-        std::fs::write(dir.path().join("a.json"), r#"[{"targets": ["a:1"], "labels": {"x": "\u00e9"}}]"#).unwrap();
+        std::fs::write(dir.path().join("a.json"), r#"[{"targets": ["a:1"], "labels": {"x": "\u00e9"}}]"#)
+            .unwrap();
         assert!(watch.poll(false));
         assert_eq!(targets(&watch), ["a:1", "b:1", "b:2"]);
         let labels = &watch.groups()[1].labels;

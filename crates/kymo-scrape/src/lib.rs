@@ -6,16 +6,16 @@
 
 #![forbid(unsafe_code)]
 
-pub mod config;
-mod yaml;
-mod glob;
-mod file_sd;
-mod url;
-mod target;
-mod schedule;
 mod client;
-mod pass;
+pub mod config;
+mod file_sd;
+mod glob;
 mod manager;
+mod pass;
+mod schedule;
+mod target;
+mod url;
+mod yaml;
 
 pub use manager::{
     ActiveTarget, DroppedTarget, Health, ManagerOptions, ManagerStats, ScrapeManager, TargetMetadata,

@@ -136,7 +136,11 @@ fn populate_one(address: &str, labels: &[(String, String)], job: &ScrapeConfig) 
     }
 }
 
-fn finish(builder: &mut LabelsBuilder, discovered: Labels, job: &ScrapeConfig) -> Result<Target, TargetError> {
+fn finish(
+    builder: &mut LabelsBuilder,
+    discovered: Labels,
+    job: &ScrapeConfig,
+) -> Result<Target, TargetError> {
     let text = |name: &str| builder.get(name).unwrap_or("").to_owned();
     let address = text(ADDRESS);
     if address.is_empty() {

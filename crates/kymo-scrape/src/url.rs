@@ -21,7 +21,9 @@ impl Url {
     /// From its parts; the path is escaped, the query is taken as it is.
     pub fn new(scheme: &str, authority: &str, path: &str, query: &str) -> Result<Url, UrlError> {
         let mut path_and_query = if path.starts_with('/') { String::new() } else { "/".to_owned() };
-        escape_into(&mut path_and_query, path, |b| b.is_ascii_alphanumeric() || b"-_.~$&+,/:;=@".contains(&b));
+        escape_into(&mut path_and_query, path, |b| {
+            b.is_ascii_alphanumeric() || b"-_.~$&+,/:;=@".contains(&b)
+        });
         if !query.is_empty() {
             path_and_query.push('?');
             path_and_query.push_str(query);

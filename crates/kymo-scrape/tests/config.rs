@@ -134,15 +134,39 @@ fn shapes_and_syntax() {
 fn what_would_be_wrong_to_leave_out_is_refused() {
     let job = |key: &str| format!("scrape_configs:\n- job_name: a\n  {key}\n");
     for (text, want) in [
-        (job("kubernetes_sd_configs: [{role: pod}]"), "3:3 scrape_configs[0].kubernetes_sd_configs: kubernetes_sd_configs is not supported"),
+        (
+            job("kubernetes_sd_configs: [{role: pod}]"),
+            "3:3 scrape_configs[0].kubernetes_sd_configs: kubernetes_sd_configs is not supported",
+        ),
         (job("oauth2: {client_id: x}"), "3:3 scrape_configs[0].oauth2: oauth2: OAuth 2.0 is not supported"),
-        (job("scrape_protocols: [PrometheusProto]"), "3:21 scrape_configs[0].scrape_protocols: PrometheusProto alone is not supported"),
-        (job("scrape_protocols: [Text]"), "3:22 scrape_configs[0].scrape_protocols[0]: unknown scrape protocol Text"),
-        (job("authorization: {type: Basic, credentials: x}"), "3:25 scrape_configs[0].authorization.type: authorization type cannot be set to \"basic\""),
-        (job("http_headers: {Host: {values: [x]}}"), "3:18 scrape_configs[0].http_headers.Host: setting header \"Host\" is not allowed"),
-        (job("no_proxy: x"), "3:13 scrape_configs[0].no_proxy: if no_proxy is configured, proxy_url must also be configured"),
-        (job("file_sd_configs: [{files: [a.txt]}]"), "3:30 scrape_configs[0].file_sd_configs[0].files[0]: path name \"a.txt\" is not valid"),
-        ("remote_write: [{url: 'http://a/', sigv4: {}}]".to_owned(), "1:35 remote_write[0].sigv4: sigv4: signing requests is not supported"),
+        (
+            job("scrape_protocols: [PrometheusProto]"),
+            "3:21 scrape_configs[0].scrape_protocols: PrometheusProto alone is not supported",
+        ),
+        (
+            job("scrape_protocols: [Text]"),
+            "3:22 scrape_configs[0].scrape_protocols[0]: unknown scrape protocol Text",
+        ),
+        (
+            job("authorization: {type: Basic, credentials: x}"),
+            "3:25 scrape_configs[0].authorization.type: authorization type cannot be set to \"basic\"",
+        ),
+        (
+            job("http_headers: {Host: {values: [x]}}"),
+            "3:18 scrape_configs[0].http_headers.Host: setting header \"Host\" is not allowed",
+        ),
+        (
+            job("no_proxy: x"),
+            "3:13 scrape_configs[0].no_proxy: if no_proxy is configured, proxy_url must also be configured",
+        ),
+        (
+            job("file_sd_configs: [{files: [a.txt]}]"),
+            "3:30 scrape_configs[0].file_sd_configs[0].files[0]: path name \"a.txt\" is not valid",
+        ),
+        (
+            "remote_write: [{url: 'http://a/', sigv4: {}}]".to_owned(),
+            "1:35 remote_write[0].sigv4: sigv4: signing requests is not supported",
+        ),
         ("remote_write: [{}]".to_owned(), "1:16 remote_write[0]: url for remote_write is empty"),
     ] {
         check_faults(&text, &[want]);
@@ -199,7 +223,7 @@ fn shown_as_prometheus_shows_it_and_read_again() {
     let text = "scrape_configs:
 - job_name: a
   basic_auth: {username: u, password: hunter2}
-  static_configs: [{targets: ['localhost:9090'], labels: {n: '1'}}]
+  static_configs: [{targets: ['localhost:9090'], labels: {zone: '1'}}]
   relabel_configs: [{source_labels: [a, b], regex: 'x(.*)', target_label: t}]
 ";
     let shown = parse(text).to_yaml();
@@ -246,7 +270,7 @@ scrape_configs:
   - targets:
     - localhost:9090
     labels:
-      n: \"1\"
+      zone: \"1\"
 "
     );
     assert_eq!(parse(&shown).to_yaml(), shown);
@@ -254,8 +278,11 @@ scrape_configs:
 
 #[test]
 fn aliases_and_merges() {
-    let config = parse("scrape_configs:\n- &base {job_name: a, honor_labels: true, metrics_path: /x}\n- {<<: *base, job_name: b, metrics_path: /y}\n");
-    let jobs: Vec<_> = config.jobs().map(|job| (job.job_name.clone(), job.honor_labels, job.metrics_path.clone())).collect();
+    let config = parse(
+        "scrape_configs:\n- &base {job_name: a, honor_labels: true, metrics_path: /x}\n- {<<: *base, job_name: b, metrics_path: /y}\n",
+    );
+    let jobs: Vec<_> =
+        config.jobs().map(|job| (job.job_name.clone(), job.honor_labels, job.metrics_path.clone())).collect();
     assert_eq!(jobs[1], ("b".to_owned(), true, "/y".to_owned()));
 }
 
@@ -264,7 +291,10 @@ fn files_with_jobs() {
     let dir = tempfile::tempdir().unwrap();
     let main = dir.path().join("p.yml");
     let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
-    write("p.yml", "scrape_config_files: ['jobs_*.yml']\nrule_files: [none.yml]\nscrape_configs: [{job_name: a}]\n");
+    write(
+        "p.yml",
+        "scrape_config_files: ['jobs_*.yml']\nrule_files: [none.yml]\nscrape_configs: [{job_name: a}]\n",
+    );
     write("jobs_1.yml", "scrape_configs: [{job_name: b, bearer_token_file: token}]\n");
     let config = Config::load(&main).unwrap();
     let names: Vec<&str> = config.jobs().map(|job| job.job_name.as_str()).collect();
@@ -275,9 +305,16 @@ fn files_with_jobs() {
 
     write("jobs_2.yml", "scrape_configs: [{job_name: b}, {job_name: a}]\nglobal: {}\n");
     let error = Config::load(&main).unwrap_err();
-    let heads: Vec<String> = error.faults().iter().map(|f| format!("{}:{} {}", f.line, f.column, f.message)).collect();
-    assert!(heads[0].starts_with("1:29 found multiple scrape configs with job name \"b\", first found in "), "{heads:?}");
-    assert_eq!(heads[1], "1:45 found multiple scrape configs with job name \"a\", first found in main config file");
+    let heads: Vec<String> =
+        error.faults().iter().map(|f| format!("{}:{} {}", f.line, f.column, f.message)).collect();
+    assert!(
+        heads[0].starts_with("1:29 found multiple scrape configs with job name \"b\", first found in "),
+        "{heads:?}"
+    );
+    assert_eq!(
+        heads[1],
+        "1:44 found multiple scrape configs with job name \"a\", first found in main config file"
+    );
     assert_eq!(heads[2], "2:1 unknown key `global`");
     assert!(Config::load(&dir.path().join("missing.yml")).is_err());
 }

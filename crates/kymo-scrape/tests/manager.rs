@@ -58,7 +58,8 @@ impl Server {
 }
 
 fn answer(status: &str, headers: &str, body: &[u8]) -> Option<Vec<u8>> {
-    let mut out = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n{headers}\r\n", body.len()).into_bytes();
+    let mut out =
+        format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n{headers}\r\n", body.len()).into_bytes();
     out.extend_from_slice(body);
     Some(out)
 }
@@ -80,7 +81,8 @@ impl Bench {
     }
 
     fn apply(&self, jobs: &str) {
-        let text = format!("global: {{scrape_interval: 50ms, scrape_timeout: 50ms}}\nscrape_configs:\n{jobs}");
+        let text =
+            format!("global: {{scrape_interval: 50ms, scrape_timeout: 50ms}}\nscrape_configs:\n{jobs}");
         self.manager.apply(&Config::parse(&text, "p.yml").unwrap_or_else(|e| panic!("{e}")));
     }
 
@@ -114,7 +116,8 @@ impl Bench {
     }
 
     async fn until_scraped(&self, job: &str) -> ActiveTarget {
-        let scraped = |bench: &Bench| bench.target(job).is_some_and(|target| target.health != Health::Unknown);
+        let scraped =
+            |bench: &Bench| bench.target(job).is_some_and(|target| target.health != Health::Unknown);
         self.until("a scrape", scraped).await;
         self.target(job).unwrap()
     }
@@ -132,7 +135,10 @@ async fn a_scrape_and_its_request() {
     let target = bench.target("j").unwrap();
     assert_eq!(target.scrape_url, format!("http://{}/m?q=x+y", server.address));
     assert_eq!((target.health, target.last_error.as_str()), (Health::Up, ""));
-    assert_eq!(target.labels.to_string(), format!("{{instance=\"{}\", job=\"j\", zone=\"z\"}}", server.address));
+    assert_eq!(
+        target.labels.to_string(),
+        format!("{{instance=\"{}\", job=\"j\", zone=\"z\"}}", server.address)
+    );
     assert_eq!(target.discovered_labels.get("__metrics_path__"), Some("/m"));
     assert_eq!(bench.values("up", "j")[0], 1.0);
     assert_eq!(bench.values("scrape_samples_scraped", "j")[0], 1.0);
@@ -170,7 +176,10 @@ async fn failures_say_why() {
     })
     .await;
     let round = Server::start(|_| answer("302 Found", "location: /metrics\r\n", b"")).await;
-    let cut = Server::start(|_| Some(b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 9\r\n\r\na 1\n".to_vec())).await;
+    let cut = Server::start(|_| {
+        Some(b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 9\r\n\r\na 1\n".to_vec())
+    })
+    .await;
     // A port that was just free.
     let refused = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let url = |address: SocketAddr| format!("Get \"http://{address}/metrics\": ");
@@ -255,7 +264,11 @@ async fn dropped_invalid_and_too_many_targets() {
         server.address
     ));
     let snapshot = bench.manager.targets();
-    assert_eq!(snapshot.active.iter().filter(|t| t.scrape_pool == "rules").count(), 1, "the same target once");
+    assert_eq!(
+        snapshot.active.iter().filter(|t| t.scrape_pool == "rules").count(),
+        1,
+        "the same target once"
+    );
     assert_eq!(snapshot.dropped_counts["rules"], 2);
     let errors: Vec<Option<&str>> = snapshot.dropped.iter().map(|d| d.error.as_deref()).collect();
     assert_eq!(errors, [None, Some("invalid scheme: \"ftp\"")]);
@@ -268,7 +281,8 @@ async fn a_slow_target_holds_up_no_other() {
     let slow = Server::start(|_| None).await;
     let fast = Server::start(|_| metrics("a 1\n")).await;
     let bench = Bench::new();
-    let many: Vec<String> = (0..50).map(|n| format!("{{targets: ['{}'], labels: {{n: '{n}'}}}}", slow.address)).collect();
+    let many: Vec<String> =
+        (0..50).map(|n| format!("{{targets: ['{}'], labels: {{n: '{n}'}}}}", slow.address)).collect();
     bench.apply(&format!(
         "- job_name: slow\n  scrape_interval: 1h\n  scrape_timeout: 1h\n  static_configs: [{}]\n- job_name: fast\n  static_configs: [{{targets: ['{}']}}]\n",
         many.join(", "),
@@ -283,9 +297,13 @@ async fn files_of_targets() {
     let server = Server::start(|_| metrics("a 1\n")).await;
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("targets.json");
-    std::fs::write(&file, format!(r#"[{{"targets": ["{}"], "labels": {{"zone": "z"}}}}]"#, server.address)).unwrap();
+    std::fs::write(&file, format!(r#"[{{"targets": ["{}"], "labels": {{"zone": "z"}}}}]"#, server.address))
+        .unwrap();
     let bench = Bench::new();
-    bench.apply(&format!("- job_name: j\n  file_sd_configs: [{{files: ['{}/*.json']}}]\n", dir.path().display()));
+    bench.apply(&format!(
+        "- job_name: j\n  file_sd_configs: [{{files: ['{}/*.json']}}]\n",
+        dir.path().display()
+    ));
     bench.until("a sample", |bench| !bench.values("a", "j").is_empty()).await;
     let target = bench.target("j").unwrap();
     assert_eq!(target.discovered_labels.get("__meta_filepath"), file.to_str());

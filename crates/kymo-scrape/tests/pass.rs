@@ -15,6 +15,7 @@ use kymo_scrape::{Report, SampleRules, ScrapeCache};
 struct Store {
     handles: HashMap<Labels, SeriesHandle>,
     labels: HashMap<SeriesHandle, Labels>,
+    handles_given: u64,
     rows_by_label: usize,
     limit: Option<usize>,
 }
@@ -34,12 +35,16 @@ impl Store {
                 },
                 RowSeries::Labels(labels) => {
                     self.rows_by_label += 1;
-                    if !self.handles.contains_key(labels) && self.limit.is_some_and(|l| self.labels.len() >= l) {
+                    if !self.handles.contains_key(labels)
+                        && self.limit.is_some_and(|l| self.labels.len() >= l)
+                    {
                         out.refused.push(RefusedRow { row, reason: Refusal::SeriesLimit });
                         continue;
                     }
-                    let next = SeriesHandle::new(NonZeroU64::new(self.handles.len() as u64 + 1000).unwrap());
-                    let handle = *self.handles.entry(labels.clone()).or_insert(next);
+                    let handle = *self.handles.entry(labels.clone()).or_insert_with(|| {
+                        self.handles_given += 1;
+                        SeriesHandle::new(NonZeroU64::new(self.handles_given).unwrap())
+                    });
                     self.labels.insert(handle, labels.clone());
                     out.handles.push((row, handle));
                     labels.clone()
@@ -107,7 +112,9 @@ impl Target {
             let again = self.store.append(self.cache.batch(), &mut log);
             assert!(!self.cache.applied(&again));
         }
-        log.retain(|line| !line.starts_with("up{") && !line.starts_with("up ") && !line.starts_with("scrape_"));
+        log.retain(|line| {
+            !line.starts_with("up{") && !line.starts_with("up ") && !line.starts_with("scrape_")
+        });
         log
     }
 }
@@ -223,7 +230,10 @@ fn timestamps_of_the_target() {
 #[test]
 fn a_series_that_comes_twice() {
     let mut target = Target::with_labels("", &[]);
-    assert_eq!(target.scrape("a 1\na 2\nb{x=\"1\",} 3\nb{x=\"1\"} 4\n"), ["a @1000 = 1", "b{x=\"1\"} @1000 = 3"]);
+    assert_eq!(
+        target.scrape("a 1\na 2\nb{x=\"1\",} 3\nb{x=\"1\"} 4\n"),
+        ["a @1000 = 1", "b{x=\"1\"} @1000 = 3"]
+    );
     assert_eq!((target.cache.counts().duplicates, target.cache.counts().kept), (2, 4));
     // Another spelling of the same series is the same series.
     assert_eq!(target.scrape("a 1\nb{ x=\"1\" } 5\n"), ["a @2000 = 1", "b{x=\"1\"} @2000 = 5"]);
@@ -235,7 +245,11 @@ fn a_series_that_comes_twice() {
 fn limits_fail_the_whole_scrape() {
     for (job, body, want) in [
         ("  sample_limit: 2\n", "a 1\nb 2\nc 3\n", "sample limit exceeded"),
-        ("  label_limit: 2\n", "a{x=\"1\",y=\"2\"} 1\n", "label_limit exceeded (metric: a, number of labels: 3, limit: 2)"),
+        (
+            "  label_limit: 2\n",
+            "a{x=\"1\",y=\"2\"} 1\n",
+            "label_limit exceeded (metric: a, number of labels: 3, limit: 2)",
+        ),
         (
             "  label_name_length_limit: 8\n",
             "a{very_long=\"1\"} 1\n",
@@ -311,7 +325,9 @@ fn an_abandoned_batch_leaves_everything_owed() {
 fn new_rules_end_what_they_drop() {
     let mut target = Target::with_labels("", &[]);
     target.scrape("a 1\nb 1\n");
-    target.cache.set_rules(rules("  metric_relabel_configs: [{action: drop, source_labels: [__name__], regex: b}]\n"));
+    target.cache.set_rules(rules(
+        "  metric_relabel_configs: [{action: drop, source_labels: [__name__], regex: b}]\n",
+    ));
     assert_eq!(target.scrape("a 1\nb 1\n"), ["a @2000 = 1", "b @2000 = stale"]);
     target.cache.set_rules(rules(""));
     assert_eq!(target.scrape("a 1\nb 1\n"), ["a @3000 = 1", "b @3000 = 1"]);
@@ -319,7 +335,9 @@ fn new_rules_end_what_they_drop() {
 
 #[test]
 fn the_report() {
-    let rules = rules("  extra_scrape_metrics: true\n  sample_limit: 9\n  metric_relabel_configs: [{action: drop, source_labels: [__name__], regex: b}]\n");
+    let rules = rules(
+        "  extra_scrape_metrics: true\n  sample_limit: 9\n  metric_relabel_configs: [{action: drop, source_labels: [__name__], regex: b}]\n",
+    );
     let mut cache = ScrapeCache::new(Labels::from_pairs([("job", "j")]), rules);
     let now = Timestamp::from_millis(1);
     cache.scrape(Format::Text, b"a 1\nb 2\n", now).unwrap();
@@ -403,7 +421,9 @@ fn random_bodies_agree_with_a_model() {
         got.sort();
         let time = target.now;
         let mut want: Vec<String> = now.iter().map(|n| format!("m{{n=\"{n}\"}} @{time} = {round}")).collect();
-        want.extend(alive.iter().filter(|n| !now.contains(n)).map(|n| format!("m{{n=\"{n}\"}} @{time} = stale")));
+        want.extend(
+            alive.iter().filter(|n| !now.contains(n)).map(|n| format!("m{{n=\"{n}\"}} @{time} = stale")),
+        );
         want.sort();
         assert_eq!(got, want, "round {round}");
         alive = now;

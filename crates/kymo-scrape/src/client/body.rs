@@ -21,11 +21,8 @@ impl BodySink {
     pub(super) fn new(gzip: bool, limit: u64, expected_bytes: usize) -> BodySink {
         let capacity = expected_bytes.min(usize::try_from(limit).unwrap_or(usize::MAX));
         let bounded = Bounded { bytes: Vec::with_capacity(capacity), limit, exceeded: false };
-        let kind = if gzip {
-            Kind::Gzip(Box::new(MultiGzDecoder::new(bounded)))
-        } else {
-            Kind::Plain(bounded)
-        };
+        let kind =
+            if gzip { Kind::Gzip(Box::new(MultiGzDecoder::new(bounded))) } else { Kind::Plain(bounded) };
         BodySink { kind, limit }
     }
 

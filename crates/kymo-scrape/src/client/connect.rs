@@ -67,7 +67,11 @@ impl Connection {
 
     /// The request target: a path, or the whole URL for a proxy that forwards.
     pub(super) fn request_target(&self, url: &Url) -> String {
-        if self.proxy.is_some() && !url.is_https() { url.to_string() } else { url.path_and_query().to_owned() }
+        if self.proxy.is_some() && !url.is_https() {
+            url.to_string()
+        } else {
+            url.path_and_query().to_owned()
+        }
     }
 }
 
@@ -117,7 +121,8 @@ async fn tunnel(
         }
         answer.push(stream.read_u8().await.map_err(wrong)?);
     }
-    let status = String::from_utf8_lossy(answer.split(|b| *b == b'\r').next().unwrap_or_default()).into_owned();
+    let status =
+        String::from_utf8_lossy(answer.split(|b| *b == b'\r').next().unwrap_or_default()).into_owned();
     if status.split(' ').nth(1) == Some("200") {
         return Ok(());
     }

@@ -130,7 +130,8 @@ impl Client {
         }
         let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
         let content_type = text(CONTENT_TYPE).map(str::to_owned);
-        let gzip = text(CONTENT_ENCODING).is_some_and(|encoding| encoding.trim().eq_ignore_ascii_case("gzip"));
+        let gzip =
+            text(CONTENT_ENCODING).is_some_and(|encoding| encoding.trim().eq_ignore_ascii_case("gzip"));
         let mut sink = BodySink::new(gzip, limit, self.last_body_bytes);
         let mut incoming = response.into_body();
         while let Some(frame) = incoming.frame().await {

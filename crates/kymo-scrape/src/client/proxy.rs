@@ -54,31 +54,37 @@ fn is_excepted(list: &str, url: &Url) -> bool {
     if host == "localhost" || ip.is_some_and(|ip| ip.is_loopback()) {
         return true;
     }
-    list.split(',').map(|entry| entry.trim().to_ascii_lowercase()).filter(|entry| !entry.is_empty()).any(|entry| {
-        if entry == "*" {
-            return true;
-        }
-        if let (Some((network, bits)), Some(ip)) = (entry.split_once('/'), ip) {
-            return network.parse().is_ok_and(|network| in_network(ip, network, bits.parse().unwrap_or(u32::MAX)));
-        }
-        let (name, port) = match entry.rsplit_once(':') {
-            Some((name, port)) if !name.contains(':') => (name.to_owned(), port.parse::<u16>().ok()),
-            _ => (entry, None),
-        };
-        if port.is_some_and(|port| port != url.port()) {
-            return false;
-        }
-        let suffix = name.strip_prefix('*').unwrap_or(&name);
-        match suffix.strip_prefix('.') {
-            Some(_) => host.ends_with(suffix),
-            None => host == suffix || (ip.is_none() && host.ends_with(&format!(".{suffix}"))),
-        }
-    })
+    list.split(',').map(|entry| entry.trim().to_ascii_lowercase()).filter(|entry| !entry.is_empty()).any(
+        |entry| {
+            if entry == "*" {
+                return true;
+            }
+            if let (Some((network, bits)), Some(ip)) = (entry.split_once('/'), ip) {
+                return network
+                    .parse()
+                    .is_ok_and(|network| in_network(ip, network, bits.parse().unwrap_or(u32::MAX)));
+            }
+            let (name, port) = match entry.rsplit_once(':') {
+                Some((name, port)) if !name.contains(':') => (name.to_owned(), port.parse::<u16>().ok()),
+                _ => (entry, None),
+            };
+            if port.is_some_and(|port| port != url.port()) {
+                return false;
+            }
+            let suffix = name.strip_prefix('*').unwrap_or(&name);
+            match suffix.strip_prefix('.') {
+                Some(_) => host.ends_with(suffix),
+                None => host == suffix || (ip.is_none() && host.ends_with(&format!(".{suffix}"))),
+            }
+        },
+    )
 }
 
 fn in_network(ip: IpAddr, network: IpAddr, bits: u32) -> bool {
     let (ip, network, width) = match (ip, network) {
-        (IpAddr::V4(ip), IpAddr::V4(network)) => (u128::from(ip.to_bits()), u128::from(network.to_bits()), 32),
+        (IpAddr::V4(ip), IpAddr::V4(network)) => {
+            (u128::from(ip.to_bits()), u128::from(network.to_bits()), 32)
+        }
         (IpAddr::V6(ip), IpAddr::V6(network)) => (ip.to_bits(), network.to_bits(), 128),
         _ => return false,
     };

@@ -24,7 +24,9 @@ mod with_rustls {
     use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
     use rustls::pki_types::pem::PemObject;
     use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-    use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme, SupportedProtocolVersion};
+    use rustls::{
+        ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme, SupportedProtocolVersion,
+    };
     use tokio_rustls::TlsConnector;
     use tokio_rustls::client::TlsStream;
 
@@ -75,7 +77,8 @@ mod with_rustls {
     fn versions(tls: &TlsConfig) -> Vec<&'static SupportedProtocolVersion> {
         let min = tls.min_version.unwrap_or(TlsVersion::Tls12);
         let max = tls.max_version.unwrap_or(TlsVersion::Tls13);
-        let all = [(TlsVersion::Tls12, &rustls::version::TLS12), (TlsVersion::Tls13, &rustls::version::TLS13)];
+        let all =
+            [(TlsVersion::Tls12, &rustls::version::TLS12), (TlsVersion::Tls13, &rustls::version::TLS13)];
         all.into_iter().filter(|(version, _)| (min..=max).contains(version)).map(|(_, v)| v).collect()
     }
 
@@ -100,7 +103,9 @@ mod with_rustls {
     fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, RequestError> {
         let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
         match found {
-            Ok(found) if found.is_empty() => Err(RequestError::Tls("expected a certificate, found none".to_owned())),
+            Ok(found) if found.is_empty() => {
+                Err(RequestError::Tls("expected a certificate, found none".to_owned()))
+            }
             Ok(found) => Ok(found),
             Err(e) => Err(RequestError::Tls(format!("certificate: {e}"))),
         }

@@ -83,7 +83,11 @@ impl Discovery {
             };
             if let (false, Some(place)) = (is_empty, fields.key_place(key)) {
                 let path = fields.path_of(key);
-                reader.fault(place, &path, format!("{key} is not supported, expected static_configs or file_sd_configs"));
+                reader.fault(
+                    place,
+                    &path,
+                    format!("{key} is not supported, expected static_configs or file_sd_configs"),
+                );
             }
         }
         Discovery {
@@ -173,7 +177,11 @@ fn read_files(reader: &mut Reader, fields: &mut Fields<'_>, dir: &Path) -> Vec<F
             }
         }
         if files.is_empty() {
-            inner.fault_at(reader, "files", "file service discovery config must contain at least one path name");
+            inner.fault_at(
+                reader,
+                "files",
+                "file service discovery config must contain at least one path name",
+            );
         }
         let refresh_interval_ms =
             inner.duration(reader, "refresh_interval").unwrap_or(REFRESH_INTERVAL_DEFAULT_MS);

@@ -127,7 +127,8 @@ pub(crate) fn read_native_histogram_switches(reader: &mut Reader, fields: &mut F
             && key != "always_scrape_classic_histograms"
             && let Some(place) = fields.key_place(key)
         {
-            let message = format!("{key}: native histograms are not scraped, classic ones are kept as they are");
+            let message =
+                format!("{key}: native histograms are not scraped, classic ones are kept as they are");
             reader.warn(place, &fields.path_of(key), message);
         }
     }
@@ -153,7 +154,11 @@ pub(crate) fn read_protocols(reader: &mut Reader, fields: &mut Fields<'_>) -> Op
         fields.fault_at(reader, key, "scrape_protocols cannot be empty");
     } else if protocols.contains(&ScrapeProtocol::PrometheusProto) {
         if protocols.len() == 1 {
-            fields.fault_at(reader, key, "PrometheusProto alone is not supported, expected a text format too");
+            fields.fault_at(
+                reader,
+                key,
+                "PrometheusProto alone is not supported, expected a text format too",
+            );
         } else {
             reader.warn(node.place, &path, "PrometheusProto is not asked for, only the text formats are");
         }

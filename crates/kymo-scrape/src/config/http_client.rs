@@ -155,7 +155,8 @@ impl HttpClientConfig {
         let authorization = read_authorization(reader, fields, dir);
         refuse(reader, fields, "oauth2", "OAuth 2.0 is not supported");
         if basic_auth.is_some() && authorization.is_some() {
-            let message = "at most one of basic_auth, oauth2, authorization & bearer_token must be configured";
+            let message =
+                "at most one of basic_auth, oauth2, authorization & bearer_token must be configured";
             fields.fault_at(reader, "basic_auth", message);
         }
         let tls = read_tls(reader, fields, dir);
@@ -191,11 +192,14 @@ impl HttpClientConfig {
             fields.fault_at(reader, "proxy_from_environment", message);
         }
         if !self.no_proxy.is_empty() && self.proxy_url.is_none() {
-            fields.fault_at(reader, "no_proxy", "if no_proxy is configured, proxy_url must also be configured");
+            fields.fault_at(
+                reader,
+                "no_proxy",
+                "if no_proxy is configured, proxy_url must also be configured",
+            );
         }
         if !self.proxy_connect_header.is_empty() && self.proxy_url.is_none() && !from_environment {
-            let message =
-                "if proxy_connect_header is configured, proxy_url or proxy_from_environment must also be configured";
+            let message = "if proxy_connect_header is configured, proxy_url or proxy_from_environment must also be configured";
             fields.fault_at(reader, "proxy_connect_header", message);
         }
     }
@@ -267,7 +271,8 @@ fn read_authorization(reader: &mut Reader, fields: &mut Fields<'_>, dir: &Path) 
         fields.fault_at(reader, "authorization", message);
     }
     let mut inner = Fields::open(reader, node, &fields.path_of("authorization"));
-    let scheme = inner.text(reader, "type").map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+    let scheme =
+        inner.text(reader, "type").map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
     let auth = Authorization {
         scheme: scheme.unwrap_or_else(|| "Bearer".to_owned()),
         credentials: inner.text(reader, "credentials").filter(|text| !text.is_empty()).map(Secret::new),
@@ -306,7 +311,11 @@ pub(crate) fn read_tls(reader: &mut Reader, fields: &mut Fields<'_>, dir: &Path)
         refuse(reader, &mut inner, key, "references to a secret manager are not supported");
     }
     let pairs = [
-        (tls.ca.is_some() && tls.ca_file.is_some(), "ca_file", "at most one of ca & ca_file must be configured"),
+        (
+            tls.ca.is_some() && tls.ca_file.is_some(),
+            "ca_file",
+            "at most one of ca & ca_file must be configured",
+        ),
         (
             tls.cert.is_some() && tls.cert_file.is_some(),
             "cert_file",
@@ -324,7 +333,8 @@ pub(crate) fn read_tls(reader: &mut Reader, fields: &mut Fields<'_>, dir: &Path)
     let has_cert = tls.cert.is_some() || tls.cert_file.is_some();
     let has_key = tls.key.is_some() || tls.key_file.is_some();
     if has_cert && !has_key {
-        let message = "exactly one of key or key_file must be configured when a client certificate is configured";
+        let message =
+            "exactly one of key or key_file must be configured when a client certificate is configured";
         inner.fault_at(reader, "cert_file", message);
     }
     if has_key && !has_cert {
@@ -389,7 +399,12 @@ fn read_headers(reader: &mut Reader, fields: &mut Fields<'_>, dir: &Path) -> Vec
         let mut inner = Fields::open(reader, &entry.node, &path);
         let header = HttpHeader {
             values: inner.texts(reader, "values").unwrap_or_default(),
-            secrets: inner.texts(reader, "secrets").unwrap_or_default().into_iter().map(Secret::new).collect(),
+            secrets: inner
+                .texts(reader, "secrets")
+                .unwrap_or_default()
+                .into_iter()
+                .map(Secret::new)
+                .collect(),
             files: inner
                 .texts(reader, "files")
                 .unwrap_or_default()

@@ -28,7 +28,8 @@ impl Limits {
             None => 0,
             Some(text) if text.is_empty() => 0,
             Some(text) => parse_size(&text).unwrap_or_else(|| {
-                let message = format!("not a valid size: {text:?}, expected a number and a unit such as 15MB");
+                let message =
+                    format!("not a valid size: {text:?}, expected a number and a unit such as 15MB");
                 fields.fault_at(reader, "body_size_limit", message);
                 0
             }),

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::Config;
 use super::discovery::is_glob;
 use super::fault::{ConfigError, FAULTS_MAX, Fault};
 use super::global::{Environment, Global};
@@ -11,7 +12,6 @@ use super::http_client::path_in;
 use super::reader::{Fields, Reader};
 use super::recognised::{self, Alerting, Storage};
 use super::scrape_config::ScrapeConfig;
-use super::Config;
 use crate::yaml::Node;
 
 /// Largest configuration file that is read, in bytes.
@@ -122,8 +122,7 @@ fn read_main(
         config.rule_files = read_patterns(&mut reader, &mut fields, "rule_files", dir);
         config.scrape_config_files = read_patterns(&mut reader, &mut fields, "scrape_config_files", dir);
         let node = fields.take("scrape_configs");
-        config.scrape_configs =
-            read_jobs(&mut reader, node, &config.global, dir, names, "main config file");
+        config.scrape_configs = read_jobs(&mut reader, node, &config.global, dir, names, "main config file");
         config.read_recognised(&mut reader, &mut fields, dir);
         fields.finish(&mut reader);
     }
@@ -180,8 +179,7 @@ impl Config {
             ("remote_read", read),
             ("otlp", otlp),
         ];
-        self.shown =
-            shown.into_iter().filter_map(|(key, node)| Some((key, Node::clone(node?)))).collect();
+        self.shown = shown.into_iter().filter_map(|(key, node)| Some((key, Node::clone(node?)))).collect();
     }
 }
 
@@ -197,7 +195,8 @@ fn read_patterns(
     for (item, path) in reader.items(node, &path) {
         let Some(text) = reader.text(item, &path) else { continue };
         if text.is_empty() || !is_glob(&text) {
-            let message = format!("invalid file path {text:?}, expected at most one * and that in the last part");
+            let message =
+                format!("invalid file path {text:?}, expected at most one * and that in the last part");
             reader.fault(item.place, &path, message);
         }
         patterns.push(path_in(dir, &text));
@@ -222,8 +221,7 @@ fn read_jobs(
             && let Some(first) = names.insert(job.job_name.clone(), here.to_owned())
         {
             let found = if first == here { String::new() } else { format!(", first found in {first}") };
-            let message =
-                format!("found multiple scrape configs with job name {:?}{found}", job.job_name);
+            let message = format!("found multiple scrape configs with job name {:?}{found}", job.job_name);
             reader.fault(name_place, &format!("{path}.job_name"), message);
         }
         jobs.push(Arc::new(job));

@@ -34,8 +34,8 @@ use std::sync::Arc;
 
 use crate::yaml::Node;
 
-pub(crate) use discovery::{check_address, read_group};
 pub use discovery::{Discovery, FileSdConfig, TargetGroup};
+pub(crate) use discovery::{check_address, read_group};
 pub use fault::{ConfigError, FAULTS_MAX, Fault};
 pub use global::Global;
 pub use http_client::{Authorization, BasicAuth, HttpClientConfig, HttpHeader, TlsConfig, TlsVersion};

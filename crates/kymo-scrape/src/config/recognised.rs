@@ -70,11 +70,15 @@ impl Alertmanager {
         let relabel_configs = read_rules(reader, rules, &path, scheme);
         let path = f.path_of("alert_relabel_configs");
         let alert_relabel_configs = read_rules(reader, f.take("alert_relabel_configs"), &path, scheme);
-        let has_rules = rules.is_some_and(|node| matches!(&node.value, Value::Seq(items) if !items.is_empty()));
+        let has_rules =
+            rules.is_some_and(|node| matches!(&node.value, Value::Seq(items) if !items.is_empty()));
         let alertmanager = Alertmanager {
             discovery: Discovery::read(reader, f, dir, !has_rules),
             http: HttpClientConfig::read(reader, f, dir),
-            scheme: f.text(reader, "scheme").filter(|text| !text.is_empty()).unwrap_or_else(|| "http".to_owned()),
+            scheme: f
+                .text(reader, "scheme")
+                .filter(|text| !text.is_empty())
+                .unwrap_or_else(|| "http".to_owned()),
             path_prefix: f.text(reader, "path_prefix").unwrap_or_default(),
             timeout_ms: f.duration(reader, "timeout").unwrap_or(10_000),
             relabel_configs,
@@ -118,7 +122,12 @@ impl Storage {
                         retention.fault_at(reader, "size", format!("not a valid size: {text:?}"));
                     }
                 }
-                refuse(reader, &mut retention, "percentage", "retention by a part of the disk is not supported");
+                refuse(
+                    reader,
+                    &mut retention,
+                    "percentage",
+                    "retention by a part of the disk is not supported",
+                );
                 retention.finish(reader);
             }
             tsdb.finish(reader);
@@ -157,7 +166,11 @@ pub(crate) fn read_remote_write(
         if let Some(message) = f.text(reader, "protobuf_message")
             && !matches!(message.as_str(), "" | "prometheus.WriteRequest" | "io.prometheus.write.v2.Request")
         {
-            f.fault_at(reader, "protobuf_message", format!("unknown type for remote write protobuf message {message}"));
+            f.fault_at(
+                reader,
+                "protobuf_message",
+                format!("unknown type for remote write protobuf message {message}"),
+            );
         }
         if let Some(node) = f.take("queue_config") {
             let mut queue = Fields::open(reader, node, &f.path_of("queue_config"));
@@ -263,4 +276,3 @@ pub(crate) fn read_runtime(reader: &mut Reader, node: &Node) {
     fields.float(reader, "gogc");
     fields.finish(reader);
 }
-

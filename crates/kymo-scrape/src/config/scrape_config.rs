@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use kymo_relabel::{NameScheme, RelabelConfig};
 
 use super::discovery::Discovery;
-use super::global::{Global, read_log_file, read_native_histogram_switches, read_protocols, unknown_protocol};
+use super::global::{
+    Global, read_log_file, read_native_histogram_switches, read_protocols, unknown_protocol,
+};
 use super::http_client::HttpClientConfig;
 use super::limits::Limits;
 use super::names::{Escaping, read_escaping, read_scheme};
@@ -117,7 +119,8 @@ impl ScrapeConfig {
         if job.job_name.is_empty() && matches!(node.value, Value::Map(_)) {
             f.fault_at(reader, "job_name", "job_name is empty");
         }
-        let flag = |reader: &mut Reader, f: &mut Fields<'_>, key, default| f.boolean(reader, key).unwrap_or(default);
+        let flag =
+            |reader: &mut Reader, f: &mut Fields<'_>, key, default| f.boolean(reader, key).unwrap_or(default);
         job.honor_labels = flag(reader, f, "honor_labels", false);
         job.honor_timestamps = flag(reader, f, "honor_timestamps", true);
         job.track_timestamps_staleness = flag(reader, f, "track_timestamps_staleness", false);
@@ -141,7 +144,8 @@ impl ScrapeConfig {
         let path = f.path_of("metric_relabel_configs");
         let metric_rules = f.take("metric_relabel_configs");
         job.metric_relabel_configs = read_rules(reader, metric_rules, &path, job.name_scheme);
-        let has_rules = rules.is_some_and(|node| matches!(&node.value, Value::Seq(items) if !items.is_empty()));
+        let has_rules =
+            rules.is_some_and(|node| matches!(&node.value, Value::Seq(items) if !items.is_empty()));
         job.discovery = Discovery::read(reader, f, dir, !has_rules);
         fields.finish(reader);
         Some((job, name_place))

@@ -18,9 +18,7 @@ use crate::config::{Config, ScrapeConfig, TargetGroup};
 use crate::file_sd::FileWatch;
 use pool::Pool;
 use scrape_loop::Stop;
-pub use status::{
-    ActiveTarget, DroppedTarget, Health, ManagerStats, TargetMetadata, TargetsSnapshot,
-};
+pub use status::{ActiveTarget, DroppedTarget, Health, ManagerStats, TargetMetadata, TargetsSnapshot};
 
 /// Bounds and habits of a [`ScrapeManager`].
 #[derive(Clone, Debug)]

@@ -55,7 +55,9 @@ impl Pool {
                     Populated::Target(target) => {
                         wanted.entry(target.key.clone()).or_insert(target);
                     }
-                    Populated::Dropped(labels) => note_dropped(&mut self.dropped, &mut self.dropped_count, &job, labels, None),
+                    Populated::Dropped(labels) => {
+                        note_dropped(&mut self.dropped, &mut self.dropped_count, &job, labels, None)
+                    }
                     Populated::Invalid(labels, error) => {
                         tracing::warn!(job = job.job_name, labels = %labels, %error, "a target cannot be scraped");
                         let error = Some(error.to_string());
@@ -65,9 +67,8 @@ impl Pool {
             }
         }
         let limit = job.limits.targets;
-        let forced_error = (limit > 0 && wanted.len() as u64 > limit).then(|| {
-            format!("target_limit exceeded (number of targets: {}, limit: {limit})", wanted.len())
-        });
+        let forced_error = (limit > 0 && wanted.len() as u64 > limit)
+            .then(|| format!("target_limit exceeded (number of targets: {}, limit: {limit})", wanted.len()));
         let orders = Orders { job, forced_error, stop: None };
         self.loops.retain(|key, running| {
             let stays = wanted.contains_key(key);
@@ -167,10 +168,6 @@ fn note_dropped(
         limit => usize::try_from(limit).unwrap_or(usize::MAX),
     };
     if dropped.len() < kept {
-        dropped.push(DroppedTarget {
-            scrape_pool: job.job_name.clone(),
-            discovered_labels: labels,
-            error,
-        });
+        dropped.push(DroppedTarget { scrape_pool: job.job_name.clone(), discovered_labels: labels, error });
     }
 }

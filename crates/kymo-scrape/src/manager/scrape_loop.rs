@@ -206,7 +206,12 @@ fn pass(
     error
 }
 
-fn read(cache: &mut ScrapeCache, fetched: &Fetched, job: &ScrapeConfig, now: Timestamp) -> Result<(), String> {
+fn read(
+    cache: &mut ScrapeCache,
+    fetched: &Fetched,
+    job: &ScrapeConfig,
+    now: Timestamp,
+) -> Result<(), String> {
     let fallback = job.fallback_scrape_protocol.map(|protocol| match protocol {
         ScrapeProtocol::OpenMetricsText001 | ScrapeProtocol::OpenMetricsText100 => Format::OpenMetrics,
         ScrapeProtocol::PrometheusProto

@@ -350,13 +350,7 @@ impl ScrapeCache {
         let series = labels.map(|labels| self.series.add_spelling(labels));
         self.counts.series_added += usize::from(series.is_some());
         let at = u32::try_from(self.spellings.len()).expect("BUG: a body is bounded far below 2^32 series");
-        self.spellings.push(Spelling {
-            raw: raw.into(),
-            series,
-            next: NONE,
-            same_hash: head,
-            last_pass: 0,
-        });
+        self.spellings.push(Spelling { raw: raw.into(), series, next: NONE, same_hash: head, last_pass: 0 });
         self.index.insert(hash, at);
         Ok(at)
     }

@@ -29,7 +29,9 @@ pub enum PassError {
         limit: u64,
     },
     /// A name longer than `label_name_length_limit`.
-    #[error("label_name_length_limit exceeded (metric: {metric}, label name: {name}, length: {found}, limit: {limit})")]
+    #[error(
+        "label_name_length_limit exceeded (metric: {metric}, label name: {name}, length: {found}, limit: {limit})"
+    )]
     LabelNameLength {
         /// The metric, cut to 50 characters.
         metric: String,

@@ -93,9 +93,8 @@ impl SampleRules {
     fn check(&self, labels: &Labels) -> Result<(), PassError> {
         let metric = labels.metric_name().ok_or(PassError::NameMissing)?;
         if self.name_scheme == NameScheme::Legacy {
-            let names_are_legacy = labels
-                .iter()
-                .all(|label| label.name == METRIC_NAME || is_legacy_label_name(label.name));
+            let names_are_legacy =
+                labels.iter().all(|label| label.name == METRIC_NAME || is_legacy_label_name(label.name));
             if !is_legacy_metric_name(metric) || !names_are_legacy {
                 return Err(PassError::InvalidNames(labels.to_string()));
             }
@@ -142,9 +141,10 @@ fn cut(text: &str) -> String {
 /// heeds: the Pushgateway exposes `instance=""` for groups without an instance. Labels themselves hold no empty values.
 fn writes_empty(raw: &[u8], name: &str) -> bool {
     let mut rest = raw;
-    while let Some(at) = rest.windows(name.len() + 3).position(|window| {
-        window.starts_with(name.as_bytes()) && window.ends_with(b"=\"\"")
-    }) {
+    while let Some(at) = rest
+        .windows(name.len() + 3)
+        .position(|window| window.starts_with(name.as_bytes()) && window.ends_with(b"=\"\""))
+    {
         let before = rest[..at].iter().rev().find(|b| !b.is_ascii_whitespace());
         // Inside a quoted value the quotes of `=""` would be escaped, so this is a label.
         if matches!(before, Some(b'{' | b',')) {

@@ -61,7 +61,8 @@ impl SeriesTable {
                 id
             }
             None => {
-                let id = u32::try_from(self.slots.len()).expect("BUG: a scrape is bounded far below 2^32 series");
+                let id =
+                    u32::try_from(self.slots.len()).expect("BUG: a scrape is bounded far below 2^32 series");
                 self.slots.push(Some(state));
                 SeriesId(id)
             }

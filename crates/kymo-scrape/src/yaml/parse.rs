@@ -105,12 +105,8 @@ impl Builder {
             }
             Event::SequenceStart(_, anchor, _) => self.open(place, anchor, Kind::Seq(Vec::new()))?,
             Event::MappingStart(_, anchor, _) => {
-                let kind = Kind::Map {
-                    entries: Vec::new(),
-                    seen: HashMap::new(),
-                    key: None,
-                    merges: Vec::new(),
-                };
+                let kind =
+                    Kind::Map { entries: Vec::new(), seen: HashMap::new(), key: None, merges: Vec::new() };
                 self.open(place, anchor, kind)?;
             }
             Event::SequenceEnd | Event::MappingEnd => {

@@ -94,7 +94,9 @@ fn pad(out: &mut String, indent: usize) {
 }
 
 fn is_block(text: &str) -> bool {
-    text.contains('\n') && text.chars().all(|c| c == '\n' || !c.is_control()) && !text.starts_with([' ', '\n'])
+    text.contains('\n')
+        && text.chars().all(|c| c == '\n' || !c.is_control())
+        && !text.starts_with([' ', '\n'])
 }
 
 fn write_block(out: &mut String, text: &str, indent: usize) {
@@ -158,8 +160,22 @@ fn is_other_type(text: &str) -> bool {
     let lower = text.to_ascii_lowercase();
     let word = matches!(
         lower.as_str(),
-        "" | "~" | "null" | "true" | "false" | "yes" | "no" | "on" | "off" | "y" | "n" | "=" | "<<"
-            | ".nan" | ".inf" | "-.inf" | "+.inf"
+        "" | "~"
+            | "null"
+            | "true"
+            | "false"
+            | "yes"
+            | "no"
+            | "on"
+            | "off"
+            | "y"
+            | "n"
+            | "="
+            | "<<"
+            | ".nan"
+            | ".inf"
+            | "-.inf"
+            | "+.inf"
     );
     let digits = text.trim_start_matches(['+', '-']).trim_start_matches('.');
     let number_like = digits.starts_with(|c: char| c.is_ascii_digit())
@@ -179,10 +195,57 @@ mod tests {
     #[test]
     fn text_survives_printing() {
         for text in [
-            "", "a", "15s", "null", "~", "true", "no", "12", "1.5", "0x1F", "1e3", "12:30", "-", "- a", "-a", "a: b",
-            "a #b", "#b", "'x'", "\"x\"", "a\nb", "a\n", "a\n\n", " a", "a ", "\ta", "[x]", "{x}", "x, y", "*", "&a",
-            "!x", "%", "@", "`", "é", "(.*)", "$1", "__name__", "localhost:9090", "a:", "---", "?", ":", ">", "|",
-            "\u{7}", "2024-01-01", "a'b", "=", "<<",
+            "",
+            "a",
+            "15s",
+            "null",
+            "~",
+            "true",
+            "no",
+            "12",
+            "1.5",
+            "0x1F",
+            "1e3",
+            "12:30",
+            "-",
+            "- a",
+            "-a",
+            "a: b",
+            "a #b",
+            "#b",
+            "'x'",
+            "\"x\"",
+            "a\nb",
+            "a\n",
+            "a\n\n",
+            " a",
+            "a ",
+            "\ta",
+            "[x]",
+            "{x}",
+            "x, y",
+            "*",
+            "&a",
+            "!x",
+            "%",
+            "@",
+            "`",
+            "é",
+            "(.*)",
+            "$1",
+            "__name__",
+            "localhost:9090",
+            "a:",
+            "---",
+            "?",
+            ":",
+            ">",
+            "|",
+            "\u{7}",
+            "2024-01-01",
+            "a'b",
+            "=",
+            "<<",
         ] {
             let doc = Doc::Map(vec![
                 ("k".to_owned(), Doc::text(text)),
