@@ -62,6 +62,8 @@ expected! {
     CommaOrBrace = "`,` or `}` after label value",
     /// The brace that closes labels.
     ClosingBrace = "`}` closing the labels",
+    /// A label name or value that labels can hold.
+    ShortLabel = "a label name or value of at most 1048576 bytes",
     /// Valid UTF-8.
     Utf8 = "valid UTF-8",
     /// One space.

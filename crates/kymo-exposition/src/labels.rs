@@ -6,6 +6,9 @@ use crate::escape::{Escapes, unescape_into};
 use crate::scan::{find_closing_quote, skip_blanks};
 use crate::{Expected, Format, ParseError, float};
 
+/// The longest name or value in bytes: what [`Labels`] can hold. Stores and scrapes have smaller limits of their own.
+const LABEL_BYTES_MAX: usize = 1 << 20;
+
 /// Memory that [`Sample::labels`](crate::Sample::labels) reuses from series to series.
 #[derive(Debug, Default)]
 pub struct LabelScratch {
@@ -91,6 +94,9 @@ fn build(place: Place<'_>, bounds: Option<&str>, scratch: &mut LabelScratch) -> 
         Part::Resolved(from, to) => &resolved[from..to],
         Part::MetricName => METRIC_NAME,
     };
+    if let Some(long) = pairs.iter().find(|p| get(p.name).len().max(get(p.value).len()) > LABEL_BYTES_MAX) {
+        return Err(ParseError::at(place.body, long.offset, Expected::ShortLabel));
+    }
     pairs.sort_by(|a, b| get(a.name).cmp(get(b.name)));
     if let Some(twice) = pairs.windows(2).find(|w| get(w[0].name) == get(w[1].name)) {
         let later = twice[0].offset.max(twice[1].offset);

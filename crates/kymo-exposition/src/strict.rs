@@ -1,8 +1,8 @@
 //! Strict: judges a body by the OpenMetrics 1.0 specification and names every fault, each with its line.
 //!
 //! The lines are read by a grammar of their own, because the lenient parser takes more: quoted names, trailing commas,
-//! numbers out of range. [`line`] is the specification's ABNF; [`family`] is its rules on families, [`point`] those on the
-//! points of histograms and summaries.
+//! numbers out of range. The module `line` is the specification's ABNF, `family` its rules on families, `point` those on
+//! the points of histograms.
 
 mod family;
 mod line;

@@ -143,6 +143,22 @@ fn listing_with_error<'a>(body: &str, error: &'a str) -> Vec<&'a str> {
 }
 
 #[test]
+fn labels_have_a_longest_part() {
+    let longest = "x".repeat(1 << 20);
+    let lines = listing(Format::Text, format!("a{{b=\"{longest}\"}} 1").as_bytes());
+    assert!(lines[0].starts_with("a{b=\"xxx"));
+    let lines = listing(Format::Text, format!("a{{b=\"{longest}x\"}} 1").as_bytes());
+    let expected = "ERROR expected a label name or value of at most 1048576 bytes, found `b=\"xxx";
+    assert!(
+        lines[0].starts_with(expected) && lines[0].ends_with("(line 1, column 3)"),
+        "{}",
+        &lines[0][..200]
+    );
+    let lines = listing(Format::Text, format!("{longest}x 1").as_bytes());
+    assert!(lines[0].starts_with("ERROR expected a label name or value"));
+}
+
+#[test]
 fn openmetrics_samples() {
     check_om(
         "# TYPE a counter\n# UNIT a_s s\n# HELP a q\\\"\\n\na_total{b=\"c\",} 1 1.001 # {d=\"e\"} 2.5 1520879607.789",
