@@ -27,12 +27,14 @@ mod limits;
 
 mod ast;
 mod lex;
+mod number;
 mod parse;
 
 mod value;
 
 mod exec;
 mod functions;
+mod methods;
 
 mod format;
 mod humanize;
