@@ -134,7 +134,8 @@ fn remote_write(c: &mut Criterion) {
             ("mode", ["idle", "user", "system", "iowait"][series % 4]),
             ("zone", &format!("eu-west-{}", series % 3)),
         ]);
-        request.series(&labels, &[(Timestamp::from_millis(1_700_000_000_000).millis(), series as f64 * 1.25)]);
+        request
+            .series(&labels, &[(Timestamp::from_millis(1_700_000_000_000).millis(), series as f64 * 1.25)]);
     }
     let body = request.to_snappy();
     let mut group = c.benchmark_group("remote_write");

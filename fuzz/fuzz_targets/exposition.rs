@@ -31,7 +31,8 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
         let mut encoder = Encoder::new(format);
         for (labels, bits, timestamp) in &first {
             // Timestamps past what a float of seconds holds exactly are not written back exactly.
-            if timestamp.is_some_and(|t| format == Format::OpenMetrics && t.millis().unsigned_abs() > 1 << 50) {
+            if timestamp.is_some_and(|t| format == Format::OpenMetrics && t.millis().unsigned_abs() > 1 << 50)
+            {
                 return;
             }
             assert!(encoder.series(labels, f64::from_bits(*bits), *timestamp));

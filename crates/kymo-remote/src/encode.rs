@@ -87,9 +87,13 @@ impl RequestEncoder {
     }
 
     /// The request so far as the body of a POST.
+    ///
+    /// # Panics
+    ///
+    /// On a request of 4 GiB or more, which no Snappy block can hold; receivers take far less.
     pub fn to_snappy(&self) -> Vec<u8> {
         let compressed = snap::raw::Encoder::new().compress_vec(&self.out);
-        compressed.expect("BUG: a request of more than 4 GiB")
+        compressed.expect("a request of less than 4 GiB")
     }
 
     /// Starts over, keeping the memory.

@@ -18,7 +18,7 @@ pub struct Options {
     pub decompressed_bytes_max: usize,
     /// Most labels of a series.
     pub labels_max: usize,
-    /// Longest label name or value in bytes.
+    /// Longest label name or value in bytes; never more than 1 MiB, which is what labels can hold.
     pub label_bytes_max: usize,
     /// Most series whose handles are remembered, at about 40 bytes each.
     pub cached_series_max: usize,
@@ -83,6 +83,9 @@ impl std::fmt::Debug for Workspace {
         f.debug_struct("Workspace").field("message_bytes", &self.message.len()).finish_non_exhaustive()
     }
 }
+
+/// The longest label name or value that [`kymo_model::Labels`] can hold.
+const LABEL_BYTES_LIMIT: usize = 1 << 20;
 
 /// How many workspaces are kept for later requests, and how large one may be.
 const IDLE_WORKSPACES_MAX: usize = 8;
@@ -166,7 +169,7 @@ impl WriteReceiver {
         let message = &message[..len];
         let bounds = LabelBounds {
             labels_max: self.options.labels_max,
-            label_bytes_max: self.options.label_bytes_max,
+            label_bytes_max: self.options.label_bytes_max.min(LABEL_BYTES_LIMIT),
         };
         let found = rows.walk(message, &self.cache.read(), bounds)?;
         let outcome = self.append(message, rows, bounds, store)?;

@@ -268,6 +268,39 @@ fn sizes_are_bounded_before_anything_is_allocated() {
 }
 
 #[test]
+fn labels_are_bounded_in_number_and_size() {
+    let options = Options { labels_max: 3, label_bytes_max: usize::MAX, ..Options::default() };
+    let (receiver, store) = (WriteReceiver::new(options), Store::default());
+    let mut request = RequestEncoder::new();
+    request.series(&labels(&[("__name__", "up"), ("a", "1"), ("b", "2"), ("c", "3")]), &[(1, 1.0)]);
+    request.series(&labels(&[("__name__", "up"), ("a", &"x".repeat(1 << 20))]), &[(1, 1.0)]);
+    let first = refused(receiver.receive(&request.to_snappy(), &store));
+    assert_eq!(first.first, "expected at most 3 labels, found 4");
+    assert_eq!((first.invalid, first.written.samples), (1, 1));
+    // A value that is longer than any labels can hold, so it has to be put together by hand.
+    let long = "x".repeat((1 << 20) + 1);
+    let name = [&[0x0a, 8], &b"__name__"[..], &[0x12, 0x81, 0x80, 0x40], long.as_bytes()].concat();
+    let mut message = vec![0x0a];
+    put_len(&mut message, name.len());
+    message.extend(name);
+    message.extend([0x12, 2, 0x10, 7]);
+    let mut request = vec![0x0a];
+    put_len(&mut request, message.len());
+    request.extend(message);
+    let second = refused(receiver.receive(&snappy(&request), &store));
+    let expected = "expected at most 1048576 bytes in a label name or value, found 1048577 in \"__name__\"";
+    assert_eq!(second.first, expected);
+}
+
+fn put_len(out: &mut Vec<u8>, mut len: usize) {
+    while len >= 0x80 {
+        out.push(len as u8 | 0x80);
+        len >>= 7;
+    }
+    out.push(len as u8);
+}
+
+#[test]
 fn a_store_that_takes_no_writes_asks_to_try_again() {
     let (receiver, store) = (WriteReceiver::default(), Store::default());
     let mut request = RequestEncoder::new();
