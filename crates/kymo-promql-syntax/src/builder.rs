@@ -38,8 +38,21 @@ pub(crate) struct Duration {
 /// `bool`, how to match, what to fill in.
 #[derive(Debug, Default)]
 pub(crate) struct Modifier {
-    return_bool: bool,
-    matching: Option<Box<VectorMatching>>,
+    pub(crate) return_bool: bool,
+    pub(crate) matching: Option<Box<VectorMatching>>,
+}
+
+impl Modifier {
+    pub(crate) fn compare() -> Modifier {
+        Modifier { return_bool: true, matching: None }
+    }
+
+    pub(crate) fn pair(clause: Clause, fills: Fills) -> Modifier {
+        let mut matching = clause.0;
+        matching.fill_left = fills.left;
+        matching.fill_right = fills.right;
+        Modifier { return_bool: false, matching: Some(matching) }
+    }
 }
 
 /// `on (…)` or `ignoring (…)` with its group.
@@ -47,6 +60,11 @@ pub(crate) struct Modifier {
 pub(crate) struct Clause(Box<VectorMatching>);
 
 impl Clause {
+    /// Nothing written: all labels match.
+    pub(crate) fn none() -> Clause {
+        Clause::new(false, Vec::new())
+    }
+
     pub(crate) fn new(on: bool, labels: Vec<String>) -> Clause {
         Clause(Box::new(VectorMatching { on, labels, ..VectorMatching::default() }))
     }
@@ -71,11 +89,51 @@ pub(crate) struct Fills {
     pub(crate) right: Option<f64>,
 }
 
+/// What waits for its right operand.
+#[derive(Debug)]
+enum Waiting {
+    /// The start of an expression: nothing before it is taken along.
+    Open,
+    Sign { at: u32, negative: bool },
+    Operator { op: BinaryOp, span: Span, modifier: Modifier },
+}
+
+/// How tight operators bind, loosest first; `^` alone groups from the right.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Binding {
+    Or,
+    And,
+    Comparison,
+    Sum,
+    Product,
+    Sign,
+    Power,
+}
+
+impl Binding {
+    const fn of(op: BinaryOp) -> Binding {
+        match op {
+            BinaryOp::Or => Binding::Or,
+            BinaryOp::And | BinaryOp::Unless => Binding::And,
+            BinaryOp::Eq | BinaryOp::Ne | BinaryOp::Lt | BinaryOp::Gt | BinaryOp::Le | BinaryOp::Ge => {
+                Binding::Comparison
+            }
+            BinaryOp::TrimUpper | BinaryOp::TrimLower => Binding::Comparison,
+            BinaryOp::Add | BinaryOp::Sub => Binding::Sum,
+            BinaryOp::Mul | BinaryOp::Div | BinaryOp::Mod | BinaryOp::Atan2 => Binding::Product,
+            BinaryOp::Pow => Binding::Power,
+        }
+    }
+}
+
 /// The state of one parse.
 pub(crate) struct Builder<'a> {
     text: &'a str,
     options: &'a ParseOptions,
     nodes: usize,
+    /// The operands and operators of all open chains, innermost last. Between two operands of a chain stands one operator.
+    operands: Vec<Node>,
+    waiting: Vec<Waiting>,
 }
 
 const fn span(start: u32, end: u32) -> Span {
@@ -101,7 +159,7 @@ const DURATION_SECONDS_MAX: f64 = 9_223_372_036.854_775_8;
 
 impl<'a> Builder<'a> {
     pub(crate) fn new(text: &'a str, options: &'a ParseOptions) -> Builder<'a> {
-        Builder { text, options, nodes: 0 }
+        Builder { text, options, nodes: 0, operands: Vec::new(), waiting: Vec::new() }
     }
 
     fn slice(&self, start: u32, end: u32) -> &'a str {
@@ -180,17 +238,69 @@ impl<'a> Builder<'a> {
 
     // Operators.
 
-    pub(crate) fn modifier(&self, return_bool: bool, clause: Option<Clause>, fills: Fills) -> Modifier {
-        let mut matching = clause.map(|clause| clause.0);
-        if fills.left.is_some() || fills.right.is_some() {
-            let matching = matching.get_or_insert_default();
-            matching.fill_left = fills.left;
-            matching.fill_right = fills.right;
-        }
-        Modifier { return_bool, matching }
+    /// A new chain begins.
+    pub(crate) fn open(&mut self) {
+        self.waiting.push(Waiting::Open);
     }
 
-    pub(crate) fn binary(&mut self, o: (BinaryOp, u32, u32), m: Modifier, lhs: Node, rhs: Node) -> Built<Node> {
+    pub(crate) fn sign(&mut self, at: u32, negative: bool) {
+        self.waiting.push(Waiting::Sign { at, negative });
+    }
+
+    pub(crate) fn operand(&mut self, operand: Node) {
+        self.operands.push(operand);
+    }
+
+    /// An operator behind an operand: what binds tighter to the left of it is put together first.
+    pub(crate) fn operator(&mut self, op: BinaryOp, l: u32, r: u32) -> Built<()> {
+        let binding = Binding::of(op);
+        loop {
+            let before = match self.waiting.last() {
+                Some(Waiting::Operator { op, .. }) => Binding::of(*op),
+                Some(Waiting::Sign { .. }) => Binding::Sign,
+                Some(Waiting::Open) | None => break,
+            };
+            if before < binding || (before == binding && binding == Binding::Power) {
+                break;
+            }
+            self.join()?;
+        }
+        self.waiting.push(Waiting::Operator { op, span: span(l, r), modifier: Modifier::default() });
+        Ok(())
+    }
+
+    /// What stands behind the last operator.
+    pub(crate) fn modify(&mut self, found: Modifier) {
+        if let Some(Waiting::Operator { modifier, .. }) = self.waiting.last_mut() {
+            *modifier = found;
+        }
+    }
+
+    /// The chain ends: all of it becomes one expression.
+    pub(crate) fn close(&mut self) -> Built<Node> {
+        while !matches!(self.waiting.last(), Some(Waiting::Open) | None) {
+            self.join()?;
+        }
+        self.waiting.pop();
+        Ok(self.operands.pop().expect("BUG: a chain has an operand"))
+    }
+
+    /// Puts the last operator and its operands together.
+    fn join(&mut self) -> Built<()> {
+        let right = self.operands.pop().expect("BUG: an operand follows each operator");
+        let joined = match self.waiting.pop() {
+            Some(Waiting::Sign { at, negative }) => self.signed(at, negative, right)?,
+            Some(Waiting::Operator { op, span, modifier }) => {
+                let left = self.operands.pop().expect("BUG: an operand precedes each operator");
+                self.binary(op, span, modifier, left, right)?
+            }
+            Some(Waiting::Open) | None => right,
+        };
+        self.operands.push(joined);
+        Ok(())
+    }
+
+    fn binary(&mut self, op: BinaryOp, op_span: Span, m: Modifier, lhs: Node, rhs: Node) -> Built<Node> {
         let at = span(lhs.expr.span.start, rhs.expr.span.end);
         let fills = m.matching.as_ref().is_some_and(|m| m.fill_left.is_some() || m.fill_right.is_some());
         if fills && !self.options.fill_modifiers {
@@ -199,18 +309,18 @@ impl<'a> Builder<'a> {
         let height = lhs.height.max(rhs.height) + 1;
         let depth = lhs.depth.max(rhs.depth);
         let binary = Binary {
-            op: o.0,
+            op,
             return_bool: m.return_bool,
             lhs: *lhs.expr,
             rhs: *rhs.expr,
             matching: Some(m.matching.map_or_else(VectorMatching::default, |m| *m)),
-            op_span: span(o.1, o.2),
+            op_span,
         };
         self.parent(at, height, depth, ExprKind::Binary(Box::new(binary)))
     }
 
     /// A sign in front of a literal belongs to the literal.
-    pub(crate) fn sign(&mut self, l: u32, negative: bool, mut operand: Node) -> Built<Node> {
+    fn signed(&mut self, l: u32, negative: bool, mut operand: Node) -> Built<Node> {
         if let ExprKind::Number(number) = &mut operand.expr.kind {
             if negative {
                 number.value = -number.value;

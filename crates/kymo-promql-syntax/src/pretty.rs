@@ -14,10 +14,11 @@ impl Expr {
     /// let query = "sum by (job) (rate(http_requests_total[5m])) / on (job) group_left (team) \
     ///              (sum by (job) (rate(http_requests_limit_total[5m])) * on (job) owner)";
     /// let pretty = kymo_promql_syntax::parse(query).unwrap().pretty();
-    /// assert_eq!(pretty, "\
-    ///   sum by (job) (rate(http_requests_total[5m]))
-    /// / on (job) group_left (team)
-    ///   (sum by (job) (rate(http_requests_limit_total[5m])) * on (job) owner)");
+    /// assert_eq!(pretty.lines().collect::<Vec<_>>(), [
+    ///     "  sum by (job) (rate(http_requests_total[5m]))",
+    ///     "/ on (job) group_left (team)",
+    ///     "  (sum by (job) (rate(http_requests_limit_total[5m])) * on (job) owner)",
+    /// ]);
     /// ```
     pub fn pretty(&self) -> String {
         let mut out = String::new();

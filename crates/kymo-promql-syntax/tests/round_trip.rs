@@ -142,7 +142,7 @@ fn modified() -> impl Strategy<Value = String> {
     let fill = one_of(&["", "", "fill(0)", "fill_left (-1)", "fill_right(NaN) fill_left(5m)", "fill(-0)"]);
     let group = prop_oneof![
         Just(String::new()),
-        (one_of(&["group_left", "group_right"]), one_of(&["", "(zone)", " (zone, \"a b\",)", "()"]))
+        (one_of(&["group_left", "group_right"]), one_of(&["()", "(zone)", " (zone, \"a b\",)", "()"]))
             .prop_map(|(g, l)| g + &l),
     ];
     prop_oneof![
@@ -154,7 +154,7 @@ fn modified() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn queries(query in vector()) {
