@@ -98,7 +98,9 @@ fn expect_database(dir: &Path) -> Result<(), StatsError> {
     match std::fs::metadata(dir) {
         Err(_) => Err(StatsError::NoDatabase("nothing")),
         Ok(metadata) if !metadata.is_dir() => Err(StatsError::NoDatabase("a file")),
-        Ok(_) if !dir.join(LOCK_FILE).exists() => Err(StatsError::NoDatabase("a directory without a database")),
+        Ok(_) if !dir.join(LOCK_FILE).exists() => {
+            Err(StatsError::NoDatabase("a directory without a database"))
+        }
         Ok(_) => Ok(()),
     }
 }
@@ -160,7 +162,9 @@ fn to_text(stats: &Stats, cardinality: &Cardinality) -> String {
 fn time(at: Option<Timestamp>) -> String {
     match at.map(Timestamp::millis) {
         None => "none".to_owned(),
-        Some(ms) => jiff::Timestamp::from_millisecond(ms).map_or_else(|_| format!("{ms} ms"), |time| time.to_string()),
+        Some(ms) => {
+            jiff::Timestamp::from_millisecond(ms).map_or_else(|_| format!("{ms} ms"), |time| time.to_string())
+        }
     }
 }
 
@@ -192,7 +196,8 @@ fn to_json(dir: &Path, stats: &Stats, cardinality: &Cardinality) -> Value {
         "damaged": damaged,
     });
     for (_, key, list) in lists(cardinality) {
-        value[key] = list.iter().map(|counted| json!({ "name": counted.name, "count": counted.count })).collect();
+        value[key] =
+            list.iter().map(|counted| json!({ "name": counted.name, "count": counted.count })).collect();
     }
     value
 }

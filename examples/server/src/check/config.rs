@@ -98,7 +98,9 @@ fn missing_files(path: &str, config: &Config, checked: &mut Checked) {
     for pattern in &config.rule_files {
         let pattern = pattern.display().to_string();
         if !pattern.contains('*') && matching(&pattern).is_empty() {
-            checked.faults.push(Fault::whole(path, format_args!("{pattern:?} does not point to an existing file")));
+            checked
+                .faults
+                .push(Fault::whole(path, format_args!("{pattern:?} does not point to an existing file")));
         }
     }
     for job in config.jobs() {
@@ -114,7 +116,10 @@ fn missing_files(path: &str, config: &Config, checked: &mut Checked) {
 fn check_http(path: &str, owner: &str, http: &HttpClientConfig, checked: &mut Checked) {
     let basic = http.basic_auth.as_ref();
     let named = [
-        ("authorization credentials", http.authorization.as_ref().and_then(|auth| auth.credentials_file.as_ref())),
+        (
+            "authorization credentials",
+            http.authorization.as_ref().and_then(|auth| auth.credentials_file.as_ref()),
+        ),
         ("basic_auth username", basic.and_then(|auth| auth.username_file.as_ref())),
         ("basic_auth password", basic.and_then(|auth| auth.password_file.as_ref())),
         ("CA certificate", http.tls.ca_file.as_ref()),
@@ -135,7 +140,9 @@ fn check_discovery(job: &ScrapeConfig, checked: &mut Checked) {
         let pattern = pattern.display().to_string();
         if matching(&pattern).is_empty() {
             let name = &job.job_name;
-            checked.warnings.push(format!("file {pattern:?} for file_sd in scrape job {name:?} does not exist"));
+            checked
+                .warnings
+                .push(format!("file {pattern:?} for file_sd in scrape job {name:?} does not exist"));
         }
     }
 }

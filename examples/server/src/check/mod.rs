@@ -4,8 +4,8 @@ mod config;
 mod metrics;
 mod promql;
 mod rules;
-mod targets;
 pub(crate) mod source;
+mod targets;
 
 use std::process::ExitCode;
 

@@ -26,27 +26,31 @@ pub(super) struct PromqlArgs {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Feature {
     /// Experimental functions and aggregations.
-    PromqlExperimentalFunctions,
+    #[value(name = "promql-experimental-functions")]
+    ExperimentalFunctions,
     /// The modifiers anchored and smoothed.
-    PromqlExtendedRangeSelectors,
+    #[value(name = "promql-extended-range-selectors")]
+    ExtendedRangeSelectors,
     /// The modifiers fill, fill_left and fill_right.
-    PromqlBinopFillModifiers,
+    #[value(name = "promql-binop-fill-modifiers")]
+    BinopFillModifiers,
 }
 
 fn options(features: &[Feature]) -> ParseOptions {
     let mut options = ParseOptions::default();
     for feature in features {
         match feature {
-            Feature::PromqlExperimentalFunctions => options.experimental_functions = true,
-            Feature::PromqlExtendedRangeSelectors => options.extended_range_selectors = true,
-            Feature::PromqlBinopFillModifiers => options.fill_modifiers = true,
+            Feature::ExperimentalFunctions => options.experimental_functions = true,
+            Feature::ExtendedRangeSelectors => options.extended_range_selectors = true,
+            Feature::BinopFillModifiers => options.fill_modifiers = true,
         }
     }
     options
 }
 
 pub(super) fn run(args: &PromqlArgs) -> Verdict {
-    let mut tally = Tally { parser: Parser::new(options(&args.enable_feature)), json: args.json, ..Tally::default() };
+    let mut tally =
+        Tally { parser: Parser::new(options(&args.enable_feature)), json: args.json, ..Tally::default() };
     for (index, expression) in args.expressions.iter().enumerate() {
         if expression == "-" {
             match read_bytes("-") {
@@ -105,13 +109,21 @@ impl Tally {
         }
     }
 
-    fn refuse(&mut self, place: &str, expression: &str, text: &str, message: &str, error: Option<&ParseError>) {
+    fn refuse(
+        &mut self,
+        place: &str,
+        expression: &str,
+        text: &str,
+        message: &str,
+        error: Option<&ParseError>,
+    ) {
         self.invalid += 1;
         if !self.json {
             complain(format_args!("{place}: {text}"));
             return;
         }
-        let mut value = json!({ "place": place, "expression": expression, "valid": false, "message": message });
+        let mut value =
+            json!({ "place": place, "expression": expression, "valid": false, "message": message });
         if let Some(error) = error {
             value["line"] = error.line.into();
             value["column"] = error.column.into();

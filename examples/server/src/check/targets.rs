@@ -73,7 +73,11 @@ mod tests {
         check("a.json", "[\n  {\"targets\": [\"a:1\", \"b\"], \"labels\": {\"x\": \"y\"}}\n]\n", &[]);
         check("a.yml", "---\n- targets: [a:1, 'http://b']\n  labels:\n    x: y\n# end\n", &[]);
         check("a.json", "[{\"targetsx\": []}]", &[":1:3: [0].targetsx: unknown key"]);
-        check("a.yml", "- targets: [a]\n- targets: [b, {}]\n- labels: 5\n", &[":2:16: [1].targets[1]", ":3:11: [2].labels"]);
+        check(
+            "a.yml",
+            "- targets: [a]\n- targets: [b, {}]\n- labels: 5\n",
+            &[":2:16: [1].targets[1]", ":3:11: [2].labels"],
+        );
         check("a.yml", "targets: [a]\n", &[":1:"]);
         check("a.yml", "- targets: [a\n", &[":"]);
     }

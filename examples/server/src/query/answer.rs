@@ -112,7 +112,8 @@ fn parsed(value: &Value) -> Result<f64, AnswerError> {
 
 /// `Count: 3.000000, Sum: 2.500000, Buckets: [[0,1):1 [1,2):2]`
 fn histogram(value: &Value) -> Text {
-    let field = |key: &str| value.get(key).map_or_else(|| wrong("count and sum of a histogram", value), parsed);
+    let field =
+        |key: &str| value.get(key).map_or_else(|| wrong("count and sum of a histogram", value), parsed);
     let buckets = value.get("buckets").and_then(Value::as_array).into_iter().flatten();
     let buckets = buckets.map(bucket).collect::<Result<Vec<_>, _>>()?;
     Ok(format!("Count: {:.6}, Sum: {:.6}, Buckets: [{}]", field("count")?, field("sum")?, buckets.join(" ")))
@@ -148,7 +149,7 @@ fn metric(value: &Value) -> Text {
 fn braces<'a>(labels: impl Iterator<Item = (&'a String, &'a Value)>) -> Text {
     let mut pairs = labels
         .map(|(name, value)| match value {
-            Value::String(value) => Ok((name, kymo_promql_syntax::quote_string(value))),
+            Value::String(value) => Ok((name, kymo_promql_syntax::quote_string(value.as_bytes()))),
             other => wrong("the value of a label", other),
         })
         .collect::<Result<Vec<_>, _>>()?;
@@ -185,8 +186,16 @@ mod tests {
     fn as_promtool_prints() {
         let vector = Some("vector");
         check(vector, "[]", "");
-        check(vector, r#"[{"metric":{"__name__":"up","job":"a"},"value":[1.5,"1"]}]"#, r#"up{job="a"} => 1 @[1.5]"#);
-        check(vector, r#"[{"metric":{"__name__":"up"},"value":[1,"1e+21"]}]"#, "up => 1000000000000000000000 @[1]");
+        check(
+            vector,
+            r#"[{"metric":{"__name__":"up","job":"a"},"value":[1.5,"1"]}]"#,
+            r#"up{job="a"} => 1 @[1.5]"#,
+        );
+        check(
+            vector,
+            r#"[{"metric":{"__name__":"up"},"value":[1,"1e+21"]}]"#,
+            "up => 1000000000000000000000 @[1]",
+        );
         check(vector, r#"[{"metric":{},"value":[1,"+Inf"]}]"#, "{} => +Inf @[1]");
         check(vector, r#"[{"metric":{"a":"q\"\n"},"value":[1,"NaN"]}]"#, r#"{a="q\"\n"} => NaN @[1]"#);
         check(
@@ -208,10 +217,18 @@ mod tests {
     #[test]
     fn what_is_not_an_answer() {
         check(Some("vector"), "{}", "error: expected a list in the answer, found {}");
-        check(Some("vector"), r#"[{"metric":{}}]"#, r#"error: expected a value in the answer, found {"metric":{}}"#);
+        check(
+            Some("vector"),
+            r#"[{"metric":{}}]"#,
+            r#"error: expected a value in the answer, found {"metric":{}}"#,
+        );
         check(Some("scalar"), "[1]", "error: expected a time and a value in the answer, found [1]");
         check(Some("scalar"), "[1,2]", "error: expected a number in quotes in the answer, found 2");
-        check(Some("graph"), "1", "error: expected a vector, matrix, scalar or string in the answer, found 1");
+        check(
+            Some("graph"),
+            "1",
+            "error: expected a vector, matrix, scalar or string in the answer, found 1",
+        );
         check(None, "[1]", "error: expected labels or a label value in the answer, found 1");
     }
 }

@@ -128,7 +128,12 @@ pub(super) enum ClientError {
 
 impl Client<'_> {
     /// Asks with POST, and with GET where a proxy in between takes no POST.
-    pub(super) fn call(&self, path: &str, parameters: &[(&str, String)], get: bool) -> Result<Reply, ClientError> {
+    pub(super) fn call(
+        &self,
+        path: &str,
+        parameters: &[(&str, String)],
+        get: bool,
+    ) -> Result<Reply, ClientError> {
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = runtime.enable_all().build().map_err(ClientError::Runtime)?;
         let asked = async {
@@ -143,7 +148,10 @@ impl Client<'_> {
         };
         runtime.block_on(async {
             tokio::time::timeout(self.timeout, asked).await.unwrap_or_else(|_| {
-                Err(ClientError::Timeout { server: self.server.to_string(), seconds: self.timeout.as_secs_f64() })
+                Err(ClientError::Timeout {
+                    server: self.server.to_string(),
+                    seconds: self.timeout.as_secs_f64(),
+                })
             })
         })
     }
@@ -193,7 +201,9 @@ impl Client<'_> {
             }
             Err(error) => match error.downcast::<hyper::Error>() {
                 Ok(source) => Err(http(*source)),
-                Err(other) => Err(ClientError::Api { kind: "bad_response".to_owned(), message: other.to_string() }),
+                Err(other) => {
+                    Err(ClientError::Api { kind: "bad_response".to_owned(), message: other.to_string() })
+                }
             },
         }
     }
@@ -205,7 +215,8 @@ fn read(status: StatusCode, body: &[u8]) -> Result<Reply, ClientError> {
         Ok(answer) if answer.get("status").is_some() => answer,
         _ => return Err(not_of_the_api(status, body)),
     };
-    let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let text =
+        |value: &Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     if text(&answer, "status") != "success" {
         return Err(ClientError::Api { kind: text(&answer, "errorType"), message: text(&answer, "error") });
     }
@@ -227,7 +238,8 @@ fn not_of_the_api(status: StatusCode, body: &[u8]) -> ClientError {
         _ => "bad_response",
     };
     let text = String::from_utf8_lossy(&body[..body.len().min(4 * DETAIL_CHARS_MAX)]);
-    let detail = text.trim().chars().take(DETAIL_CHARS_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let detail =
+        text.trim().chars().take(DETAIL_CHARS_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect();
     ClientError::Status { kind, status: status.as_u16(), detail }
 }
 

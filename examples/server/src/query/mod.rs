@@ -212,7 +212,11 @@ fn range_parameters(args: &RangeArgs) -> Result<Vec<(&'static str, String)>, &'s
     ])
 }
 
-fn metadata_parameters(matches: Vec<String>, start: Option<f64>, end: Option<f64>) -> Vec<(&'static str, String)> {
+fn metadata_parameters(
+    matches: Vec<String>,
+    start: Option<f64>,
+    end: Option<f64>,
+) -> Vec<(&'static str, String)> {
     let mut parameters: Vec<_> = matches.into_iter().map(|selector| ("match[]", selector)).collect();
     parameters.extend(start.map(|time| ("start", time.to_string())));
     parameters.extend(end.map(|time| ("end", time.to_string())));

@@ -36,8 +36,16 @@ pub(super) fn parse_time(text: &str) -> Result<f64, TimeError> {
 }
 
 /// Units of Go's durations, longest name first where one begins another.
-const UNITS: [(&str, f64); 8] =
-    [("ns", 1e-9), ("us", 1e-6), ("µs", 1e-6), ("μs", 1e-6), ("ms", 1e-3), ("s", 1.0), ("m", 60.0), ("h", 3600.0)];
+const UNITS: [(&str, f64); 8] = [
+    ("ns", 1e-9),
+    ("us", 1e-6),
+    ("µs", 1e-6),
+    ("μs", 1e-6),
+    ("ms", 1e-3),
+    ("s", 1.0),
+    ("m", 60.0),
+    ("h", 3600.0),
+];
 
 /// Seconds: a number, a duration of Prometheus' (`1d12h`) or one of Go's (`1.5h`).
 pub(super) fn parse_step(text: &str) -> Result<f64, TimeError> {

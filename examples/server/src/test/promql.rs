@@ -59,8 +59,12 @@ fn conclude(reports: &[(String, Report)], faults: &[Fault], as_json: bool) -> Ve
     let failed = reports.iter().map(|(_, report)| report.failures.len()).sum::<usize>() + faults.len();
     if as_json {
         let files = reports.iter().map(|(path, report)| file_json(path, report));
-        let unread = faults.iter().map(|fault| json!({ "file": fault.path, "passed": 0, "failures": [fault.to_json()] }));
-        say_json(&json!({ "passed": passed, "failed": failed, "files": files.chain(unread).collect::<Vec<_>>() }));
+        let unread = faults
+            .iter()
+            .map(|fault| json!({ "file": fault.path, "passed": 0, "failures": [fault.to_json()] }));
+        say_json(
+            &json!({ "passed": passed, "failed": failed, "files": files.chain(unread).collect::<Vec<_>>() }),
+        );
     } else {
         for fault in faults {
             complain(&fault.text);
@@ -71,9 +75,7 @@ fn conclude(reports: &[(String, Report)], faults: &[Fault], as_json: bool) -> Ve
 }
 
 fn file_json(path: &str, report: &Report) -> Value {
-    let failure = |failure: &Failure| {
-        json!({ "file": failure.file, "line": failure.line, "query": failure.query, "message": failure.message })
-    };
+    let failure = |failure: &Failure| json!({ "file": failure.file, "line": failure.line, "query": failure.query, "message": failure.message });
     json!({
         "file": path,
         "passed": report.passed,
@@ -94,7 +96,8 @@ fn collect(path: &Path, scripts: &mut Vec<String>, faults: &mut Vec<Fault>) {
         let entries = match std::fs::read_dir(&dir) {
             Ok(entries) => entries,
             Err(error) => {
-                faults.push(Fault::whole(&dir.display().to_string(), format_args!("cannot be read: {error}")));
+                faults
+                    .push(Fault::whole(&dir.display().to_string(), format_args!("cannot be read: {error}")));
                 continue;
             }
         };

@@ -21,10 +21,11 @@ const UNITS: [(&str, &[&str]); 10] = [
     ("volts", &[]),
 ];
 const PREFIXES: [&str; 18] = [
-    "pico", "nano", "micro", "milli", "centi", "deci", "deca", "hecto", "kilo", "kibi", "mega", "mibi", "giga", "gibi",
-    "tera", "tebi", "peta", "pebi",
+    "pico", "nano", "micro", "milli", "centi", "deci", "deca", "hecto", "kilo", "kibi", "mega", "mibi",
+    "giga", "gibi", "tera", "tebi", "peta", "pebi",
 ];
-const ABBREVIATIONS: [&str; 14] = ["s", "ms", "us", "ns", "sec", "b", "kb", "mb", "gb", "tb", "pb", "m", "h", "d"];
+const ABBREVIATIONS: [&str; 14] =
+    ["s", "ms", "us", "ns", "sec", "b", "kb", "mb", "gb", "tb", "pb", "m", "h", "d"];
 const TYPE_WORDS: [&str; 5] = ["counter", "gauge", "histogram", "summary", "untyped"];
 
 #[derive(Default)]
@@ -39,15 +40,19 @@ pub(super) fn lint(format: Format, body: &[u8]) -> Vec<String> {
     let mut families: BTreeMap<String, Family> = BTreeMap::new();
     read(format, body, |read| match (&read.entry, &read.labels) {
         (Entry::Help(help), _) => {
-            families.entry(help.name.unescape().into_owned()).or_default().has_help |= !help.text.raw().is_empty();
+            families.entry(help.name.unescape().into_owned()).or_default().has_help |=
+                !help.text.raw().is_empty();
         }
         (Entry::Type(entry), _) => {
-            families.entry(entry.name.unescape().into_owned()).or_default().metric_type = Some(entry.metric_type);
+            families.entry(entry.name.unescape().into_owned()).or_default().metric_type =
+                Some(entry.metric_type);
         }
         (Entry::Sample(_), Some(labels)) => {
             let name = labels.metric_name().unwrap_or_default();
             let family = families.entry(family_of(&families, name, format).to_owned()).or_default();
-            family.label_names.extend(labels.iter().map(|l| l.name).filter(|n| *n != "__name__").map(str::to_owned));
+            family
+                .label_names
+                .extend(labels.iter().map(|l| l.name).filter(|n| *n != "__name__").map(str::to_owned));
         }
         _ => {}
     });
@@ -114,16 +119,21 @@ fn judge(name: &str, family: &Family, format: Format, texts: &mut Vec<String>) {
     if !matches!(metric_type, MetricType::Unknown | MetricType::Histogram | MetricType::Summary) {
         for suffix in ["_count", "_sum"] {
             if name.ends_with(suffix) {
-                texts.push(format!("non-histogram and non-summary metrics should not have \"{suffix}\" suffix"));
+                texts.push(format!(
+                    "non-histogram and non-summary metrics should not have \"{suffix}\" suffix"
+                ));
             }
         }
     }
-    if !matches!(metric_type, MetricType::Unknown | MetricType::Summary) && family.label_names.contains("quantile") {
+    if !matches!(metric_type, MetricType::Unknown | MetricType::Summary)
+        && family.label_names.contains("quantile")
+    {
         texts.push("non-summary metrics should not have \"quantile\" label".to_owned());
     }
     let words: Vec<String> = name.split('_').map(str::to_lowercase).collect();
     let own = metric_type.as_str();
-    if metric_type != MetricType::Unknown && TYPE_WORDS.contains(&own) && words.iter().any(|word| word == own) {
+    if metric_type != MetricType::Unknown && TYPE_WORDS.contains(&own) && words.iter().any(|word| word == own)
+    {
         texts.push(format!("metric name should not include type '{own}'"));
     }
     if name.contains(':') {

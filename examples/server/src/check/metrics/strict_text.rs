@@ -61,7 +61,10 @@ impl Judge {
                 if again {
                     self.fault(read.line, format!("expected one TYPE line for {name}, found another"));
                 } else if late {
-                    self.fault(read.line, format!("expected the TYPE line of {name} before its first sample"));
+                    self.fault(
+                        read.line,
+                        format!("expected the TYPE line of {name} before its first sample"),
+                    );
                 }
             }
             (Entry::Sample(sample), Some(labels)) => self.sample(read.line, labels, sample.timestamp),
@@ -103,7 +106,9 @@ impl Judge {
             let Some(base) = name.strip_suffix(suffix) else { continue };
             match type_of(base) {
                 Some(MetricType::Histogram) => return (base.to_owned(), MetricType::Histogram),
-                Some(MetricType::Summary) if suffix != "_bucket" => return (base.to_owned(), MetricType::Summary),
+                Some(MetricType::Summary) if suffix != "_bucket" => {
+                    return (base.to_owned(), MetricType::Summary);
+                }
                 _ => {}
             }
         }
@@ -113,7 +118,9 @@ impl Judge {
     /// Goes to a family; all its lines must stand together.
     fn enter(&mut self, line: usize, name: &str) -> &mut Family {
         if self.current.as_deref() != Some(name) {
-            if let Some(before) = self.current.replace(name.to_owned()).and_then(|name| self.families.get_mut(&name)) {
+            if let Some(before) =
+                self.current.replace(name.to_owned()).and_then(|name| self.families.get_mut(&name))
+            {
                 before.left = true;
             }
             if self.families.get(name).is_some_and(|family| family.left) {
@@ -144,7 +151,10 @@ mod tests {
     #[test]
     fn what_the_specification_asks_for() {
         check("", &[]);
-        check("# HELP a b\n# TYPE a counter\na{x=\"1\"} 1\na{x=\"2\"} 1\n\n# any comment\nb 2 1000\nb 2 2000\n", &[]);
+        check(
+            "# HELP a b\n# TYPE a counter\na{x=\"1\"} 1\na{x=\"2\"} 1\n\n# any comment\nb 2 1000\nb 2 2000\n",
+            &[],
+        );
         check("# TYPE h histogram\nh_bucket{le=\"+Inf\"} 1\nh_sum 1\nh_count 1\n", &[]);
         check("# TYPE s summary\ns{quantile=\"0.5\"} 1\ns_sum 1\ns_count 1\n", &[]);
         check("a 1", &[(1, "line feed")]);
