@@ -1,7 +1,7 @@
 //! ModelStore: the naive store that a real one is compared with. It knows what was acknowledged, what must have survived a
 //! crash, and what may have.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
 use kymo_model::{Labels, Queryable, Refusal, Samples, Selector, StoreError, TimeRange};
@@ -9,7 +9,7 @@ use kymo_model::{Labels, Queryable, Refusal, Samples, Selector, StoreError, Time
 /// A map from series and time to value, with the admission rules of the database spelled out plainly.
 #[derive(Clone, Debug)]
 pub struct ModelStore {
-    series: BTreeMap<Labels, BTreeMap<i64, Cell>>,
+    series: HashMap<Labels, BTreeMap<i64, Cell>>,
     /// What the last batch changed, and what was there before.
     undo: Vec<(Labels, i64, Option<Cell>, u64)>,
     /// As the database's options.
@@ -58,7 +58,7 @@ impl fmt::Display for Mismatch {
 impl ModelStore {
     /// An empty model of a database with these options.
     pub fn new(out_of_order_window_ms: i64, retention_ms: i64) -> ModelStore {
-        ModelStore { series: BTreeMap::new(), undo: Vec::new(), out_of_order_window_ms, retention_ms }
+        ModelStore { series: HashMap::new(), undo: Vec::new(), out_of_order_window_ms, retention_ms }
     }
 
     /// Takes the rows of a batch that are to be taken, and says of each what the database must say. `durable`: what is taken
@@ -151,7 +151,7 @@ impl ModelStore {
 
     /// Forgets everything and takes what the store has as acknowledged.
     pub fn adopt(&mut self, store: &dyn Queryable, durable: bool) -> Result<(), StoreError> {
-        let mut series: BTreeMap<Labels, BTreeMap<i64, Cell>> = BTreeMap::new();
+        let mut series: HashMap<Labels, BTreeMap<i64, Cell>> = HashMap::new();
         for_each_sample(store, |labels, t_ms, bits| {
             let cell = Cell { acked: Some((bits, durable)), maybe: Vec::new() };
             series.entry(labels.clone()).or_default().insert(t_ms, cell);
@@ -167,7 +167,7 @@ impl ModelStore {
         may_be_there: impl Fn(&Cell, u64) -> bool,
     ) -> Result<Vec<Mismatch>, StoreError> {
         let mut mismatches = Vec::new();
-        let mut seen: BTreeMap<Labels, BTreeMap<i64, u64>> = BTreeMap::new();
+        let mut seen: HashMap<Labels, BTreeMap<i64, u64>> = HashMap::new();
         let mut last: Option<(Labels, i64)> = None;
         for_each_sample(store, |labels, t_ms, bits| {
             if last.as_ref().is_some_and(|(before, before_ms)| before == labels && *before_ms >= t_ms) {

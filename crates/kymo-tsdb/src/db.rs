@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use kymo_model::{Appended, Refusal, StoreError, StoreErrorKind};
 
 use crate::append::Writer;
-use crate::checkpoint::{ChunkFiles, load};
+use crate::checkpoint::{ChunkFiles, Resumed, load};
 use crate::error::OpenError;
 use crate::frame::{FileId, FileKind};
 use crate::head::Head;
@@ -122,7 +122,7 @@ impl Db {
             segment_bytes: options.wal_segment_bytes,
         };
         let mut log = Log::new(target, loaded.next_segment, loaded.segments);
-        if let Some((number, path, file, size)) = loaded.resumed {
+        if let Some(Resumed { number, path, file, size }) = loaded.resumed {
             log.resume(number, path, file, size);
         }
         let mut replay = loaded.report;

@@ -26,10 +26,20 @@ pub(crate) struct Loaded {
     pub(crate) checkpoint: Option<(u64, u64)>,
     /// Number and size of the segments that are not written to any more.
     pub(crate) segments: Vec<(u64, u64)>,
-    /// The last segment, if it can be gone on with: number, path, file, size.
-    pub(crate) resumed: Option<(u64, PathBuf, Arc<dyn VfsFile>, u64)>,
+    /// The last segment, if it can be gone on with.
+    pub(crate) resumed: Option<Resumed>,
     pub(crate) next_segment: u64,
     pub(crate) report: ReplayReport,
+}
+
+/// A segment that is gone on with.
+#[derive(Debug)]
+pub(crate) struct Resumed {
+    pub(crate) number: u64,
+    pub(crate) path: PathBuf,
+    pub(crate) file: Arc<dyn VfsFile>,
+    /// Its end, behind the last whole record.
+    pub(crate) size: u64,
 }
 
 /// Reads everything into the head.
@@ -135,7 +145,7 @@ fn resume(
     dir: &Path,
     segments: &mut Vec<(u64, u64)>,
     torn_end: Option<End>,
-) -> Result<Option<(u64, PathBuf, Arc<dyn VfsFile>, u64)>, OpenError> {
+) -> Result<Option<Resumed>, OpenError> {
     let (Some(end), Some((number, size))) = (torn_end, segments.last().copied()) else { return Ok(None) };
     let path = dir.join(FileId { kind: FileKind::Wal, number }.name());
     let end = match end {
@@ -155,7 +165,7 @@ fn resume(
         file.sync().map_err(OpenError::io("fsync", &path))?;
     }
     segments.pop();
-    Ok(Some((number, path, file, end)))
+    Ok(Some(Resumed { number, path, file, size: end }))
 }
 
 /// Removes what is not part of the database. What cannot be removed now is tried again at the next opening.

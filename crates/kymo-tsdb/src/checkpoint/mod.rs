@@ -14,5 +14,5 @@ mod replay;
 mod write;
 
 pub(crate) use chunk_files::ChunkFiles;
-pub(crate) use load::load;
+pub(crate) use load::{Resumed, load};
 pub(crate) use write::checkpoint;

@@ -52,7 +52,8 @@ pub(crate) fn read_definitions(
     mut define: impl FnMut(SeriesId, Labels),
 ) -> Option<()> {
     let count = bytes.count()?;
-    let (mut before, mut pairs): (Vec<(&str, &str)>, Vec<(&str, &str)>) = (Vec::new(), Vec::new());
+    let mut before: Vec<(&str, &str)> = Vec::new();
+    let mut pairs = Vec::new();
     let mut next_id = 0i64;
     let mut scratch = String::new();
     for _ in 0..count {

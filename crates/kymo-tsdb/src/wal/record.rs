@@ -64,14 +64,13 @@ impl BatchRecord<'_> {
             next_id = i64::from(first.id.0) + run.len() as i64;
             time = first.t_ms;
         }
-        let mut codes_at = out.len();
+        let codes_at = out.len();
         out.resize(codes_at + self.rows.len().div_ceil(2), 0);
         let mut before = 0;
-        for pair in self.rows.chunks(2) {
+        for (place, pair) in self.rows.chunks(2).enumerate() {
             let low = put_value(out, pair[0].value, &mut before);
             let high = pair.get(1).map_or(0, |row| put_value(out, row.value, &mut before));
-            out[codes_at] = low | high << 4;
-            codes_at += 1;
+            out[codes_at + place] = low | high << 4;
         }
     }
 }
