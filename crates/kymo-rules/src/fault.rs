@@ -116,11 +116,6 @@ impl<'a> Faults<'a> {
         self.push(line, column, kind, message.into());
     }
 
-    /// A fault at a 1-based line and column.
-    pub(crate) fn at_line(&mut self, line: u32, column: u32, kind: FaultKind, message: impl Into<String>) {
-        self.push(line, column, kind, message.into());
-    }
-
     /// A fault of the file as a whole.
     pub(crate) fn whole(&mut self, kind: FaultKind, message: impl Into<String>) {
         self.push(0, 0, kind, message.into());

@@ -181,16 +181,30 @@ pub(crate) fn parse(text: &str, limits: FileLimits, faults: &mut Faults<'_>) -> 
         Ok(nodes) => Some(nodes),
         Err(error) => {
             let duplicate = matches!(error.without_snippet(), Error::DuplicateMappingKey { .. });
-            let (line, column) = error.location().map_or((0, 0), |l| (l.line() as u32, l.column() as u32));
+            let place = error.location().map(|location| offset_of(text, location));
             let message = message_of(&error);
             if !duplicate {
-                faults.at_line(line, column, FaultKind::Syntax, message);
+                tell(faults, place, FaultKind::Syntax, message);
                 return None;
             }
-            faults.at_line(line, column, FaultKind::DuplicateKey, message);
+            tell(faults, place, FaultKind::DuplicateKey, message);
             documents(text, limits, DuplicateKeyPolicy::FirstWins).ok()
         }
     }
+}
+
+fn tell(faults: &mut Faults<'_>, place: Option<usize>, kind: FaultKind, message: String) {
+    match place {
+        Some(offset) => faults.at(offset, kind, message),
+        None => faults.whole(kind, message),
+    }
+}
+
+/// The byte of a place. Not by its line, because YAML also breaks lines at a lone carriage return.
+fn offset_of(text: &str, location: serde_saphyr::Location) -> usize {
+    let span = location.span();
+    let by_chars = || text.char_indices().nth(span.offset() as usize).map_or(text.len(), |(at, _)| at);
+    span.byte_offset().map_or_else(by_chars, |at| at as usize)
 }
 
 /// The parser's message without its own " at line 1, column 2", and for duplicates without the hint to our options.
