@@ -10,11 +10,7 @@ const QUERIES: &[(&str, &str, usize)] = &[
     ("matchers", r#"http_requests_total{job="api", status=~"5..", path!="/metrics"}"#, 1),
     ("rate", r#"rate(http_requests_total{status=~"5.."}[5m])"#, 2),
     ("sum_by_rate", r#"sum by (job, method) (rate(http_requests_total{env="prod"}[5m]))"#, 3),
-    (
-        "ratio",
-        r#"sum(rate(orders_total{status="success"}[5m])) / sum(rate(orders_total[5m])) * 100"#,
-        9,
-    ),
+    ("ratio", r#"sum(rate(orders_total{status="success"}[5m])) / sum(rate(orders_total[5m])) * 100"#, 9),
     (
         "quantile",
         r#"histogram_quantile(0.99, sum by (le) (rate(http_request_duration_seconds_bucket{job="api"}[5m])))"#,

@@ -1,11 +1,14 @@
 //! What the grammar's rules do: put nodes together, bounded in number, nesting and height, and refuse what has no meaning
 //! before any type is known. Between the generated parser and the tree.
 
+mod chain;
+mod duration;
+
 use kymo_model::{MatchOp, Matcher};
 
 use crate::ast::{
-    Aggregate, AggregateOp, At, Binary, BinaryOp, Call, Cardinality, DurationExpr, DurationOp, Edges, Expr, ExprKind,
-    Grouping, MatrixSelector, Number, Span, Subquery, TimeModifiers, Unary, VectorMatching, VectorSelector,
+    Aggregate, AggregateOp, At, Call, Cardinality, DurationExpr, Edges, Expr, ExprKind, Grouping,
+    MatrixSelector, Number, Span, Subquery, TimeModifiers, VectorMatching, VectorSelector,
 };
 use crate::error::{Fault, ParseErrorKind};
 use crate::functions::Function;
@@ -14,6 +17,9 @@ use crate::quote::quoted;
 use crate::suggest;
 use crate::token::Token;
 use crate::{Limits, ParseOptions};
+
+use chain::Waiting;
+pub(crate) use duration::Duration;
 
 /// What a rule gives: something, or the fault that ends the parse.
 pub(crate) type Built<T> = Result<T, lalrpop_util::ParseError<u32, Token, Box<Fault>>>;
@@ -26,13 +32,6 @@ pub(crate) struct Node {
     height: u32,
     /// How deep brackets, calls and signs nest; a long sum is high but not deep.
     depth: u32,
-}
-
-/// A duration under construction with its height.
-#[derive(Debug)]
-pub(crate) struct Duration {
-    expr: DurationExpr,
-    height: u32,
 }
 
 /// `bool`, how to match, what to fill in.
@@ -89,49 +88,12 @@ pub(crate) struct Fills {
     pub(crate) right: Option<f64>,
 }
 
-/// What waits for its right operand.
-#[derive(Debug)]
-enum Waiting {
-    /// The start of an expression: nothing before it is taken along.
-    Open,
-    Sign { at: u32, negative: bool },
-    Operator { op: BinaryOp, span: Span, modifier: Modifier },
-}
-
-/// How tight operators bind, loosest first; `^` alone groups from the right.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Binding {
-    Or,
-    And,
-    Comparison,
-    Sum,
-    Product,
-    Sign,
-    Power,
-}
-
-impl Binding {
-    const fn of(op: BinaryOp) -> Binding {
-        match op {
-            BinaryOp::Or => Binding::Or,
-            BinaryOp::And | BinaryOp::Unless => Binding::And,
-            BinaryOp::Eq | BinaryOp::Ne | BinaryOp::Lt | BinaryOp::Gt | BinaryOp::Le | BinaryOp::Ge => {
-                Binding::Comparison
-            }
-            BinaryOp::TrimUpper | BinaryOp::TrimLower => Binding::Comparison,
-            BinaryOp::Add | BinaryOp::Sub => Binding::Sum,
-            BinaryOp::Mul | BinaryOp::Div | BinaryOp::Mod | BinaryOp::Atan2 => Binding::Product,
-            BinaryOp::Pow => Binding::Power,
-        }
-    }
-}
-
 /// The state of one parse.
 pub(crate) struct Builder<'a> {
     text: &'a str,
     options: &'a ParseOptions,
     nodes: usize,
-    /// The operands and operators of all open chains, innermost last. Between two operands of a chain stands one operator.
+    /// The open chains, see [`chain`].
     operands: Vec<Node>,
     waiting: Vec<Waiting>,
 }
@@ -152,14 +114,12 @@ fn semantic<T>(span: Span, message: impl Into<String>) -> Built<T> {
     refuse(ParseErrorKind::Semantic, span, message)
 }
 
-const NEEDS_SELECTOR: &str = "must be preceded by an instant vector selector or range vector selector or a subquery";
-
-/// Nanoseconds in 63 bits: Prometheus' longest duration, in seconds.
-const DURATION_SECONDS_MAX: f64 = 9_223_372_036.854_775_8;
+const NEEDS_SELECTOR: &str =
+    "must be preceded by an instant vector selector or range vector selector or a subquery";
 
 impl<'a> Builder<'a> {
     pub(crate) fn new(text: &'a str, options: &'a ParseOptions) -> Builder<'a> {
-        Builder { text, options, nodes: 0, operands: Vec::new(), waiting: Vec::new() }
+        Builder { text, options, nodes: 0, operands: Vec::with_capacity(8), waiting: Vec::with_capacity(8) }
     }
 
     fn slice(&self, start: u32, end: u32) -> &'a str {
@@ -225,112 +185,13 @@ impl<'a> Builder<'a> {
     }
 
     fn unquoted(&self, l: u32, r: u32) -> Built<Vec<u8>> {
-        unquote(self.slice(l, r))
-            .or_else(|bad| fail(Fault::new(ParseErrorKind::Lexical, span(l, r), bad.0)))
+        unquote(self.slice(l, r)).or_else(|bad| fail(Fault::new(ParseErrorKind::Lexical, span(l, r), bad.0)))
     }
 
     /// A string that names or matches a label: those are UTF-8.
     fn unquoted_utf8(&self, l: u32, r: u32, what: &str) -> Built<String> {
-        String::from_utf8(self.unquoted(l, r)?).or_else(|e| {
-            semantic(span(l, r), format!("{what} is not valid UTF-8: {}", quoted(e.as_bytes())))
-        })
-    }
-
-    // Operators.
-
-    /// A new chain begins.
-    pub(crate) fn open(&mut self) {
-        self.waiting.push(Waiting::Open);
-    }
-
-    pub(crate) fn sign(&mut self, at: u32, negative: bool) {
-        self.waiting.push(Waiting::Sign { at, negative });
-    }
-
-    pub(crate) fn operand(&mut self, operand: Node) {
-        self.operands.push(operand);
-    }
-
-    /// An operator behind an operand: what binds tighter to the left of it is put together first.
-    pub(crate) fn operator(&mut self, op: BinaryOp, l: u32, r: u32) -> Built<()> {
-        let binding = Binding::of(op);
-        loop {
-            let before = match self.waiting.last() {
-                Some(Waiting::Operator { op, .. }) => Binding::of(*op),
-                Some(Waiting::Sign { .. }) => Binding::Sign,
-                Some(Waiting::Open) | None => break,
-            };
-            if before < binding || (before == binding && binding == Binding::Power) {
-                break;
-            }
-            self.join()?;
-        }
-        self.waiting.push(Waiting::Operator { op, span: span(l, r), modifier: Modifier::default() });
-        Ok(())
-    }
-
-    /// What stands behind the last operator.
-    pub(crate) fn modify(&mut self, found: Modifier) {
-        if let Some(Waiting::Operator { modifier, .. }) = self.waiting.last_mut() {
-            *modifier = found;
-        }
-    }
-
-    /// The chain ends: all of it becomes one expression.
-    pub(crate) fn close(&mut self) -> Built<Node> {
-        while !matches!(self.waiting.last(), Some(Waiting::Open) | None) {
-            self.join()?;
-        }
-        self.waiting.pop();
-        Ok(self.operands.pop().expect("BUG: a chain has an operand"))
-    }
-
-    /// Puts the last operator and its operands together.
-    fn join(&mut self) -> Built<()> {
-        let right = self.operands.pop().expect("BUG: an operand follows each operator");
-        let joined = match self.waiting.pop() {
-            Some(Waiting::Sign { at, negative }) => self.signed(at, negative, right)?,
-            Some(Waiting::Operator { op, span, modifier }) => {
-                let left = self.operands.pop().expect("BUG: an operand precedes each operator");
-                self.binary(op, span, modifier, left, right)?
-            }
-            Some(Waiting::Open) | None => right,
-        };
-        self.operands.push(joined);
-        Ok(())
-    }
-
-    fn binary(&mut self, op: BinaryOp, op_span: Span, m: Modifier, lhs: Node, rhs: Node) -> Built<Node> {
-        let at = span(lhs.expr.span.start, rhs.expr.span.end);
-        let fills = m.matching.as_ref().is_some_and(|m| m.fill_left.is_some() || m.fill_right.is_some());
-        if fills && !self.options.fill_modifiers {
-            return refuse(ParseErrorKind::Disabled, at, "binop fill modifiers are experimental and not enabled");
-        }
-        let height = lhs.height.max(rhs.height) + 1;
-        let depth = lhs.depth.max(rhs.depth);
-        let binary = Binary {
-            op,
-            return_bool: m.return_bool,
-            lhs: *lhs.expr,
-            rhs: *rhs.expr,
-            matching: Some(m.matching.map_or_else(VectorMatching::default, |m| *m)),
-            op_span,
-        };
-        self.parent(at, height, depth, ExprKind::Binary(Box::new(binary)))
-    }
-
-    /// A sign in front of a literal belongs to the literal.
-    fn signed(&mut self, l: u32, negative: bool, mut operand: Node) -> Built<Node> {
-        if let ExprKind::Number(number) = &mut operand.expr.kind {
-            if negative {
-                number.value = -number.value;
-            }
-            operand.expr.span.start = l;
-            return Ok(operand);
-        }
-        let at = span(l, operand.expr.span.end);
-        let kind = ExprKind::Unary(Unary { negative, expr: operand.expr });
-        self.parent(at, operand.height + 1, operand.depth + 1, kind)
+        String::from_utf8(self.unquoted(l, r)?)
+            .or_else(|e| semantic(span(l, r), format!("{what} is not valid UTF-8: {}", quoted(e.as_bytes()))))
     }
 
     pub(crate) fn paren(&mut self, l: u32, inner: Node, r: u32) -> Built<Node> {
@@ -395,18 +256,36 @@ impl<'a> Builder<'a> {
 
     // Selectors.
 
-    pub(crate) fn selector(&mut self, l: u32, name_end: Option<u32>, braces: Vec<Matcher>, r: u32) -> Built<Node> {
+    pub(crate) fn selector(
+        &mut self,
+        l: u32,
+        name_end: Option<u32>,
+        braces: Vec<Matcher>,
+        r: u32,
+    ) -> Built<Node> {
         let name = name_end.map(|end| self.slice(l, end).to_owned());
-        let mut matchers = braces;
-        if let Some(name) = &name {
-            matchers.insert(0, Matcher::equal(kymo_model::METRIC_NAME, name));
-        }
+        let matchers = match &name {
+            Some(name) => {
+                let mut matchers = Vec::with_capacity(1 + braces.len());
+                matchers.push(Matcher::equal(kymo_model::METRIC_NAME, name));
+                matchers.extend(braces);
+                matchers
+            }
+            None => braces,
+        };
         let selector =
             VectorSelector { name, matchers, time: TimeModifiers::default(), edges: Edges::Inside };
         self.leaf(span(l, r), ExprKind::Selector(selector))
     }
 
-    pub(crate) fn matcher(&mut self, l: u32, name_end: u32, op: MatchOp, value: u32, r: u32) -> Built<Matcher> {
+    pub(crate) fn matcher(
+        &mut self,
+        l: u32,
+        name_end: u32,
+        op: MatchOp,
+        value: u32,
+        r: u32,
+    ) -> Built<Matcher> {
         self.count(span(l, r))?;
         let value = self.unquoted_utf8(value, r, "label value")?;
         let name = match self.text.as_bytes()[l as usize] {
@@ -484,7 +363,7 @@ impl<'a> Builder<'a> {
 
     pub(crate) fn at(&mut self, node: Node, seconds: f64, r: u32) -> Built<Node> {
         let ms = (seconds * 1000.0).round();
-        if !(ms.abs() < i64::MAX as f64) {
+        if ms.is_nan() || ms.abs() >= i64::MAX as f64 {
             let shown = match seconds {
                 s if s.is_nan() => "NaN".to_owned(),
                 s if s.is_infinite() => kymo_model::format_float(s),
@@ -530,87 +409,8 @@ impl<'a> Builder<'a> {
         node.expr.span.end = r;
         Ok(node)
     }
-
-    // Durations.
-
-    /// The duration inside brackets: positive, as far as that is known already.
-    pub(crate) fn range(&mut self, l: u32, duration: Duration, r: u32) -> Built<DurationExpr> {
-        let duration = seconds_to_millis(duration.expr);
-        match duration {
-            DurationExpr::Millis(ms) if ms <= 0 => {
-                refuse(ParseErrorKind::Semantic, span(l, r), "duration must be greater than 0")
-            }
-            duration => Ok(duration),
-        }
-    }
-
-    pub(crate) fn offset_value(&self, duration: Duration) -> DurationExpr {
-        seconds_to_millis(duration.expr)
-    }
-
-    pub(crate) fn duration_number(&self, l: u32, value: f64, r: u32) -> Built<Duration> {
-        // Also refuses NaN.
-        if !(value.abs() <= DURATION_SECONDS_MAX) {
-            return refuse(ParseErrorKind::Semantic, span(l, r), "duration out of range");
-        }
-        Ok(self.duration_leaf(DurationExpr::Number(value)))
-    }
-
-    pub(crate) fn duration_literal(&self, ms: i64) -> Duration {
-        self.duration_leaf(DurationExpr::Millis(ms))
-    }
-
-    pub(crate) fn duration_leaf(&self, expr: DurationExpr) -> Duration {
-        Duration { expr, height: 1 }
-    }
-
-    fn duration_parent(&mut self, height: u32, expr: DurationExpr) -> Built<Duration> {
-        // Durations know no places; the limits name the whole query.
-        let at = span(0, self.text.len() as u32);
-        self.count(at)?;
-        self.check_height(at, height, height)?;
-        Ok(Duration { expr, height })
-    }
-
-    pub(crate) fn negative(&mut self, duration: Duration) -> Built<Duration> {
-        match duration.expr {
-            DurationExpr::Millis(ms) => Ok(self.duration_leaf(DurationExpr::Millis(-ms))),
-            DurationExpr::Number(value) => Ok(self.duration_leaf(DurationExpr::Number(-value))),
-            expr => self.duration_parent(duration.height + 1, DurationExpr::Neg(Box::new(expr))),
-        }
-    }
-
-    pub(crate) fn arithmetic(&mut self, op: DurationOp, l: Duration, at: u32, r: Duration) -> Built<Duration> {
-        let zero = matches!(r.expr, DurationExpr::Millis(0)) || r.expr == DurationExpr::Number(0.0);
-        match op {
-            DurationOp::Div if zero => return semantic(span(at, at + 1), "division by zero"),
-            DurationOp::Mod if zero => return semantic(span(at, at + 1), "modulo by zero"),
-            _ => {}
-        }
-        let height = l.height.max(r.height) + 1;
-        self.duration_parent(height, DurationExpr::Binary(op, Box::new(l.expr), Box::new(r.expr)))
-    }
-
-    pub(crate) fn duration_pick(&mut self, max: bool, x: Duration, y: Duration) -> Built<Duration> {
-        let height = x.height.max(y.height) + 1;
-        let (x, y) = (Box::new(x.expr), Box::new(y.expr));
-        let expr = if max { DurationExpr::MaxOf(x, y) } else { DurationExpr::MinOf(x, y) };
-        self.duration_parent(height, expr)
-    }
-
-    pub(crate) fn duration_paren(&mut self, inner: Duration) -> Built<Duration> {
-        self.duration_parent(inner.height + 1, DurationExpr::Paren(Box::new(inner.expr)))
-    }
 }
 
 fn tallest(nodes: &[Node]) -> (u32, u32) {
     nodes.iter().fold((0, 0), |(height, depth), node| (height.max(node.height), depth.max(node.depth)))
-}
-
-/// A bare number, where a duration is wanted, is one of seconds; below the millisecond it is cut off.
-fn seconds_to_millis(duration: DurationExpr) -> DurationExpr {
-    match duration {
-        DurationExpr::Number(seconds) => DurationExpr::Millis(((seconds * 1e9).round() / 1e6) as i64),
-        other => other,
-    }
 }

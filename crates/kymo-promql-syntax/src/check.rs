@@ -3,7 +3,9 @@
 //!
 //! Recurses as deep as the tree is high, which the builder has bounded.
 
-use crate::ast::{Aggregate, AggregateOp, Binary, Call, Cardinality, Expr, ExprKind, ValueType, VectorSelector};
+use crate::ast::{
+    Aggregate, AggregateOp, Binary, Call, Cardinality, Expr, ExprKind, ValueType, VectorSelector,
+};
 use crate::error::{Fault, ParseErrorKind};
 use crate::functions::Function;
 use crate::quote::quoted;
@@ -28,7 +30,9 @@ pub(crate) fn check(expr: &mut Expr) -> Checked {
                 ValueType::Scalar | ValueType::Vector => Ok(()),
                 other => type_fault(
                     expr,
-                    format!("unary expression only allowed on expressions of type scalar or instant vector, got \"{other}\""),
+                    format!(
+                        "unary expression only allowed on expressions of type scalar or instant vector, got \"{other}\""
+                    ),
                 ),
             }
         }
@@ -88,7 +92,8 @@ fn check_call(call: &mut Call, at: crate::ast::Span) -> Checked {
     let signature = call.function.signature();
     let found = call.args.len();
     let fault = |how: &str, wanted: usize| {
-        let message = format!("expected {how}{wanted} argument(s) in call to \"{}\", got {found}", signature.name);
+        let message =
+            format!("expected {how}{wanted} argument(s) in call to \"{}\", got {found}", signature.name);
         Err(Fault::new(ParseErrorKind::Type, at, message))
     };
     let exact = signature.args_max == Some(signature.args_min);
@@ -124,7 +129,8 @@ fn check_call(call: &mut Call, at: crate::ast::Span) -> Checked {
 fn check_info_labels(arg: &Expr, at: crate::ast::Span) -> Checked {
     let found = arg.value_type();
     if found != ValueType::Vector {
-        let message = format!("expected type {} in call to function \"info\", got {found}", ValueType::Vector);
+        let message =
+            format!("expected type {} in call to function \"info\", got {found}", ValueType::Vector);
         return Err(Fault::new(ParseErrorKind::Type, at, message));
     }
     match &arg.kind {

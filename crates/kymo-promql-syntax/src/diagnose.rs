@@ -28,7 +28,8 @@ pub(crate) fn syntax_fault(text: &str, error: ParseError<u32, Token, Box<Fault>>
     if before.is_empty() && found.is_none() {
         return Fault::new(ParseErrorKind::Syntax, Span::default(), "no expression found in input");
     }
-    let what = found.map_or_else(|| "end of input".to_owned(), |(_, token, _)| describe(token, place.slice(text)));
+    let what =
+        found.map_or_else(|| "end of input".to_owned(), |(_, token, _)| describe(token, place.slice(text)));
     if matches!(before.last(), Some((_, Token::Comma, _)))
         && found.is_some_and(|(_, token, _)| token == Token::RightParen)
         && in_call(&before)
@@ -116,7 +117,8 @@ fn opens_labels(before: &[(u32, Token, u32)], at: usize) -> bool {
 /// In which construct the unexpected token stands, and what Prometheus says is expected there.
 fn context(before: &[(u32, Token, u32)]) -> Option<(&'static str, &'static str)> {
     let (last_at, last) = (before.len().checked_sub(1)?, before.last()?.1);
-    if let Some(open) = before.iter().rposition(|(_, t, _)| matches!(t, Token::LeftBracket | Token::RightBracket))
+    if let Some(open) =
+        before.iter().rposition(|(_, t, _)| matches!(t, Token::LeftBracket | Token::RightBracket))
         && before[open].1 == Token::LeftBracket
     {
         return Some(bracket_context(&before[open..]));
@@ -217,9 +219,12 @@ fn readable(expected: &[String]) -> Vec<String> {
     if expected.len() > EXPECTED_MAX {
         return Vec::new();
     }
-    let bare = expected.iter().map(|terminal| terminal.trim_matches('"')).filter(|t| !t.starts_with("offset "));
+    let bare =
+        expected.iter().map(|terminal| terminal.trim_matches('"')).filter(|t| !t.starts_with("offset "));
     bare.map(|terminal| match terminal {
-        "identifier" | "metric identifier" | "number" | "duration" | "string" | "aggregation" => terminal.to_owned(),
+        "identifier" | "metric identifier" | "number" | "duration" | "string" | "aggregation" => {
+            terminal.to_owned()
+        }
         literal => format!("`{literal}`"),
     })
     .collect()

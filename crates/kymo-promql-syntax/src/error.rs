@@ -79,7 +79,7 @@ impl Fault {
         self
     }
 
-    pub(crate) fn into_error(self: Box<Fault>, text: &str) -> ParseError {
+    pub(crate) fn into_error(self, text: &str) -> ParseError {
         let (line, column) = place(text, self.span.start as usize);
         ParseError {
             kind: self.kind,

@@ -2,7 +2,7 @@
 //!
 //! Longer than 500 lines because it is a table of states: `cargo run -p kymo-promql-syntax --example generate_parser`
 //! writes it, and the test `generated_parser` compares it with a fresh one.
-// sha3: 484adb428ee2b40ef857831297a9976e403b51571865b6fd4653a063dfde8977
+// sha3: 556f1b184c6160978cc9de804e69fa8d14cb461ef77a15056ae6b5810cc0de42
 // features: 
 use crate::ast::{AggregateOp, At, BinaryOp, DurationExpr, DurationOp, Edges};
 use crate::ast::Grouping::{self, By, Without};
@@ -411,67 +411,67 @@ mod __parse__Query {
         // State 174
         0, 0, 0, 0, 229, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
         // State 175
-        0, 0, 0, 0, 0, 0, -53, 0, 0, 0, 0, -53, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+        0, 0, 0, 0, 0, 0, -78, 0, 0, 0, 0, -78, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
         // State 176
-        0, 0, 0, 0, 0, 0, 230, 0, 0, 0, 0, 57, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+        0, 0, 0, 0, 0, 0, -53, 0, 0, 0, 0, -53, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
         // State 177
-        0, 0, 0, 0, 0, 0, -52, 0, 0, 0, 0, -52, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+        0, 0, 0, 0, 0, 0, 230, 0, 0, 0, 0, 57, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
         // State 178
         -98, -98, -98, -98, -98, -98, 0, -98, 0, 0, 0, 0, 0, 0, -98, -98, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, -98, -98, -98, 0, -98, 0, -98, -98, 0, 0, 0, 0, 0, 0, -98, -98, -98, -98, -98, -98, -98, -98, -98, -98, -98, -98, 0, 0, 0, 0, 0, 0,
         // State 179
         -83, -83, -83, -83, -83, -83, 0, -83, 0, 0, 0, 0, 0, 0, -83, -83, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, -83, -83, -83, 0, -83, 0, -83, -83, 0, 0, 0, 0, 0, 0, -83, -83, -83, -83, -83, -83, -83, -83, -83, -83, -83, -83, 0, 0, 0, 0, 0, 0,
         // State 180
-        0, 0, 0, 0, 0, 0, -57, 0, 0, 0, 0, -57, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-        // State 181
-        0, 0, 0, 0, 0, 0, -76, 0, 0, 0, 0, -76, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-        // State 182
-        0, 0, 0, 0, 0, 0, -66, 0, 0, 0, 0, -66, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-        // State 183
-        0, 0, 0, 0, 0, 0, -73, 0, 0, 0, 0, -73, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-        // State 184
-        0, 0, 0, 0, 0, 0, -58, 0, 0, 0, 0, -58, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-        // State 185
-        0, 0, 0, 0, 0, 0, -59, 0, 0, 0, 0, -59, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-        // State 186
-        0, 0, 0, 0, 0, 0, -72, 0, 0, 0, 0, -72, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-        // State 187
-        0, 0, 0, 0, 0, 0, -62, 0, 0, 0, 0, -62, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-        // State 188
-        0, 0, 0, 0, 0, 0, -63, 0, 0, 0, 0, -63, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-        // State 189
-        0, 0, 0, 0, 0, 0, -64, 0, 0, 0, 0, -64, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-        // State 190
-        0, 0, 0, 0, 0, 0, -60, 0, 0, 0, 0, -60, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-        // State 191
-        0, 0, 0, 0, 0, 0, -61, 0, 0, 0, 0, -61, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-        // State 192
         0, 0, 0, 0, 0, 0, -55, 0, 0, 0, 0, -55, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-        // State 193
-        0, 0, 0, 0, 0, 0, -65, 0, 0, 0, 0, -65, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-        // State 194
-        0, 0, 0, 0, 0, 0, -78, 0, 0, 0, 0, -78, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-        // State 195
-        0, 0, 0, 0, 0, 0, -56, 0, 0, 0, 0, -56, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-        // State 196
-        0, 0, 0, 0, 0, 0, -79, 0, 0, 0, 0, -79, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-        // State 197
-        0, 0, 0, 0, 0, 0, -69, 0, 0, 0, 0, -69, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-        // State 198
-        0, 0, 0, 0, 0, 0, -70, 0, 0, 0, 0, -70, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-        // State 199
-        0, 0, 0, 0, 0, 0, -67, 0, 0, 0, 0, -67, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-        // State 200
-        0, 0, 0, 0, 0, 0, -75, 0, 0, 0, 0, -75, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-        // State 201
-        0, 0, 0, 0, 0, 0, -77, 0, 0, 0, 0, -77, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-        // State 202
-        0, 0, 0, 0, 0, 0, -71, 0, 0, 0, 0, -71, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-        // State 203
+        // State 181
         0, 0, 0, 0, 0, 0, -74, 0, 0, 0, 0, -74, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+        // State 182
+        0, 0, 0, 0, 0, 0, -64, 0, 0, 0, 0, -64, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+        // State 183
+        0, 0, 0, 0, 0, 0, -71, 0, 0, 0, 0, -71, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+        // State 184
+        0, 0, 0, 0, 0, 0, -56, 0, 0, 0, 0, -56, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+        // State 185
+        0, 0, 0, 0, 0, 0, -57, 0, 0, 0, 0, -57, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+        // State 186
+        0, 0, 0, 0, 0, 0, -70, 0, 0, 0, 0, -70, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+        // State 187
+        0, 0, 0, 0, 0, 0, -60, 0, 0, 0, 0, -60, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+        // State 188
+        0, 0, 0, 0, 0, 0, -61, 0, 0, 0, 0, -61, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+        // State 189
+        0, 0, 0, 0, 0, 0, -62, 0, 0, 0, 0, -62, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+        // State 190
+        0, 0, 0, 0, 0, 0, -58, 0, 0, 0, 0, -58, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+        // State 191
+        0, 0, 0, 0, 0, 0, -59, 0, 0, 0, 0, -59, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+        // State 192
+        0, 0, 0, 0, 0, 0, -52, 0, 0, 0, 0, -52, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+        // State 193
+        0, 0, 0, 0, 0, 0, -63, 0, 0, 0, 0, -63, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+        // State 194
+        0, 0, 0, 0, 0, 0, -76, 0, 0, 0, 0, -76, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+        // State 195
+        0, 0, 0, 0, 0, 0, -54, 0, 0, 0, 0, -54, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+        // State 196
+        0, 0, 0, 0, 0, 0, -77, 0, 0, 0, 0, -77, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+        // State 197
+        0, 0, 0, 0, 0, 0, -67, 0, 0, 0, 0, -67, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+        // State 198
+        0, 0, 0, 0, 0, 0, -68, 0, 0, 0, 0, -68, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+        // State 199
+        0, 0, 0, 0, 0, 0, -65, 0, 0, 0, 0, -65, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+        // State 200
+        0, 0, 0, 0, 0, 0, -73, 0, 0, 0, 0, -73, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+        // State 201
+        0, 0, 0, 0, 0, 0, -75, 0, 0, 0, 0, -75, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+        // State 202
+        0, 0, 0, 0, 0, 0, -69, 0, 0, 0, 0, -69, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+        // State 203
+        0, 0, 0, 0, 0, 0, -72, 0, 0, 0, 0, -72, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
         // State 204
         0, 0, 0, 0, 0, 0, -51, 0, 0, 0, 0, -51, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
         // State 205
-        0, 0, 0, 0, 0, 0, -68, 0, 0, 0, 0, -68, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+        0, 0, 0, 0, 0, 0, -66, 0, 0, 0, 0, -66, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
         // State 206
         -99, -99, -99, -99, -99, -99, 0, -99, 0, 0, 0, 0, 0, 0, -99, -99, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, -99, -99, -99, 0, -99, 0, -99, -99, 0, 0, 0, 0, 0, 0, -99, -99, -99, -99, -99, -99, -99, -99, -99, -99, -99, -99, 0, 0, 0, 0, 0, 0,
         // State 207
@@ -577,7 +577,7 @@ mod __parse__Query {
         // State 257
         0, 0, 0, 0, 0, 0, -141, 0, 0, -141, 0, -141, 0, -141, -141, -141, -141, -141, -141, -141, -141, -141, -141, -141, -141, -141, -141, -141, 0, 0, 0, -141, -141, -141, -141, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, -141, -141, -141, 0, 0, 0, 0, 0, 0, -141, -141, 65, 66, 64, 0,
         // State 258
-        0, 0, 0, 0, 0, 0, -54, 0, 0, 0, 0, -54, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+        0, 0, 0, 0, 0, 0, -79, 0, 0, 0, 0, -79, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
         // State 259
         -84, -84, -84, -84, -84, -84, 0, -84, 0, 0, 0, 0, 0, 0, -84, -84, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, -84, -84, -84, 0, -84, 0, -84, -84, 0, 0, 0, 0, 0, 0, -84, -84, -84, -84, -84, -84, -84, -84, -84, -84, -84, -84, 0, 0, 0, 0, 0, 0,
         // State 260
@@ -1236,11 +1236,11 @@ mod __parse__Query {
                 56..=57 => 258,
                 _ => 175,
             },
-            22 => match state {
+            22 => 176,
+            23 => match state {
                 29 => 208,
-                _ => 176,
+                _ => 177,
             },
-            23 => 177,
             24 => match state {
                 15 => 131,
                 22 => 166,
@@ -1934,151 +1934,151 @@ mod __parse__Query {
             52 => {
                 __state_machine::SimulatedReduce::Reduce {
                     states_to_pop: 1,
-                    nonterminal_produced: 22,
+                    nonterminal_produced: 21,
                 }
             }
             53 => {
                 __state_machine::SimulatedReduce::Reduce {
-                    states_to_pop: 3,
+                    states_to_pop: 1,
                     nonterminal_produced: 22,
                 }
             }
             54 => {
                 __state_machine::SimulatedReduce::Reduce {
                     states_to_pop: 1,
-                    nonterminal_produced: 23,
+                    nonterminal_produced: 22,
                 }
             }
             55 => {
                 __state_machine::SimulatedReduce::Reduce {
                     states_to_pop: 1,
-                    nonterminal_produced: 23,
+                    nonterminal_produced: 22,
                 }
             }
             56 => {
                 __state_machine::SimulatedReduce::Reduce {
                     states_to_pop: 1,
-                    nonterminal_produced: 23,
+                    nonterminal_produced: 22,
                 }
             }
             57 => {
                 __state_machine::SimulatedReduce::Reduce {
                     states_to_pop: 1,
-                    nonterminal_produced: 23,
+                    nonterminal_produced: 22,
                 }
             }
             58 => {
                 __state_machine::SimulatedReduce::Reduce {
                     states_to_pop: 1,
-                    nonterminal_produced: 23,
+                    nonterminal_produced: 22,
                 }
             }
             59 => {
                 __state_machine::SimulatedReduce::Reduce {
                     states_to_pop: 1,
-                    nonterminal_produced: 23,
+                    nonterminal_produced: 22,
                 }
             }
             60 => {
                 __state_machine::SimulatedReduce::Reduce {
                     states_to_pop: 1,
-                    nonterminal_produced: 23,
+                    nonterminal_produced: 22,
                 }
             }
             61 => {
                 __state_machine::SimulatedReduce::Reduce {
                     states_to_pop: 1,
-                    nonterminal_produced: 23,
+                    nonterminal_produced: 22,
                 }
             }
             62 => {
                 __state_machine::SimulatedReduce::Reduce {
                     states_to_pop: 1,
-                    nonterminal_produced: 23,
+                    nonterminal_produced: 22,
                 }
             }
             63 => {
                 __state_machine::SimulatedReduce::Reduce {
                     states_to_pop: 1,
-                    nonterminal_produced: 23,
+                    nonterminal_produced: 22,
                 }
             }
             64 => {
                 __state_machine::SimulatedReduce::Reduce {
                     states_to_pop: 1,
-                    nonterminal_produced: 23,
+                    nonterminal_produced: 22,
                 }
             }
             65 => {
                 __state_machine::SimulatedReduce::Reduce {
                     states_to_pop: 1,
-                    nonterminal_produced: 23,
+                    nonterminal_produced: 22,
                 }
             }
             66 => {
                 __state_machine::SimulatedReduce::Reduce {
                     states_to_pop: 1,
-                    nonterminal_produced: 23,
+                    nonterminal_produced: 22,
                 }
             }
             67 => {
                 __state_machine::SimulatedReduce::Reduce {
                     states_to_pop: 1,
-                    nonterminal_produced: 23,
+                    nonterminal_produced: 22,
                 }
             }
             68 => {
                 __state_machine::SimulatedReduce::Reduce {
                     states_to_pop: 1,
-                    nonterminal_produced: 23,
+                    nonterminal_produced: 22,
                 }
             }
             69 => {
                 __state_machine::SimulatedReduce::Reduce {
                     states_to_pop: 1,
-                    nonterminal_produced: 23,
+                    nonterminal_produced: 22,
                 }
             }
             70 => {
                 __state_machine::SimulatedReduce::Reduce {
                     states_to_pop: 1,
-                    nonterminal_produced: 23,
+                    nonterminal_produced: 22,
                 }
             }
             71 => {
                 __state_machine::SimulatedReduce::Reduce {
                     states_to_pop: 1,
-                    nonterminal_produced: 23,
+                    nonterminal_produced: 22,
                 }
             }
             72 => {
                 __state_machine::SimulatedReduce::Reduce {
                     states_to_pop: 1,
-                    nonterminal_produced: 23,
+                    nonterminal_produced: 22,
                 }
             }
             73 => {
                 __state_machine::SimulatedReduce::Reduce {
                     states_to_pop: 1,
-                    nonterminal_produced: 23,
+                    nonterminal_produced: 22,
                 }
             }
             74 => {
                 __state_machine::SimulatedReduce::Reduce {
                     states_to_pop: 1,
-                    nonterminal_produced: 23,
+                    nonterminal_produced: 22,
                 }
             }
             75 => {
                 __state_machine::SimulatedReduce::Reduce {
                     states_to_pop: 1,
-                    nonterminal_produced: 23,
+                    nonterminal_produced: 22,
                 }
             }
             76 => {
                 __state_machine::SimulatedReduce::Reduce {
                     states_to_pop: 1,
-                    nonterminal_produced: 23,
+                    nonterminal_produced: 22,
                 }
             }
             77 => {
@@ -2089,7 +2089,7 @@ mod __parse__Query {
             }
             78 => {
                 __state_machine::SimulatedReduce::Reduce {
-                    states_to_pop: 1,
+                    states_to_pop: 3,
                     nonterminal_produced: 23,
                 }
             }
@@ -3008,11 +3008,11 @@ mod __parse__Query {
                 (6, 9)
             }
             20 => {
-                // DurationLiteral = "number" => ActionFn(264);
+                // DurationLiteral = "number" => ActionFn(265);
                 let __sym0 = __pop_Variant1(__symbols);
                 let __start = __sym0.0.clone();
                 let __end = __sym0.2.clone();
-                let __nt = match super::__action264::<>(b, __sym0) {
+                let __nt = match super::__action265::<>(b, __sym0) {
                     Ok(v) => v,
                     Err(e) => return Some(Err(e)),
                 };
@@ -3211,11 +3211,11 @@ mod __parse__Query {
                 __reduce49(b, __lookahead_start, __symbols, core::marker::PhantomData::<(&())>)
             }
             50 => {
-                // Label = "string" => ActionFn(265);
+                // Label = "string" => ActionFn(266);
                 let __sym0 = __pop_Variant0(__symbols);
                 let __start = __sym0.0.clone();
                 let __end = __sym0.2.clone();
-                let __nt = match super::__action265::<>(b, __sym0) {
+                let __nt = match super::__action266::<>(b, __sym0) {
                     Ok(v) => v,
                     Err(e) => return Some(Err(e)),
                 };
@@ -3337,14 +3337,14 @@ mod __parse__Query {
                 __reduce88(b, __lookahead_start, __symbols, core::marker::PhantomData::<(&())>)
             }
             89 => {
-                // Matcher = "identifier", MatchOp, "string" => ActionFn(267);
+                // Matcher = "identifier", MatchOp, "string" => ActionFn(269);
                 assert!(__symbols.len() >= 3);
                 let __sym2 = __pop_Variant0(__symbols);
                 let __sym1 = __pop_Variant15(__symbols);
                 let __sym0 = __pop_Variant0(__symbols);
                 let __start = __sym0.0.clone();
                 let __end = __sym2.2.clone();
-                let __nt = match super::__action267::<>(b, __sym0, __sym1, __sym2) {
+                let __nt = match super::__action269::<>(b, __sym0, __sym1, __sym2) {
                     Ok(v) => v,
                     Err(e) => return Some(Err(e)),
                 };
@@ -3352,14 +3352,14 @@ mod __parse__Query {
                 (3, 27)
             }
             90 => {
-                // Matcher = "string", MatchOp, "string" => ActionFn(268);
+                // Matcher = "string", MatchOp, "string" => ActionFn(270);
                 assert!(__symbols.len() >= 3);
                 let __sym2 = __pop_Variant0(__symbols);
                 let __sym1 = __pop_Variant15(__symbols);
                 let __sym0 = __pop_Variant0(__symbols);
                 let __start = __sym0.0.clone();
                 let __end = __sym2.2.clone();
-                let __nt = match super::__action268::<>(b, __sym0, __sym1, __sym2) {
+                let __nt = match super::__action270::<>(b, __sym0, __sym1, __sym2) {
                     Ok(v) => v,
                     Err(e) => return Some(Err(e)),
                 };
@@ -3367,11 +3367,11 @@ mod __parse__Query {
                 (3, 27)
             }
             91 => {
-                // Matcher = "string" => ActionFn(269);
+                // Matcher = "string" => ActionFn(271);
                 let __sym0 = __pop_Variant0(__symbols);
                 let __start = __sym0.0.clone();
                 let __end = __sym0.2.clone();
-                let __nt = match super::__action269::<>(b, __sym0) {
+                let __nt = match super::__action271::<>(b, __sym0) {
                     Ok(v) => v,
                     Err(e) => return Some(Err(e)),
                 };
@@ -3520,25 +3520,7 @@ mod __parse__Query {
                 (2, 34)
             }
             128 => {
-                // OffsetOperand = DurationAtom, "offset ^", OffsetOperand => ActionFn(218);
-                assert!(__symbols.len() >= 3);
-                let __sym2 = __pop_Variant9(__symbols);
-                let __sym1 = __pop_Variant0(__symbols);
-                let __sym0 = __pop_Variant9(__symbols);
-                let __start = __sym0.0.clone();
-                let __end = __sym2.2.clone();
-                let __nt = match super::__action218::<>(b, __sym0, __sym1, __sym2) {
-                    Ok(v) => v,
-                    Err(e) => return Some(Err(e)),
-                };
-                __symbols.push((__start, __Symbol::Variant9(__nt), __end));
-                (3, 34)
-            }
-            129 => {
-                __reduce129(b, __lookahead_start, __symbols, core::marker::PhantomData::<(&())>)
-            }
-            130 => {
-                // OffsetOperandProduct = OffsetOperandProduct, "offset *", OffsetOperand => ActionFn(219);
+                // OffsetOperand = DurationAtom, "offset ^", OffsetOperand => ActionFn(219);
                 assert!(__symbols.len() >= 3);
                 let __sym2 = __pop_Variant9(__symbols);
                 let __sym1 = __pop_Variant0(__symbols);
@@ -3550,10 +3532,13 @@ mod __parse__Query {
                     Err(e) => return Some(Err(e)),
                 };
                 __symbols.push((__start, __Symbol::Variant9(__nt), __end));
-                (3, 35)
+                (3, 34)
             }
-            131 => {
-                // OffsetOperandProduct = OffsetOperandProduct, "offset /", OffsetOperand => ActionFn(220);
+            129 => {
+                __reduce129(b, __lookahead_start, __symbols, core::marker::PhantomData::<(&())>)
+            }
+            130 => {
+                // OffsetOperandProduct = OffsetOperandProduct, "offset *", OffsetOperand => ActionFn(220);
                 assert!(__symbols.len() >= 3);
                 let __sym2 = __pop_Variant9(__symbols);
                 let __sym1 = __pop_Variant0(__symbols);
@@ -3567,8 +3552,8 @@ mod __parse__Query {
                 __symbols.push((__start, __Symbol::Variant9(__nt), __end));
                 (3, 35)
             }
-            132 => {
-                // OffsetOperandProduct = OffsetOperandProduct, "offset %", OffsetOperand => ActionFn(221);
+            131 => {
+                // OffsetOperandProduct = OffsetOperandProduct, "offset /", OffsetOperand => ActionFn(221);
                 assert!(__symbols.len() >= 3);
                 let __sym2 = __pop_Variant9(__symbols);
                 let __sym1 = __pop_Variant0(__symbols);
@@ -3582,11 +3567,8 @@ mod __parse__Query {
                 __symbols.push((__start, __Symbol::Variant9(__nt), __end));
                 (3, 35)
             }
-            133 => {
-                __reduce133(b, __lookahead_start, __symbols, core::marker::PhantomData::<(&())>)
-            }
-            134 => {
-                // OffsetProduct = OffsetProduct, "offset *", OffsetOperand => ActionFn(222);
+            132 => {
+                // OffsetOperandProduct = OffsetOperandProduct, "offset %", OffsetOperand => ActionFn(222);
                 assert!(__symbols.len() >= 3);
                 let __sym2 = __pop_Variant9(__symbols);
                 let __sym1 = __pop_Variant0(__symbols);
@@ -3598,10 +3580,13 @@ mod __parse__Query {
                     Err(e) => return Some(Err(e)),
                 };
                 __symbols.push((__start, __Symbol::Variant9(__nt), __end));
-                (3, 36)
+                (3, 35)
             }
-            135 => {
-                // OffsetProduct = OffsetProduct, "offset /", OffsetOperand => ActionFn(223);
+            133 => {
+                __reduce133(b, __lookahead_start, __symbols, core::marker::PhantomData::<(&())>)
+            }
+            134 => {
+                // OffsetProduct = OffsetProduct, "offset *", OffsetOperand => ActionFn(223);
                 assert!(__symbols.len() >= 3);
                 let __sym2 = __pop_Variant9(__symbols);
                 let __sym1 = __pop_Variant0(__symbols);
@@ -3615,8 +3600,8 @@ mod __parse__Query {
                 __symbols.push((__start, __Symbol::Variant9(__nt), __end));
                 (3, 36)
             }
-            136 => {
-                // OffsetProduct = OffsetProduct, "offset %", OffsetOperand => ActionFn(224);
+            135 => {
+                // OffsetProduct = OffsetProduct, "offset /", OffsetOperand => ActionFn(224);
                 assert!(__symbols.len() >= 3);
                 let __sym2 = __pop_Variant9(__symbols);
                 let __sym1 = __pop_Variant0(__symbols);
@@ -3630,8 +3615,8 @@ mod __parse__Query {
                 __symbols.push((__start, __Symbol::Variant9(__nt), __end));
                 (3, 36)
             }
-            137 => {
-                // OffsetProduct = DurationParen, "offset ^", OffsetOperand => ActionFn(225);
+            136 => {
+                // OffsetProduct = OffsetProduct, "offset %", OffsetOperand => ActionFn(225);
                 assert!(__symbols.len() >= 3);
                 let __sym2 = __pop_Variant9(__symbols);
                 let __sym1 = __pop_Variant0(__symbols);
@@ -3645,11 +3630,8 @@ mod __parse__Query {
                 __symbols.push((__start, __Symbol::Variant9(__nt), __end));
                 (3, 36)
             }
-            138 => {
-                __reduce138(b, __lookahead_start, __symbols, core::marker::PhantomData::<(&())>)
-            }
-            139 => {
-                // OffsetSum = OffsetSum, "offset +", OffsetOperandProduct => ActionFn(226);
+            137 => {
+                // OffsetProduct = DurationParen, "offset ^", OffsetOperand => ActionFn(226);
                 assert!(__symbols.len() >= 3);
                 let __sym2 = __pop_Variant9(__symbols);
                 let __sym1 = __pop_Variant0(__symbols);
@@ -3661,10 +3643,13 @@ mod __parse__Query {
                     Err(e) => return Some(Err(e)),
                 };
                 __symbols.push((__start, __Symbol::Variant9(__nt), __end));
-                (3, 37)
+                (3, 36)
             }
-            140 => {
-                // OffsetSum = OffsetSum, "offset -", OffsetOperandProduct => ActionFn(227);
+            138 => {
+                __reduce138(b, __lookahead_start, __symbols, core::marker::PhantomData::<(&())>)
+            }
+            139 => {
+                // OffsetSum = OffsetSum, "offset +", OffsetOperandProduct => ActionFn(227);
                 assert!(__symbols.len() >= 3);
                 let __sym2 = __pop_Variant9(__symbols);
                 let __sym1 = __pop_Variant0(__symbols);
@@ -3672,6 +3657,21 @@ mod __parse__Query {
                 let __start = __sym0.0.clone();
                 let __end = __sym2.2.clone();
                 let __nt = match super::__action227::<>(b, __sym0, __sym1, __sym2) {
+                    Ok(v) => v,
+                    Err(e) => return Some(Err(e)),
+                };
+                __symbols.push((__start, __Symbol::Variant9(__nt), __end));
+                (3, 37)
+            }
+            140 => {
+                // OffsetSum = OffsetSum, "offset -", OffsetOperandProduct => ActionFn(228);
+                assert!(__symbols.len() >= 3);
+                let __sym2 = __pop_Variant9(__symbols);
+                let __sym1 = __pop_Variant0(__symbols);
+                let __sym0 = __pop_Variant9(__symbols);
+                let __start = __sym0.0.clone();
+                let __end = __sym2.2.clone();
+                let __nt = match super::__action228::<>(b, __sym0, __sym1, __sym2) {
                     Ok(v) => v,
                     Err(e) => return Some(Err(e)),
                 };
@@ -3703,35 +3703,7 @@ mod __parse__Query {
                 __reduce148(b, __lookahead_start, __symbols, core::marker::PhantomData::<(&())>)
             }
             149 => {
-                // Operator = Chain, "or" => ActionFn(270);
-                assert!(__symbols.len() >= 2);
-                let __sym1 = __pop_Variant0(__symbols);
-                let __sym0 = __pop_Variant5(__symbols);
-                let __start = __sym0.0.clone();
-                let __end = __sym1.2.clone();
-                let __nt = match super::__action270::<>(b, __sym0, __sym1) {
-                    Ok(v) => v,
-                    Err(e) => return Some(Err(e)),
-                };
-                __symbols.push((__start, __Symbol::Variant5(__nt), __end));
-                (2, 40)
-            }
-            150 => {
-                // Operator = Chain, "and" => ActionFn(271);
-                assert!(__symbols.len() >= 2);
-                let __sym1 = __pop_Variant0(__symbols);
-                let __sym0 = __pop_Variant5(__symbols);
-                let __start = __sym0.0.clone();
-                let __end = __sym1.2.clone();
-                let __nt = match super::__action271::<>(b, __sym0, __sym1) {
-                    Ok(v) => v,
-                    Err(e) => return Some(Err(e)),
-                };
-                __symbols.push((__start, __Symbol::Variant5(__nt), __end));
-                (2, 40)
-            }
-            151 => {
-                // Operator = Chain, "unless" => ActionFn(272);
+                // Operator = Chain, "or" => ActionFn(272);
                 assert!(__symbols.len() >= 2);
                 let __sym1 = __pop_Variant0(__symbols);
                 let __sym0 = __pop_Variant5(__symbols);
@@ -3744,8 +3716,8 @@ mod __parse__Query {
                 __symbols.push((__start, __Symbol::Variant5(__nt), __end));
                 (2, 40)
             }
-            152 => {
-                // Operator = Chain, "==" => ActionFn(273);
+            150 => {
+                // Operator = Chain, "and" => ActionFn(273);
                 assert!(__symbols.len() >= 2);
                 let __sym1 = __pop_Variant0(__symbols);
                 let __sym0 = __pop_Variant5(__symbols);
@@ -3758,8 +3730,8 @@ mod __parse__Query {
                 __symbols.push((__start, __Symbol::Variant5(__nt), __end));
                 (2, 40)
             }
-            153 => {
-                // Operator = Chain, "!=" => ActionFn(274);
+            151 => {
+                // Operator = Chain, "unless" => ActionFn(274);
                 assert!(__symbols.len() >= 2);
                 let __sym1 = __pop_Variant0(__symbols);
                 let __sym0 = __pop_Variant5(__symbols);
@@ -3772,8 +3744,8 @@ mod __parse__Query {
                 __symbols.push((__start, __Symbol::Variant5(__nt), __end));
                 (2, 40)
             }
-            154 => {
-                // Operator = Chain, "<" => ActionFn(275);
+            152 => {
+                // Operator = Chain, "==" => ActionFn(275);
                 assert!(__symbols.len() >= 2);
                 let __sym1 = __pop_Variant0(__symbols);
                 let __sym0 = __pop_Variant5(__symbols);
@@ -3786,8 +3758,8 @@ mod __parse__Query {
                 __symbols.push((__start, __Symbol::Variant5(__nt), __end));
                 (2, 40)
             }
-            155 => {
-                // Operator = Chain, ">" => ActionFn(276);
+            153 => {
+                // Operator = Chain, "!=" => ActionFn(276);
                 assert!(__symbols.len() >= 2);
                 let __sym1 = __pop_Variant0(__symbols);
                 let __sym0 = __pop_Variant5(__symbols);
@@ -3800,8 +3772,8 @@ mod __parse__Query {
                 __symbols.push((__start, __Symbol::Variant5(__nt), __end));
                 (2, 40)
             }
-            156 => {
-                // Operator = Chain, "<=" => ActionFn(277);
+            154 => {
+                // Operator = Chain, "<" => ActionFn(277);
                 assert!(__symbols.len() >= 2);
                 let __sym1 = __pop_Variant0(__symbols);
                 let __sym0 = __pop_Variant5(__symbols);
@@ -3814,8 +3786,8 @@ mod __parse__Query {
                 __symbols.push((__start, __Symbol::Variant5(__nt), __end));
                 (2, 40)
             }
-            157 => {
-                // Operator = Chain, ">=" => ActionFn(278);
+            155 => {
+                // Operator = Chain, ">" => ActionFn(278);
                 assert!(__symbols.len() >= 2);
                 let __sym1 = __pop_Variant0(__symbols);
                 let __sym0 = __pop_Variant5(__symbols);
@@ -3828,8 +3800,8 @@ mod __parse__Query {
                 __symbols.push((__start, __Symbol::Variant5(__nt), __end));
                 (2, 40)
             }
-            158 => {
-                // Operator = Chain, "</" => ActionFn(279);
+            156 => {
+                // Operator = Chain, "<=" => ActionFn(279);
                 assert!(__symbols.len() >= 2);
                 let __sym1 = __pop_Variant0(__symbols);
                 let __sym0 = __pop_Variant5(__symbols);
@@ -3842,8 +3814,8 @@ mod __parse__Query {
                 __symbols.push((__start, __Symbol::Variant5(__nt), __end));
                 (2, 40)
             }
-            159 => {
-                // Operator = Chain, ">/" => ActionFn(280);
+            157 => {
+                // Operator = Chain, ">=" => ActionFn(280);
                 assert!(__symbols.len() >= 2);
                 let __sym1 = __pop_Variant0(__symbols);
                 let __sym0 = __pop_Variant5(__symbols);
@@ -3856,8 +3828,8 @@ mod __parse__Query {
                 __symbols.push((__start, __Symbol::Variant5(__nt), __end));
                 (2, 40)
             }
-            160 => {
-                // Operator = Chain, "+" => ActionFn(281);
+            158 => {
+                // Operator = Chain, "</" => ActionFn(281);
                 assert!(__symbols.len() >= 2);
                 let __sym1 = __pop_Variant0(__symbols);
                 let __sym0 = __pop_Variant5(__symbols);
@@ -3870,8 +3842,8 @@ mod __parse__Query {
                 __symbols.push((__start, __Symbol::Variant5(__nt), __end));
                 (2, 40)
             }
-            161 => {
-                // Operator = Chain, "-" => ActionFn(282);
+            159 => {
+                // Operator = Chain, ">/" => ActionFn(282);
                 assert!(__symbols.len() >= 2);
                 let __sym1 = __pop_Variant0(__symbols);
                 let __sym0 = __pop_Variant5(__symbols);
@@ -3884,8 +3856,8 @@ mod __parse__Query {
                 __symbols.push((__start, __Symbol::Variant5(__nt), __end));
                 (2, 40)
             }
-            162 => {
-                // Operator = Chain, "*" => ActionFn(283);
+            160 => {
+                // Operator = Chain, "+" => ActionFn(283);
                 assert!(__symbols.len() >= 2);
                 let __sym1 = __pop_Variant0(__symbols);
                 let __sym0 = __pop_Variant5(__symbols);
@@ -3898,8 +3870,8 @@ mod __parse__Query {
                 __symbols.push((__start, __Symbol::Variant5(__nt), __end));
                 (2, 40)
             }
-            163 => {
-                // Operator = Chain, "/" => ActionFn(284);
+            161 => {
+                // Operator = Chain, "-" => ActionFn(284);
                 assert!(__symbols.len() >= 2);
                 let __sym1 = __pop_Variant0(__symbols);
                 let __sym0 = __pop_Variant5(__symbols);
@@ -3912,8 +3884,8 @@ mod __parse__Query {
                 __symbols.push((__start, __Symbol::Variant5(__nt), __end));
                 (2, 40)
             }
-            164 => {
-                // Operator = Chain, "%" => ActionFn(285);
+            162 => {
+                // Operator = Chain, "*" => ActionFn(285);
                 assert!(__symbols.len() >= 2);
                 let __sym1 = __pop_Variant0(__symbols);
                 let __sym0 = __pop_Variant5(__symbols);
@@ -3926,8 +3898,8 @@ mod __parse__Query {
                 __symbols.push((__start, __Symbol::Variant5(__nt), __end));
                 (2, 40)
             }
-            165 => {
-                // Operator = Chain, "atan2" => ActionFn(286);
+            163 => {
+                // Operator = Chain, "/" => ActionFn(286);
                 assert!(__symbols.len() >= 2);
                 let __sym1 = __pop_Variant0(__symbols);
                 let __sym0 = __pop_Variant5(__symbols);
@@ -3940,14 +3912,42 @@ mod __parse__Query {
                 __symbols.push((__start, __Symbol::Variant5(__nt), __end));
                 (2, 40)
             }
-            166 => {
-                // Operator = Chain, "^" => ActionFn(287);
+            164 => {
+                // Operator = Chain, "%" => ActionFn(287);
                 assert!(__symbols.len() >= 2);
                 let __sym1 = __pop_Variant0(__symbols);
                 let __sym0 = __pop_Variant5(__symbols);
                 let __start = __sym0.0.clone();
                 let __end = __sym1.2.clone();
                 let __nt = match super::__action287::<>(b, __sym0, __sym1) {
+                    Ok(v) => v,
+                    Err(e) => return Some(Err(e)),
+                };
+                __symbols.push((__start, __Symbol::Variant5(__nt), __end));
+                (2, 40)
+            }
+            165 => {
+                // Operator = Chain, "atan2" => ActionFn(288);
+                assert!(__symbols.len() >= 2);
+                let __sym1 = __pop_Variant0(__symbols);
+                let __sym0 = __pop_Variant5(__symbols);
+                let __start = __sym0.0.clone();
+                let __end = __sym1.2.clone();
+                let __nt = match super::__action288::<>(b, __sym0, __sym1) {
+                    Ok(v) => v,
+                    Err(e) => return Some(Err(e)),
+                };
+                __symbols.push((__start, __Symbol::Variant5(__nt), __end));
+                (2, 40)
+            }
+            166 => {
+                // Operator = Chain, "^" => ActionFn(289);
+                assert!(__symbols.len() >= 2);
+                let __sym1 = __pop_Variant0(__symbols);
+                let __sym0 = __pop_Variant5(__symbols);
+                let __start = __sym0.0.clone();
+                let __end = __sym1.2.clone();
+                let __nt = match super::__action289::<>(b, __sym0, __sym1) {
                     Ok(v) => v,
                     Err(e) => return Some(Err(e)),
                 };
@@ -3970,7 +3970,7 @@ mod __parse__Query {
                 __reduce171(b, __lookahead_start, __symbols, core::marker::PhantomData::<(&())>)
             }
             172 => {
-                // Postfix = Postfix, "[", RangeDuration, "]" => ActionFn(288);
+                // Postfix = Postfix, "[", RangeDuration, "]" => ActionFn(290);
                 assert!(__symbols.len() >= 4);
                 let __sym3 = __pop_Variant0(__symbols);
                 let __sym2 = __pop_Variant19(__symbols);
@@ -3978,7 +3978,7 @@ mod __parse__Query {
                 let __sym0 = __pop_Variant10(__symbols);
                 let __start = __sym0.0.clone();
                 let __end = __sym3.2.clone();
-                let __nt = match super::__action288::<>(b, __sym0, __sym1, __sym2, __sym3) {
+                let __nt = match super::__action290::<>(b, __sym0, __sym1, __sym2, __sym3) {
                     Ok(v) => v,
                     Err(e) => return Some(Err(e)),
                 };
@@ -3986,7 +3986,7 @@ mod __parse__Query {
                 (4, 43)
             }
             173 => {
-                // Postfix = Postfix, "[", RangeDuration, ":", RangeDuration, "]" => ActionFn(311);
+                // Postfix = Postfix, "[", RangeDuration, ":", RangeDuration, "]" => ActionFn(313);
                 assert!(__symbols.len() >= 6);
                 let __sym5 = __pop_Variant0(__symbols);
                 let __sym4 = __pop_Variant19(__symbols);
@@ -3996,7 +3996,7 @@ mod __parse__Query {
                 let __sym0 = __pop_Variant10(__symbols);
                 let __start = __sym0.0.clone();
                 let __end = __sym5.2.clone();
-                let __nt = match super::__action311::<>(b, __sym0, __sym1, __sym2, __sym3, __sym4, __sym5) {
+                let __nt = match super::__action313::<>(b, __sym0, __sym1, __sym2, __sym3, __sym4, __sym5) {
                     Ok(v) => v,
                     Err(e) => return Some(Err(e)),
                 };
@@ -4004,7 +4004,7 @@ mod __parse__Query {
                 (6, 43)
             }
             174 => {
-                // Postfix = Postfix, "[", RangeDuration, ":", "]" => ActionFn(312);
+                // Postfix = Postfix, "[", RangeDuration, ":", "]" => ActionFn(314);
                 assert!(__symbols.len() >= 5);
                 let __sym4 = __pop_Variant0(__symbols);
                 let __sym3 = __pop_Variant0(__symbols);
@@ -4013,7 +4013,7 @@ mod __parse__Query {
                 let __sym0 = __pop_Variant10(__symbols);
                 let __start = __sym0.0.clone();
                 let __end = __sym4.2.clone();
-                let __nt = match super::__action312::<>(b, __sym0, __sym1, __sym2, __sym3, __sym4) {
+                let __nt = match super::__action314::<>(b, __sym0, __sym1, __sym2, __sym3, __sym4) {
                     Ok(v) => v,
                     Err(e) => return Some(Err(e)),
                 };
@@ -4021,14 +4021,14 @@ mod __parse__Query {
                 (5, 43)
             }
             175 => {
-                // Postfix = Postfix, "offset", OffsetDuration => ActionFn(290);
+                // Postfix = Postfix, "offset", OffsetDuration => ActionFn(292);
                 assert!(__symbols.len() >= 3);
                 let __sym2 = __pop_Variant19(__symbols);
                 let __sym1 = __pop_Variant0(__symbols);
                 let __sym0 = __pop_Variant10(__symbols);
                 let __start = __sym0.0.clone();
                 let __end = __sym2.2.clone();
-                let __nt = match super::__action290::<>(b, __sym0, __sym1, __sym2) {
+                let __nt = match super::__action292::<>(b, __sym0, __sym1, __sym2) {
                     Ok(v) => v,
                     Err(e) => return Some(Err(e)),
                 };
@@ -4036,14 +4036,14 @@ mod __parse__Query {
                 (3, 43)
             }
             176 => {
-                // Postfix = Postfix, "@", SignedNumber => ActionFn(291);
+                // Postfix = Postfix, "@", SignedNumber => ActionFn(293);
                 assert!(__symbols.len() >= 3);
                 let __sym2 = __pop_Variant1(__symbols);
                 let __sym1 = __pop_Variant0(__symbols);
                 let __sym0 = __pop_Variant10(__symbols);
                 let __start = __sym0.0.clone();
                 let __end = __sym2.2.clone();
-                let __nt = match super::__action291::<>(b, __sym0, __sym1, __sym2) {
+                let __nt = match super::__action293::<>(b, __sym0, __sym1, __sym2) {
                     Ok(v) => v,
                     Err(e) => return Some(Err(e)),
                 };
@@ -4051,7 +4051,7 @@ mod __parse__Query {
                 (3, 43)
             }
             177 => {
-                // Postfix = Postfix, "@", "start", "(", ")" => ActionFn(292);
+                // Postfix = Postfix, "@", "start", "(", ")" => ActionFn(294);
                 assert!(__symbols.len() >= 5);
                 let __sym4 = __pop_Variant0(__symbols);
                 let __sym3 = __pop_Variant0(__symbols);
@@ -4060,7 +4060,7 @@ mod __parse__Query {
                 let __sym0 = __pop_Variant10(__symbols);
                 let __start = __sym0.0.clone();
                 let __end = __sym4.2.clone();
-                let __nt = match super::__action292::<>(b, __sym0, __sym1, __sym2, __sym3, __sym4) {
+                let __nt = match super::__action294::<>(b, __sym0, __sym1, __sym2, __sym3, __sym4) {
                     Ok(v) => v,
                     Err(e) => return Some(Err(e)),
                 };
@@ -4068,7 +4068,7 @@ mod __parse__Query {
                 (5, 43)
             }
             178 => {
-                // Postfix = Postfix, "@", "end", "(", ")" => ActionFn(293);
+                // Postfix = Postfix, "@", "end", "(", ")" => ActionFn(295);
                 assert!(__symbols.len() >= 5);
                 let __sym4 = __pop_Variant0(__symbols);
                 let __sym3 = __pop_Variant0(__symbols);
@@ -4077,7 +4077,7 @@ mod __parse__Query {
                 let __sym0 = __pop_Variant10(__symbols);
                 let __start = __sym0.0.clone();
                 let __end = __sym4.2.clone();
-                let __nt = match super::__action293::<>(b, __sym0, __sym1, __sym2, __sym3, __sym4) {
+                let __nt = match super::__action295::<>(b, __sym0, __sym1, __sym2, __sym3, __sym4) {
                     Ok(v) => v,
                     Err(e) => return Some(Err(e)),
                 };
@@ -4085,13 +4085,13 @@ mod __parse__Query {
                 (5, 43)
             }
             179 => {
-                // Postfix = Postfix, "anchored" => ActionFn(294);
+                // Postfix = Postfix, "anchored" => ActionFn(296);
                 assert!(__symbols.len() >= 2);
                 let __sym1 = __pop_Variant0(__symbols);
                 let __sym0 = __pop_Variant10(__symbols);
                 let __start = __sym0.0.clone();
                 let __end = __sym1.2.clone();
-                let __nt = match super::__action294::<>(b, __sym0, __sym1) {
+                let __nt = match super::__action296::<>(b, __sym0, __sym1) {
                     Ok(v) => v,
                     Err(e) => return Some(Err(e)),
                 };
@@ -4099,13 +4099,13 @@ mod __parse__Query {
                 (2, 43)
             }
             180 => {
-                // Postfix = Postfix, "smoothed" => ActionFn(295);
+                // Postfix = Postfix, "smoothed" => ActionFn(297);
                 assert!(__symbols.len() >= 2);
                 let __sym1 = __pop_Variant0(__symbols);
                 let __sym0 = __pop_Variant10(__symbols);
                 let __start = __sym0.0.clone();
                 let __end = __sym1.2.clone();
-                let __nt = match super::__action295::<>(b, __sym0, __sym1) {
+                let __nt = match super::__action297::<>(b, __sym0, __sym1) {
                     Ok(v) => v,
                     Err(e) => return Some(Err(e)),
                 };
@@ -4113,32 +4113,8 @@ mod __parse__Query {
                 (2, 43)
             }
             181 => {
-                // Postfix = "number" => ActionFn(296);
+                // Postfix = "number" => ActionFn(298);
                 let __sym0 = __pop_Variant1(__symbols);
-                let __start = __sym0.0.clone();
-                let __end = __sym0.2.clone();
-                let __nt = match super::__action296::<>(b, __sym0) {
-                    Ok(v) => v,
-                    Err(e) => return Some(Err(e)),
-                };
-                __symbols.push((__start, __Symbol::Variant10(__nt), __end));
-                (1, 43)
-            }
-            182 => {
-                // Postfix = "duration" => ActionFn(297);
-                let __sym0 = __pop_Variant2(__symbols);
-                let __start = __sym0.0.clone();
-                let __end = __sym0.2.clone();
-                let __nt = match super::__action297::<>(b, __sym0) {
-                    Ok(v) => v,
-                    Err(e) => return Some(Err(e)),
-                };
-                __symbols.push((__start, __Symbol::Variant10(__nt), __end));
-                (1, 43)
-            }
-            183 => {
-                // Postfix = "string" => ActionFn(298);
-                let __sym0 = __pop_Variant0(__symbols);
                 let __start = __sym0.0.clone();
                 let __end = __sym0.2.clone();
                 let __nt = match super::__action298::<>(b, __sym0) {
@@ -4148,42 +4124,36 @@ mod __parse__Query {
                 __symbols.push((__start, __Symbol::Variant10(__nt), __end));
                 (1, 43)
             }
+            182 => {
+                // Postfix = "duration" => ActionFn(299);
+                let __sym0 = __pop_Variant2(__symbols);
+                let __start = __sym0.0.clone();
+                let __end = __sym0.2.clone();
+                let __nt = match super::__action299::<>(b, __sym0) {
+                    Ok(v) => v,
+                    Err(e) => return Some(Err(e)),
+                };
+                __symbols.push((__start, __Symbol::Variant10(__nt), __end));
+                (1, 43)
+            }
+            183 => {
+                // Postfix = "string" => ActionFn(300);
+                let __sym0 = __pop_Variant0(__symbols);
+                let __start = __sym0.0.clone();
+                let __end = __sym0.2.clone();
+                let __nt = match super::__action300::<>(b, __sym0) {
+                    Ok(v) => v,
+                    Err(e) => return Some(Err(e)),
+                };
+                __symbols.push((__start, __Symbol::Variant10(__nt), __end));
+                (1, 43)
+            }
             184 => {
-                // Postfix = "(", Expression, ")" => ActionFn(299);
+                // Postfix = "(", Expression, ")" => ActionFn(301);
                 assert!(__symbols.len() >= 3);
                 let __sym2 = __pop_Variant0(__symbols);
                 let __sym1 = __pop_Variant10(__symbols);
                 let __sym0 = __pop_Variant0(__symbols);
-                let __start = __sym0.0.clone();
-                let __end = __sym2.2.clone();
-                let __nt = match super::__action299::<>(b, __sym0, __sym1, __sym2) {
-                    Ok(v) => v,
-                    Err(e) => return Some(Err(e)),
-                };
-                __symbols.push((__start, __Symbol::Variant10(__nt), __end));
-                (3, 43)
-            }
-            185 => {
-                // Postfix = "aggregation", Grouping, Body => ActionFn(300);
-                assert!(__symbols.len() >= 3);
-                let __sym2 = __pop_Variant7(__symbols);
-                let __sym1 = __pop_Variant12(__symbols);
-                let __sym0 = __pop_Variant3(__symbols);
-                let __start = __sym0.0.clone();
-                let __end = __sym2.2.clone();
-                let __nt = match super::__action300::<>(b, __sym0, __sym1, __sym2) {
-                    Ok(v) => v,
-                    Err(e) => return Some(Err(e)),
-                };
-                __symbols.push((__start, __Symbol::Variant10(__nt), __end));
-                (3, 43)
-            }
-            186 => {
-                // Postfix = "aggregation", Body, Grouping => ActionFn(301);
-                assert!(__symbols.len() >= 3);
-                let __sym2 = __pop_Variant12(__symbols);
-                let __sym1 = __pop_Variant7(__symbols);
-                let __sym0 = __pop_Variant3(__symbols);
                 let __start = __sym0.0.clone();
                 let __end = __sym2.2.clone();
                 let __nt = match super::__action301::<>(b, __sym0, __sym1, __sym2) {
@@ -4193,39 +4163,41 @@ mod __parse__Query {
                 __symbols.push((__start, __Symbol::Variant10(__nt), __end));
                 (3, 43)
             }
-            187 => {
-                // Postfix = "aggregation", Body => ActionFn(302);
-                assert!(__symbols.len() >= 2);
+            185 => {
+                // Postfix = "aggregation", Grouping, Body => ActionFn(302);
+                assert!(__symbols.len() >= 3);
+                let __sym2 = __pop_Variant7(__symbols);
+                let __sym1 = __pop_Variant12(__symbols);
+                let __sym0 = __pop_Variant3(__symbols);
+                let __start = __sym0.0.clone();
+                let __end = __sym2.2.clone();
+                let __nt = match super::__action302::<>(b, __sym0, __sym1, __sym2) {
+                    Ok(v) => v,
+                    Err(e) => return Some(Err(e)),
+                };
+                __symbols.push((__start, __Symbol::Variant10(__nt), __end));
+                (3, 43)
+            }
+            186 => {
+                // Postfix = "aggregation", Body, Grouping => ActionFn(303);
+                assert!(__symbols.len() >= 3);
+                let __sym2 = __pop_Variant12(__symbols);
                 let __sym1 = __pop_Variant7(__symbols);
                 let __sym0 = __pop_Variant3(__symbols);
                 let __start = __sym0.0.clone();
-                let __end = __sym1.2.clone();
-                let __nt = match super::__action302::<>(b, __sym0, __sym1) {
+                let __end = __sym2.2.clone();
+                let __nt = match super::__action303::<>(b, __sym0, __sym1, __sym2) {
                     Ok(v) => v,
                     Err(e) => return Some(Err(e)),
                 };
                 __symbols.push((__start, __Symbol::Variant10(__nt), __end));
-                (2, 43)
+                (3, 43)
             }
-            188 => {
-                // Postfix = "identifier", Body => ActionFn(303);
+            187 => {
+                // Postfix = "aggregation", Body => ActionFn(304);
                 assert!(__symbols.len() >= 2);
                 let __sym1 = __pop_Variant7(__symbols);
-                let __sym0 = __pop_Variant0(__symbols);
-                let __start = __sym0.0.clone();
-                let __end = __sym1.2.clone();
-                let __nt = match super::__action303::<>(b, __sym0, __sym1) {
-                    Ok(v) => v,
-                    Err(e) => return Some(Err(e)),
-                };
-                __symbols.push((__start, __Symbol::Variant10(__nt), __end));
-                (2, 43)
-            }
-            189 => {
-                // Postfix = FunctionKeyword, Body => ActionFn(304);
-                assert!(__symbols.len() >= 2);
-                let __sym1 = __pop_Variant7(__symbols);
-                let __sym0 = __pop_Variant5(__symbols);
+                let __sym0 = __pop_Variant3(__symbols);
                 let __start = __sym0.0.clone();
                 let __end = __sym1.2.clone();
                 let __nt = match super::__action304::<>(b, __sym0, __sym1) {
@@ -4235,10 +4207,10 @@ mod __parse__Query {
                 __symbols.push((__start, __Symbol::Variant10(__nt), __end));
                 (2, 43)
             }
-            190 => {
-                // Postfix = "identifier", Braces => ActionFn(305);
+            188 => {
+                // Postfix = "identifier", Body => ActionFn(305);
                 assert!(__symbols.len() >= 2);
-                let __sym1 = __pop_Variant8(__symbols);
+                let __sym1 = __pop_Variant7(__symbols);
                 let __sym0 = __pop_Variant0(__symbols);
                 let __start = __sym0.0.clone();
                 let __end = __sym1.2.clone();
@@ -4249,23 +4221,25 @@ mod __parse__Query {
                 __symbols.push((__start, __Symbol::Variant10(__nt), __end));
                 (2, 43)
             }
-            191 => {
-                // Postfix = "identifier" => ActionFn(306);
-                let __sym0 = __pop_Variant0(__symbols);
+            189 => {
+                // Postfix = FunctionKeyword, Body => ActionFn(306);
+                assert!(__symbols.len() >= 2);
+                let __sym1 = __pop_Variant7(__symbols);
+                let __sym0 = __pop_Variant5(__symbols);
                 let __start = __sym0.0.clone();
-                let __end = __sym0.2.clone();
-                let __nt = match super::__action306::<>(b, __sym0) {
+                let __end = __sym1.2.clone();
+                let __nt = match super::__action306::<>(b, __sym0, __sym1) {
                     Ok(v) => v,
                     Err(e) => return Some(Err(e)),
                 };
                 __symbols.push((__start, __Symbol::Variant10(__nt), __end));
-                (1, 43)
+                (2, 43)
             }
-            192 => {
-                // Postfix = NameKeyword, Braces => ActionFn(307);
+            190 => {
+                // Postfix = "identifier", Braces => ActionFn(307);
                 assert!(__symbols.len() >= 2);
                 let __sym1 = __pop_Variant8(__symbols);
-                let __sym0 = __pop_Variant5(__symbols);
+                let __sym0 = __pop_Variant0(__symbols);
                 let __start = __sym0.0.clone();
                 let __end = __sym1.2.clone();
                 let __nt = match super::__action307::<>(b, __sym0, __sym1) {
@@ -4275,9 +4249,9 @@ mod __parse__Query {
                 __symbols.push((__start, __Symbol::Variant10(__nt), __end));
                 (2, 43)
             }
-            193 => {
-                // Postfix = NameKeyword => ActionFn(308);
-                let __sym0 = __pop_Variant5(__symbols);
+            191 => {
+                // Postfix = "identifier" => ActionFn(308);
+                let __sym0 = __pop_Variant0(__symbols);
                 let __start = __sym0.0.clone();
                 let __end = __sym0.2.clone();
                 let __nt = match super::__action308::<>(b, __sym0) {
@@ -4287,12 +4261,38 @@ mod __parse__Query {
                 __symbols.push((__start, __Symbol::Variant10(__nt), __end));
                 (1, 43)
             }
+            192 => {
+                // Postfix = NameKeyword, Braces => ActionFn(309);
+                assert!(__symbols.len() >= 2);
+                let __sym1 = __pop_Variant8(__symbols);
+                let __sym0 = __pop_Variant5(__symbols);
+                let __start = __sym0.0.clone();
+                let __end = __sym1.2.clone();
+                let __nt = match super::__action309::<>(b, __sym0, __sym1) {
+                    Ok(v) => v,
+                    Err(e) => return Some(Err(e)),
+                };
+                __symbols.push((__start, __Symbol::Variant10(__nt), __end));
+                (2, 43)
+            }
+            193 => {
+                // Postfix = NameKeyword => ActionFn(310);
+                let __sym0 = __pop_Variant5(__symbols);
+                let __start = __sym0.0.clone();
+                let __end = __sym0.2.clone();
+                let __nt = match super::__action310::<>(b, __sym0) {
+                    Ok(v) => v,
+                    Err(e) => return Some(Err(e)),
+                };
+                __symbols.push((__start, __Symbol::Variant10(__nt), __end));
+                (1, 43)
+            }
             194 => {
-                // Postfix = Braces => ActionFn(309);
+                // Postfix = Braces => ActionFn(311);
                 let __sym0 = __pop_Variant8(__symbols);
                 let __start = __sym0.0.clone();
                 let __end = __sym0.2.clone();
-                let __nt = match super::__action309::<>(b, __sym0) {
+                let __nt = match super::__action311::<>(b, __sym0) {
                     Ok(v) => v,
                     Err(e) => return Some(Err(e)),
                 };
@@ -4303,11 +4303,11 @@ mod __parse__Query {
                 __reduce195(b, __lookahead_start, __symbols, core::marker::PhantomData::<(&())>)
             }
             196 => {
-                // RangeDuration = DurationSum => ActionFn(310);
+                // RangeDuration = DurationSum => ActionFn(312);
                 let __sym0 = __pop_Variant9(__symbols);
                 let __start = __sym0.0.clone();
                 let __end = __sym0.2.clone();
-                let __nt = match super::__action310::<>(b, __sym0) {
+                let __nt = match super::__action312::<>(b, __sym0) {
                     Ok(v) => v,
                     Err(e) => return Some(Err(e)),
                 };
@@ -5259,15 +5259,440 @@ mod __parse__Query {
         _: core::marker::PhantomData<(&'a ())>,
     ) -> (usize, usize)
     {
-        // Label = LabelWord => ActionFn(266);
-        let __sym0 = __pop_Variant5(__symbols);
+        // Label = "identifier" => ActionFn(267);
+        let __sym0 = __pop_Variant0(__symbols);
         let __start = __sym0.0.clone();
         let __end = __sym0.2.clone();
-        let __nt = super::__action266::<>(b, __sym0);
+        let __nt = super::__action267::<>(b, __sym0);
         __symbols.push((__start, __Symbol::Variant13(__nt), __end));
         (1, 21)
     }
     fn __reduce52<
+        'a,
+    >(
+        b: &mut Builder<'a>,
+        __lookahead_start: Option<&u32>,
+        __symbols: &mut alloc::vec::Vec<(u32,__Symbol<>,u32)>,
+        _: core::marker::PhantomData<(&'a ())>,
+    ) -> (usize, usize)
+    {
+        // Label = LabelKeyword => ActionFn(268);
+        let __sym0 = __pop_Variant5(__symbols);
+        let __start = __sym0.0.clone();
+        let __end = __sym0.2.clone();
+        let __nt = super::__action268::<>(b, __sym0);
+        __symbols.push((__start, __Symbol::Variant13(__nt), __end));
+        (1, 21)
+    }
+    fn __reduce53<
+        'a,
+    >(
+        b: &mut Builder<'a>,
+        __lookahead_start: Option<&u32>,
+        __symbols: &mut alloc::vec::Vec<(u32,__Symbol<>,u32)>,
+        _: core::marker::PhantomData<(&'a ())>,
+    ) -> (usize, usize)
+    {
+        // LabelKeyword = "metric identifier" => ActionFn(97);
+        let __sym0 = __pop_Variant0(__symbols);
+        let __start = __sym0.0.clone();
+        let __end = __sym0.2.clone();
+        let __nt = super::__action97::<>(b, __sym0);
+        __symbols.push((__start, __Symbol::Variant5(__nt), __end));
+        (1, 22)
+    }
+    fn __reduce54<
+        'a,
+    >(
+        b: &mut Builder<'a>,
+        __lookahead_start: Option<&u32>,
+        __symbols: &mut alloc::vec::Vec<(u32,__Symbol<>,u32)>,
+        _: core::marker::PhantomData<(&'a ())>,
+    ) -> (usize, usize)
+    {
+        // LabelKeyword = "aggregation" => ActionFn(98);
+        let __sym0 = __pop_Variant3(__symbols);
+        let __start = __sym0.0.clone();
+        let __end = __sym0.2.clone();
+        let __nt = super::__action98::<>(b, __sym0);
+        __symbols.push((__start, __Symbol::Variant5(__nt), __end));
+        (1, 22)
+    }
+    fn __reduce55<
+        'a,
+    >(
+        b: &mut Builder<'a>,
+        __lookahead_start: Option<&u32>,
+        __symbols: &mut alloc::vec::Vec<(u32,__Symbol<>,u32)>,
+        _: core::marker::PhantomData<(&'a ())>,
+    ) -> (usize, usize)
+    {
+        // LabelKeyword = "bool" => ActionFn(99);
+        let __sym0 = __pop_Variant0(__symbols);
+        let __start = __sym0.0.clone();
+        let __end = __sym0.2.clone();
+        let __nt = super::__action99::<>(b, __sym0);
+        __symbols.push((__start, __Symbol::Variant5(__nt), __end));
+        (1, 22)
+    }
+    fn __reduce56<
+        'a,
+    >(
+        b: &mut Builder<'a>,
+        __lookahead_start: Option<&u32>,
+        __symbols: &mut alloc::vec::Vec<(u32,__Symbol<>,u32)>,
+        _: core::marker::PhantomData<(&'a ())>,
+    ) -> (usize, usize)
+    {
+        // LabelKeyword = "by" => ActionFn(100);
+        let __sym0 = __pop_Variant0(__symbols);
+        let __start = __sym0.0.clone();
+        let __end = __sym0.2.clone();
+        let __nt = super::__action100::<>(b, __sym0);
+        __symbols.push((__start, __Symbol::Variant5(__nt), __end));
+        (1, 22)
+    }
+    fn __reduce57<
+        'a,
+    >(
+        b: &mut Builder<'a>,
+        __lookahead_start: Option<&u32>,
+        __symbols: &mut alloc::vec::Vec<(u32,__Symbol<>,u32)>,
+        _: core::marker::PhantomData<(&'a ())>,
+    ) -> (usize, usize)
+    {
+        // LabelKeyword = "group_left" => ActionFn(101);
+        let __sym0 = __pop_Variant0(__symbols);
+        let __start = __sym0.0.clone();
+        let __end = __sym0.2.clone();
+        let __nt = super::__action101::<>(b, __sym0);
+        __symbols.push((__start, __Symbol::Variant5(__nt), __end));
+        (1, 22)
+    }
+    fn __reduce58<
+        'a,
+    >(
+        b: &mut Builder<'a>,
+        __lookahead_start: Option<&u32>,
+        __symbols: &mut alloc::vec::Vec<(u32,__Symbol<>,u32)>,
+        _: core::marker::PhantomData<(&'a ())>,
+    ) -> (usize, usize)
+    {
+        // LabelKeyword = "group_right" => ActionFn(102);
+        let __sym0 = __pop_Variant0(__symbols);
+        let __start = __sym0.0.clone();
+        let __end = __sym0.2.clone();
+        let __nt = super::__action102::<>(b, __sym0);
+        __symbols.push((__start, __Symbol::Variant5(__nt), __end));
+        (1, 22)
+    }
+    fn __reduce59<
+        'a,
+    >(
+        b: &mut Builder<'a>,
+        __lookahead_start: Option<&u32>,
+        __symbols: &mut alloc::vec::Vec<(u32,__Symbol<>,u32)>,
+        _: core::marker::PhantomData<(&'a ())>,
+    ) -> (usize, usize)
+    {
+        // LabelKeyword = "fill" => ActionFn(103);
+        let __sym0 = __pop_Variant0(__symbols);
+        let __start = __sym0.0.clone();
+        let __end = __sym0.2.clone();
+        let __nt = super::__action103::<>(b, __sym0);
+        __symbols.push((__start, __Symbol::Variant5(__nt), __end));
+        (1, 22)
+    }
+    fn __reduce60<
+        'a,
+    >(
+        b: &mut Builder<'a>,
+        __lookahead_start: Option<&u32>,
+        __symbols: &mut alloc::vec::Vec<(u32,__Symbol<>,u32)>,
+        _: core::marker::PhantomData<(&'a ())>,
+    ) -> (usize, usize)
+    {
+        // LabelKeyword = "fill_left" => ActionFn(104);
+        let __sym0 = __pop_Variant0(__symbols);
+        let __start = __sym0.0.clone();
+        let __end = __sym0.2.clone();
+        let __nt = super::__action104::<>(b, __sym0);
+        __symbols.push((__start, __Symbol::Variant5(__nt), __end));
+        (1, 22)
+    }
+    fn __reduce61<
+        'a,
+    >(
+        b: &mut Builder<'a>,
+        __lookahead_start: Option<&u32>,
+        __symbols: &mut alloc::vec::Vec<(u32,__Symbol<>,u32)>,
+        _: core::marker::PhantomData<(&'a ())>,
+    ) -> (usize, usize)
+    {
+        // LabelKeyword = "fill_right" => ActionFn(105);
+        let __sym0 = __pop_Variant0(__symbols);
+        let __start = __sym0.0.clone();
+        let __end = __sym0.2.clone();
+        let __nt = super::__action105::<>(b, __sym0);
+        __symbols.push((__start, __Symbol::Variant5(__nt), __end));
+        (1, 22)
+    }
+    fn __reduce62<
+        'a,
+    >(
+        b: &mut Builder<'a>,
+        __lookahead_start: Option<&u32>,
+        __symbols: &mut alloc::vec::Vec<(u32,__Symbol<>,u32)>,
+        _: core::marker::PhantomData<(&'a ())>,
+    ) -> (usize, usize)
+    {
+        // LabelKeyword = "ignoring" => ActionFn(106);
+        let __sym0 = __pop_Variant0(__symbols);
+        let __start = __sym0.0.clone();
+        let __end = __sym0.2.clone();
+        let __nt = super::__action106::<>(b, __sym0);
+        __symbols.push((__start, __Symbol::Variant5(__nt), __end));
+        (1, 22)
+    }
+    fn __reduce63<
+        'a,
+    >(
+        b: &mut Builder<'a>,
+        __lookahead_start: Option<&u32>,
+        __symbols: &mut alloc::vec::Vec<(u32,__Symbol<>,u32)>,
+        _: core::marker::PhantomData<(&'a ())>,
+    ) -> (usize, usize)
+    {
+        // LabelKeyword = "and" => ActionFn(107);
+        let __sym0 = __pop_Variant0(__symbols);
+        let __start = __sym0.0.clone();
+        let __end = __sym0.2.clone();
+        let __nt = super::__action107::<>(b, __sym0);
+        __symbols.push((__start, __Symbol::Variant5(__nt), __end));
+        (1, 22)
+    }
+    fn __reduce64<
+        'a,
+    >(
+        b: &mut Builder<'a>,
+        __lookahead_start: Option<&u32>,
+        __symbols: &mut alloc::vec::Vec<(u32,__Symbol<>,u32)>,
+        _: core::marker::PhantomData<(&'a ())>,
+    ) -> (usize, usize)
+    {
+        // LabelKeyword = "or" => ActionFn(108);
+        let __sym0 = __pop_Variant0(__symbols);
+        let __start = __sym0.0.clone();
+        let __end = __sym0.2.clone();
+        let __nt = super::__action108::<>(b, __sym0);
+        __symbols.push((__start, __Symbol::Variant5(__nt), __end));
+        (1, 22)
+    }
+    fn __reduce65<
+        'a,
+    >(
+        b: &mut Builder<'a>,
+        __lookahead_start: Option<&u32>,
+        __symbols: &mut alloc::vec::Vec<(u32,__Symbol<>,u32)>,
+        _: core::marker::PhantomData<(&'a ())>,
+    ) -> (usize, usize)
+    {
+        // LabelKeyword = "unless" => ActionFn(109);
+        let __sym0 = __pop_Variant0(__symbols);
+        let __start = __sym0.0.clone();
+        let __end = __sym0.2.clone();
+        let __nt = super::__action109::<>(b, __sym0);
+        __symbols.push((__start, __Symbol::Variant5(__nt), __end));
+        (1, 22)
+    }
+    fn __reduce66<
+        'a,
+    >(
+        b: &mut Builder<'a>,
+        __lookahead_start: Option<&u32>,
+        __symbols: &mut alloc::vec::Vec<(u32,__Symbol<>,u32)>,
+        _: core::marker::PhantomData<(&'a ())>,
+    ) -> (usize, usize)
+    {
+        // LabelKeyword = "offset" => ActionFn(110);
+        let __sym0 = __pop_Variant0(__symbols);
+        let __start = __sym0.0.clone();
+        let __end = __sym0.2.clone();
+        let __nt = super::__action110::<>(b, __sym0);
+        __symbols.push((__start, __Symbol::Variant5(__nt), __end));
+        (1, 22)
+    }
+    fn __reduce67<
+        'a,
+    >(
+        b: &mut Builder<'a>,
+        __lookahead_start: Option<&u32>,
+        __symbols: &mut alloc::vec::Vec<(u32,__Symbol<>,u32)>,
+        _: core::marker::PhantomData<(&'a ())>,
+    ) -> (usize, usize)
+    {
+        // LabelKeyword = "on" => ActionFn(111);
+        let __sym0 = __pop_Variant0(__symbols);
+        let __start = __sym0.0.clone();
+        let __end = __sym0.2.clone();
+        let __nt = super::__action111::<>(b, __sym0);
+        __symbols.push((__start, __Symbol::Variant5(__nt), __end));
+        (1, 22)
+    }
+    fn __reduce68<
+        'a,
+    >(
+        b: &mut Builder<'a>,
+        __lookahead_start: Option<&u32>,
+        __symbols: &mut alloc::vec::Vec<(u32,__Symbol<>,u32)>,
+        _: core::marker::PhantomData<(&'a ())>,
+    ) -> (usize, usize)
+    {
+        // LabelKeyword = "start" => ActionFn(112);
+        let __sym0 = __pop_Variant0(__symbols);
+        let __start = __sym0.0.clone();
+        let __end = __sym0.2.clone();
+        let __nt = super::__action112::<>(b, __sym0);
+        __symbols.push((__start, __Symbol::Variant5(__nt), __end));
+        (1, 22)
+    }
+    fn __reduce69<
+        'a,
+    >(
+        b: &mut Builder<'a>,
+        __lookahead_start: Option<&u32>,
+        __symbols: &mut alloc::vec::Vec<(u32,__Symbol<>,u32)>,
+        _: core::marker::PhantomData<(&'a ())>,
+    ) -> (usize, usize)
+    {
+        // LabelKeyword = "end" => ActionFn(113);
+        let __sym0 = __pop_Variant0(__symbols);
+        let __start = __sym0.0.clone();
+        let __end = __sym0.2.clone();
+        let __nt = super::__action113::<>(b, __sym0);
+        __symbols.push((__start, __Symbol::Variant5(__nt), __end));
+        (1, 22)
+    }
+    fn __reduce70<
+        'a,
+    >(
+        b: &mut Builder<'a>,
+        __lookahead_start: Option<&u32>,
+        __symbols: &mut alloc::vec::Vec<(u32,__Symbol<>,u32)>,
+        _: core::marker::PhantomData<(&'a ())>,
+    ) -> (usize, usize)
+    {
+        // LabelKeyword = "atan2" => ActionFn(114);
+        let __sym0 = __pop_Variant0(__symbols);
+        let __start = __sym0.0.clone();
+        let __end = __sym0.2.clone();
+        let __nt = super::__action114::<>(b, __sym0);
+        __symbols.push((__start, __Symbol::Variant5(__nt), __end));
+        (1, 22)
+    }
+    fn __reduce71<
+        'a,
+    >(
+        b: &mut Builder<'a>,
+        __lookahead_start: Option<&u32>,
+        __symbols: &mut alloc::vec::Vec<(u32,__Symbol<>,u32)>,
+        _: core::marker::PhantomData<(&'a ())>,
+    ) -> (usize, usize)
+    {
+        // LabelKeyword = "step" => ActionFn(115);
+        let __sym0 = __pop_Variant0(__symbols);
+        let __start = __sym0.0.clone();
+        let __end = __sym0.2.clone();
+        let __nt = super::__action115::<>(b, __sym0);
+        __symbols.push((__start, __Symbol::Variant5(__nt), __end));
+        (1, 22)
+    }
+    fn __reduce72<
+        'a,
+    >(
+        b: &mut Builder<'a>,
+        __lookahead_start: Option<&u32>,
+        __symbols: &mut alloc::vec::Vec<(u32,__Symbol<>,u32)>,
+        _: core::marker::PhantomData<(&'a ())>,
+    ) -> (usize, usize)
+    {
+        // LabelKeyword = "range" => ActionFn(116);
+        let __sym0 = __pop_Variant0(__symbols);
+        let __start = __sym0.0.clone();
+        let __end = __sym0.2.clone();
+        let __nt = super::__action116::<>(b, __sym0);
+        __symbols.push((__start, __Symbol::Variant5(__nt), __end));
+        (1, 22)
+    }
+    fn __reduce73<
+        'a,
+    >(
+        b: &mut Builder<'a>,
+        __lookahead_start: Option<&u32>,
+        __symbols: &mut alloc::vec::Vec<(u32,__Symbol<>,u32)>,
+        _: core::marker::PhantomData<(&'a ())>,
+    ) -> (usize, usize)
+    {
+        // LabelKeyword = "anchored" => ActionFn(117);
+        let __sym0 = __pop_Variant0(__symbols);
+        let __start = __sym0.0.clone();
+        let __end = __sym0.2.clone();
+        let __nt = super::__action117::<>(b, __sym0);
+        __symbols.push((__start, __Symbol::Variant5(__nt), __end));
+        (1, 22)
+    }
+    fn __reduce74<
+        'a,
+    >(
+        b: &mut Builder<'a>,
+        __lookahead_start: Option<&u32>,
+        __symbols: &mut alloc::vec::Vec<(u32,__Symbol<>,u32)>,
+        _: core::marker::PhantomData<(&'a ())>,
+    ) -> (usize, usize)
+    {
+        // LabelKeyword = "smoothed" => ActionFn(118);
+        let __sym0 = __pop_Variant0(__symbols);
+        let __start = __sym0.0.clone();
+        let __end = __sym0.2.clone();
+        let __nt = super::__action118::<>(b, __sym0);
+        __symbols.push((__start, __Symbol::Variant5(__nt), __end));
+        (1, 22)
+    }
+    fn __reduce75<
+        'a,
+    >(
+        b: &mut Builder<'a>,
+        __lookahead_start: Option<&u32>,
+        __symbols: &mut alloc::vec::Vec<(u32,__Symbol<>,u32)>,
+        _: core::marker::PhantomData<(&'a ())>,
+    ) -> (usize, usize)
+    {
+        // LabelKeyword = "max_of" => ActionFn(119);
+        let __sym0 = __pop_Variant0(__symbols);
+        let __start = __sym0.0.clone();
+        let __end = __sym0.2.clone();
+        let __nt = super::__action119::<>(b, __sym0);
+        __symbols.push((__start, __Symbol::Variant5(__nt), __end));
+        (1, 22)
+    }
+    fn __reduce76<
+        'a,
+    >(
+        b: &mut Builder<'a>,
+        __lookahead_start: Option<&u32>,
+        __symbols: &mut alloc::vec::Vec<(u32,__Symbol<>,u32)>,
+        _: core::marker::PhantomData<(&'a ())>,
+    ) -> (usize, usize)
+    {
+        // LabelKeyword = "min_of" => ActionFn(120);
+        let __sym0 = __pop_Variant0(__symbols);
+        let __start = __sym0.0.clone();
+        let __end = __sym0.2.clone();
+        let __nt = super::__action120::<>(b, __sym0);
+        __symbols.push((__start, __Symbol::Variant5(__nt), __end));
+        (1, 22)
+    }
+    fn __reduce77<
         'a,
     >(
         b: &mut Builder<'a>,
@@ -5282,9 +5707,9 @@ mod __parse__Query {
         let __end = __sym0.2.clone();
         let __nt = super::__action92::<>(b, __sym0);
         __symbols.push((__start, __Symbol::Variant14(__nt), __end));
-        (1, 22)
+        (1, 23)
     }
-    fn __reduce53<
+    fn __reduce78<
         'a,
     >(
         b: &mut Builder<'a>,
@@ -5302,432 +5727,7 @@ mod __parse__Query {
         let __end = __sym2.2.clone();
         let __nt = super::__action93::<>(b, __sym0, __sym1, __sym2);
         __symbols.push((__start, __Symbol::Variant14(__nt), __end));
-        (3, 22)
-    }
-    fn __reduce54<
-        'a,
-    >(
-        b: &mut Builder<'a>,
-        __lookahead_start: Option<&u32>,
-        __symbols: &mut alloc::vec::Vec<(u32,__Symbol<>,u32)>,
-        _: core::marker::PhantomData<(&'a ())>,
-    ) -> (usize, usize)
-    {
-        // LabelWord = "identifier" => ActionFn(96);
-        let __sym0 = __pop_Variant0(__symbols);
-        let __start = __sym0.0.clone();
-        let __end = __sym0.2.clone();
-        let __nt = super::__action96::<>(b, __sym0);
-        __symbols.push((__start, __Symbol::Variant5(__nt), __end));
-        (1, 23)
-    }
-    fn __reduce55<
-        'a,
-    >(
-        b: &mut Builder<'a>,
-        __lookahead_start: Option<&u32>,
-        __symbols: &mut alloc::vec::Vec<(u32,__Symbol<>,u32)>,
-        _: core::marker::PhantomData<(&'a ())>,
-    ) -> (usize, usize)
-    {
-        // LabelWord = "metric identifier" => ActionFn(97);
-        let __sym0 = __pop_Variant0(__symbols);
-        let __start = __sym0.0.clone();
-        let __end = __sym0.2.clone();
-        let __nt = super::__action97::<>(b, __sym0);
-        __symbols.push((__start, __Symbol::Variant5(__nt), __end));
-        (1, 23)
-    }
-    fn __reduce56<
-        'a,
-    >(
-        b: &mut Builder<'a>,
-        __lookahead_start: Option<&u32>,
-        __symbols: &mut alloc::vec::Vec<(u32,__Symbol<>,u32)>,
-        _: core::marker::PhantomData<(&'a ())>,
-    ) -> (usize, usize)
-    {
-        // LabelWord = "aggregation" => ActionFn(98);
-        let __sym0 = __pop_Variant3(__symbols);
-        let __start = __sym0.0.clone();
-        let __end = __sym0.2.clone();
-        let __nt = super::__action98::<>(b, __sym0);
-        __symbols.push((__start, __Symbol::Variant5(__nt), __end));
-        (1, 23)
-    }
-    fn __reduce57<
-        'a,
-    >(
-        b: &mut Builder<'a>,
-        __lookahead_start: Option<&u32>,
-        __symbols: &mut alloc::vec::Vec<(u32,__Symbol<>,u32)>,
-        _: core::marker::PhantomData<(&'a ())>,
-    ) -> (usize, usize)
-    {
-        // LabelWord = "bool" => ActionFn(99);
-        let __sym0 = __pop_Variant0(__symbols);
-        let __start = __sym0.0.clone();
-        let __end = __sym0.2.clone();
-        let __nt = super::__action99::<>(b, __sym0);
-        __symbols.push((__start, __Symbol::Variant5(__nt), __end));
-        (1, 23)
-    }
-    fn __reduce58<
-        'a,
-    >(
-        b: &mut Builder<'a>,
-        __lookahead_start: Option<&u32>,
-        __symbols: &mut alloc::vec::Vec<(u32,__Symbol<>,u32)>,
-        _: core::marker::PhantomData<(&'a ())>,
-    ) -> (usize, usize)
-    {
-        // LabelWord = "by" => ActionFn(100);
-        let __sym0 = __pop_Variant0(__symbols);
-        let __start = __sym0.0.clone();
-        let __end = __sym0.2.clone();
-        let __nt = super::__action100::<>(b, __sym0);
-        __symbols.push((__start, __Symbol::Variant5(__nt), __end));
-        (1, 23)
-    }
-    fn __reduce59<
-        'a,
-    >(
-        b: &mut Builder<'a>,
-        __lookahead_start: Option<&u32>,
-        __symbols: &mut alloc::vec::Vec<(u32,__Symbol<>,u32)>,
-        _: core::marker::PhantomData<(&'a ())>,
-    ) -> (usize, usize)
-    {
-        // LabelWord = "group_left" => ActionFn(101);
-        let __sym0 = __pop_Variant0(__symbols);
-        let __start = __sym0.0.clone();
-        let __end = __sym0.2.clone();
-        let __nt = super::__action101::<>(b, __sym0);
-        __symbols.push((__start, __Symbol::Variant5(__nt), __end));
-        (1, 23)
-    }
-    fn __reduce60<
-        'a,
-    >(
-        b: &mut Builder<'a>,
-        __lookahead_start: Option<&u32>,
-        __symbols: &mut alloc::vec::Vec<(u32,__Symbol<>,u32)>,
-        _: core::marker::PhantomData<(&'a ())>,
-    ) -> (usize, usize)
-    {
-        // LabelWord = "group_right" => ActionFn(102);
-        let __sym0 = __pop_Variant0(__symbols);
-        let __start = __sym0.0.clone();
-        let __end = __sym0.2.clone();
-        let __nt = super::__action102::<>(b, __sym0);
-        __symbols.push((__start, __Symbol::Variant5(__nt), __end));
-        (1, 23)
-    }
-    fn __reduce61<
-        'a,
-    >(
-        b: &mut Builder<'a>,
-        __lookahead_start: Option<&u32>,
-        __symbols: &mut alloc::vec::Vec<(u32,__Symbol<>,u32)>,
-        _: core::marker::PhantomData<(&'a ())>,
-    ) -> (usize, usize)
-    {
-        // LabelWord = "fill" => ActionFn(103);
-        let __sym0 = __pop_Variant0(__symbols);
-        let __start = __sym0.0.clone();
-        let __end = __sym0.2.clone();
-        let __nt = super::__action103::<>(b, __sym0);
-        __symbols.push((__start, __Symbol::Variant5(__nt), __end));
-        (1, 23)
-    }
-    fn __reduce62<
-        'a,
-    >(
-        b: &mut Builder<'a>,
-        __lookahead_start: Option<&u32>,
-        __symbols: &mut alloc::vec::Vec<(u32,__Symbol<>,u32)>,
-        _: core::marker::PhantomData<(&'a ())>,
-    ) -> (usize, usize)
-    {
-        // LabelWord = "fill_left" => ActionFn(104);
-        let __sym0 = __pop_Variant0(__symbols);
-        let __start = __sym0.0.clone();
-        let __end = __sym0.2.clone();
-        let __nt = super::__action104::<>(b, __sym0);
-        __symbols.push((__start, __Symbol::Variant5(__nt), __end));
-        (1, 23)
-    }
-    fn __reduce63<
-        'a,
-    >(
-        b: &mut Builder<'a>,
-        __lookahead_start: Option<&u32>,
-        __symbols: &mut alloc::vec::Vec<(u32,__Symbol<>,u32)>,
-        _: core::marker::PhantomData<(&'a ())>,
-    ) -> (usize, usize)
-    {
-        // LabelWord = "fill_right" => ActionFn(105);
-        let __sym0 = __pop_Variant0(__symbols);
-        let __start = __sym0.0.clone();
-        let __end = __sym0.2.clone();
-        let __nt = super::__action105::<>(b, __sym0);
-        __symbols.push((__start, __Symbol::Variant5(__nt), __end));
-        (1, 23)
-    }
-    fn __reduce64<
-        'a,
-    >(
-        b: &mut Builder<'a>,
-        __lookahead_start: Option<&u32>,
-        __symbols: &mut alloc::vec::Vec<(u32,__Symbol<>,u32)>,
-        _: core::marker::PhantomData<(&'a ())>,
-    ) -> (usize, usize)
-    {
-        // LabelWord = "ignoring" => ActionFn(106);
-        let __sym0 = __pop_Variant0(__symbols);
-        let __start = __sym0.0.clone();
-        let __end = __sym0.2.clone();
-        let __nt = super::__action106::<>(b, __sym0);
-        __symbols.push((__start, __Symbol::Variant5(__nt), __end));
-        (1, 23)
-    }
-    fn __reduce65<
-        'a,
-    >(
-        b: &mut Builder<'a>,
-        __lookahead_start: Option<&u32>,
-        __symbols: &mut alloc::vec::Vec<(u32,__Symbol<>,u32)>,
-        _: core::marker::PhantomData<(&'a ())>,
-    ) -> (usize, usize)
-    {
-        // LabelWord = "and" => ActionFn(107);
-        let __sym0 = __pop_Variant0(__symbols);
-        let __start = __sym0.0.clone();
-        let __end = __sym0.2.clone();
-        let __nt = super::__action107::<>(b, __sym0);
-        __symbols.push((__start, __Symbol::Variant5(__nt), __end));
-        (1, 23)
-    }
-    fn __reduce66<
-        'a,
-    >(
-        b: &mut Builder<'a>,
-        __lookahead_start: Option<&u32>,
-        __symbols: &mut alloc::vec::Vec<(u32,__Symbol<>,u32)>,
-        _: core::marker::PhantomData<(&'a ())>,
-    ) -> (usize, usize)
-    {
-        // LabelWord = "or" => ActionFn(108);
-        let __sym0 = __pop_Variant0(__symbols);
-        let __start = __sym0.0.clone();
-        let __end = __sym0.2.clone();
-        let __nt = super::__action108::<>(b, __sym0);
-        __symbols.push((__start, __Symbol::Variant5(__nt), __end));
-        (1, 23)
-    }
-    fn __reduce67<
-        'a,
-    >(
-        b: &mut Builder<'a>,
-        __lookahead_start: Option<&u32>,
-        __symbols: &mut alloc::vec::Vec<(u32,__Symbol<>,u32)>,
-        _: core::marker::PhantomData<(&'a ())>,
-    ) -> (usize, usize)
-    {
-        // LabelWord = "unless" => ActionFn(109);
-        let __sym0 = __pop_Variant0(__symbols);
-        let __start = __sym0.0.clone();
-        let __end = __sym0.2.clone();
-        let __nt = super::__action109::<>(b, __sym0);
-        __symbols.push((__start, __Symbol::Variant5(__nt), __end));
-        (1, 23)
-    }
-    fn __reduce68<
-        'a,
-    >(
-        b: &mut Builder<'a>,
-        __lookahead_start: Option<&u32>,
-        __symbols: &mut alloc::vec::Vec<(u32,__Symbol<>,u32)>,
-        _: core::marker::PhantomData<(&'a ())>,
-    ) -> (usize, usize)
-    {
-        // LabelWord = "offset" => ActionFn(110);
-        let __sym0 = __pop_Variant0(__symbols);
-        let __start = __sym0.0.clone();
-        let __end = __sym0.2.clone();
-        let __nt = super::__action110::<>(b, __sym0);
-        __symbols.push((__start, __Symbol::Variant5(__nt), __end));
-        (1, 23)
-    }
-    fn __reduce69<
-        'a,
-    >(
-        b: &mut Builder<'a>,
-        __lookahead_start: Option<&u32>,
-        __symbols: &mut alloc::vec::Vec<(u32,__Symbol<>,u32)>,
-        _: core::marker::PhantomData<(&'a ())>,
-    ) -> (usize, usize)
-    {
-        // LabelWord = "on" => ActionFn(111);
-        let __sym0 = __pop_Variant0(__symbols);
-        let __start = __sym0.0.clone();
-        let __end = __sym0.2.clone();
-        let __nt = super::__action111::<>(b, __sym0);
-        __symbols.push((__start, __Symbol::Variant5(__nt), __end));
-        (1, 23)
-    }
-    fn __reduce70<
-        'a,
-    >(
-        b: &mut Builder<'a>,
-        __lookahead_start: Option<&u32>,
-        __symbols: &mut alloc::vec::Vec<(u32,__Symbol<>,u32)>,
-        _: core::marker::PhantomData<(&'a ())>,
-    ) -> (usize, usize)
-    {
-        // LabelWord = "start" => ActionFn(112);
-        let __sym0 = __pop_Variant0(__symbols);
-        let __start = __sym0.0.clone();
-        let __end = __sym0.2.clone();
-        let __nt = super::__action112::<>(b, __sym0);
-        __symbols.push((__start, __Symbol::Variant5(__nt), __end));
-        (1, 23)
-    }
-    fn __reduce71<
-        'a,
-    >(
-        b: &mut Builder<'a>,
-        __lookahead_start: Option<&u32>,
-        __symbols: &mut alloc::vec::Vec<(u32,__Symbol<>,u32)>,
-        _: core::marker::PhantomData<(&'a ())>,
-    ) -> (usize, usize)
-    {
-        // LabelWord = "end" => ActionFn(113);
-        let __sym0 = __pop_Variant0(__symbols);
-        let __start = __sym0.0.clone();
-        let __end = __sym0.2.clone();
-        let __nt = super::__action113::<>(b, __sym0);
-        __symbols.push((__start, __Symbol::Variant5(__nt), __end));
-        (1, 23)
-    }
-    fn __reduce72<
-        'a,
-    >(
-        b: &mut Builder<'a>,
-        __lookahead_start: Option<&u32>,
-        __symbols: &mut alloc::vec::Vec<(u32,__Symbol<>,u32)>,
-        _: core::marker::PhantomData<(&'a ())>,
-    ) -> (usize, usize)
-    {
-        // LabelWord = "atan2" => ActionFn(114);
-        let __sym0 = __pop_Variant0(__symbols);
-        let __start = __sym0.0.clone();
-        let __end = __sym0.2.clone();
-        let __nt = super::__action114::<>(b, __sym0);
-        __symbols.push((__start, __Symbol::Variant5(__nt), __end));
-        (1, 23)
-    }
-    fn __reduce73<
-        'a,
-    >(
-        b: &mut Builder<'a>,
-        __lookahead_start: Option<&u32>,
-        __symbols: &mut alloc::vec::Vec<(u32,__Symbol<>,u32)>,
-        _: core::marker::PhantomData<(&'a ())>,
-    ) -> (usize, usize)
-    {
-        // LabelWord = "step" => ActionFn(115);
-        let __sym0 = __pop_Variant0(__symbols);
-        let __start = __sym0.0.clone();
-        let __end = __sym0.2.clone();
-        let __nt = super::__action115::<>(b, __sym0);
-        __symbols.push((__start, __Symbol::Variant5(__nt), __end));
-        (1, 23)
-    }
-    fn __reduce74<
-        'a,
-    >(
-        b: &mut Builder<'a>,
-        __lookahead_start: Option<&u32>,
-        __symbols: &mut alloc::vec::Vec<(u32,__Symbol<>,u32)>,
-        _: core::marker::PhantomData<(&'a ())>,
-    ) -> (usize, usize)
-    {
-        // LabelWord = "range" => ActionFn(116);
-        let __sym0 = __pop_Variant0(__symbols);
-        let __start = __sym0.0.clone();
-        let __end = __sym0.2.clone();
-        let __nt = super::__action116::<>(b, __sym0);
-        __symbols.push((__start, __Symbol::Variant5(__nt), __end));
-        (1, 23)
-    }
-    fn __reduce75<
-        'a,
-    >(
-        b: &mut Builder<'a>,
-        __lookahead_start: Option<&u32>,
-        __symbols: &mut alloc::vec::Vec<(u32,__Symbol<>,u32)>,
-        _: core::marker::PhantomData<(&'a ())>,
-    ) -> (usize, usize)
-    {
-        // LabelWord = "anchored" => ActionFn(117);
-        let __sym0 = __pop_Variant0(__symbols);
-        let __start = __sym0.0.clone();
-        let __end = __sym0.2.clone();
-        let __nt = super::__action117::<>(b, __sym0);
-        __symbols.push((__start, __Symbol::Variant5(__nt), __end));
-        (1, 23)
-    }
-    fn __reduce76<
-        'a,
-    >(
-        b: &mut Builder<'a>,
-        __lookahead_start: Option<&u32>,
-        __symbols: &mut alloc::vec::Vec<(u32,__Symbol<>,u32)>,
-        _: core::marker::PhantomData<(&'a ())>,
-    ) -> (usize, usize)
-    {
-        // LabelWord = "smoothed" => ActionFn(118);
-        let __sym0 = __pop_Variant0(__symbols);
-        let __start = __sym0.0.clone();
-        let __end = __sym0.2.clone();
-        let __nt = super::__action118::<>(b, __sym0);
-        __symbols.push((__start, __Symbol::Variant5(__nt), __end));
-        (1, 23)
-    }
-    fn __reduce77<
-        'a,
-    >(
-        b: &mut Builder<'a>,
-        __lookahead_start: Option<&u32>,
-        __symbols: &mut alloc::vec::Vec<(u32,__Symbol<>,u32)>,
-        _: core::marker::PhantomData<(&'a ())>,
-    ) -> (usize, usize)
-    {
-        // LabelWord = "max_of" => ActionFn(119);
-        let __sym0 = __pop_Variant0(__symbols);
-        let __start = __sym0.0.clone();
-        let __end = __sym0.2.clone();
-        let __nt = super::__action119::<>(b, __sym0);
-        __symbols.push((__start, __Symbol::Variant5(__nt), __end));
-        (1, 23)
-    }
-    fn __reduce78<
-        'a,
-    >(
-        b: &mut Builder<'a>,
-        __lookahead_start: Option<&u32>,
-        __symbols: &mut alloc::vec::Vec<(u32,__Symbol<>,u32)>,
-        _: core::marker::PhantomData<(&'a ())>,
-    ) -> (usize, usize)
-    {
-        // LabelWord = "min_of" => ActionFn(120);
-        let __sym0 = __pop_Variant0(__symbols);
-        let __start = __sym0.0.clone();
-        let __end = __sym0.2.clone();
-        let __nt = super::__action120::<>(b, __sym0);
-        __symbols.push((__start, __Symbol::Variant5(__nt), __end));
-        (1, 23)
+        (3, 23)
     }
     fn __reduce79<
         'a,
@@ -6626,13 +6626,13 @@ mod __parse__Query {
         _: core::marker::PhantomData<(&'a ())>,
     ) -> (usize, usize)
     {
-        // Opened = Opened, "+" => ActionFn(228);
+        // Opened = Opened, "+" => ActionFn(229);
         assert!(__symbols.len() >= 2);
         let __sym1 = __pop_Variant0(__symbols);
         let __sym0 = __pop_Variant5(__symbols);
         let __start = __sym0.0.clone();
         let __end = __sym1.2.clone();
-        let __nt = super::__action228::<>(b, __sym0, __sym1);
+        let __nt = super::__action229::<>(b, __sym0, __sym1);
         __symbols.push((__start, __Symbol::Variant5(__nt), __end));
         (2, 39)
     }
@@ -6645,13 +6645,13 @@ mod __parse__Query {
         _: core::marker::PhantomData<(&'a ())>,
     ) -> (usize, usize)
     {
-        // Opened = Opened, "-" => ActionFn(229);
+        // Opened = Opened, "-" => ActionFn(230);
         assert!(__symbols.len() >= 2);
         let __sym1 = __pop_Variant0(__symbols);
         let __sym0 = __pop_Variant5(__symbols);
         let __start = __sym0.0.clone();
         let __end = __sym1.2.clone();
-        let __nt = super::__action229::<>(b, __sym0, __sym1);
+        let __nt = super::__action230::<>(b, __sym0, __sym1);
         __symbols.push((__start, __Symbol::Variant5(__nt), __end));
         (2, 39)
     }
@@ -8182,7 +8182,7 @@ fn __action95<
 >(
     b: &mut Builder<'a>,
     (_, l, _): (u32, u32, u32),
-    (_, _, _): (u32, (), u32),
+    (_, _, _): (u32, Token, u32),
     (_, r, _): (u32, u32, u32),
 ) -> String
 {
@@ -8195,9 +8195,12 @@ fn __action96<
     'a,
 >(
     b: &mut Builder<'a>,
-    (_, __0, _): (u32, Token, u32),
-)
+    (_, l, _): (u32, u32, u32),
+    (_, _, _): (u32, (), u32),
+    (_, r, _): (u32, u32, u32),
+) -> String
 {
+    b.label(l, r)
 }
 
 #[allow(unused_variables)]
@@ -9933,7 +9936,7 @@ fn __action214<
     'a,
 >(
     b: &mut Builder<'a>,
-    __0: (u32, (), u32),
+    __0: (u32, Token, u32),
     __1: (u32, u32, u32),
 ) -> String
 {
@@ -9957,6 +9960,33 @@ fn __action214<
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
 fn __action215<
+    'a,
+>(
+    b: &mut Builder<'a>,
+    __0: (u32, (), u32),
+    __1: (u32, u32, u32),
+) -> String
+{
+    let __start0 = __0.0.clone();
+    let __end0 = __0.0.clone();
+    let __temp0 = __action197(
+        b,
+        &__start0,
+        &__end0,
+    );
+    let __temp0 = (__start0, __temp0, __end0);
+    __action96(
+        b,
+        __temp0,
+        __0,
+        __1,
+    )
+}
+
+#[allow(unused_variables)]
+#[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
+    clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
+fn __action216<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -9998,7 +10028,7 @@ fn __action215<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action216<
+fn __action217<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -10040,7 +10070,7 @@ fn __action216<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action217<
+fn __action218<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -10067,7 +10097,7 @@ fn __action217<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action218<
+fn __action219<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -10096,7 +10126,7 @@ fn __action218<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action219<
+fn __action220<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -10125,7 +10155,7 @@ fn __action219<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action220<
+fn __action221<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -10154,7 +10184,7 @@ fn __action220<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action221<
+fn __action222<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -10183,7 +10213,7 @@ fn __action221<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action222<
+fn __action223<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -10212,7 +10242,7 @@ fn __action222<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action223<
+fn __action224<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -10241,7 +10271,7 @@ fn __action223<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action224<
+fn __action225<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -10270,7 +10300,7 @@ fn __action224<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action225<
+fn __action226<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -10299,7 +10329,7 @@ fn __action225<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action226<
+fn __action227<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -10328,7 +10358,7 @@ fn __action226<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action227<
+fn __action228<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -10357,7 +10387,7 @@ fn __action227<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action228<
+fn __action229<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -10384,7 +10414,7 @@ fn __action228<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action229<
+fn __action230<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -10411,7 +10441,7 @@ fn __action229<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action230<
+fn __action231<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -10440,7 +10470,7 @@ fn __action230<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action231<
+fn __action232<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -10469,7 +10499,7 @@ fn __action231<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action232<
+fn __action233<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -10498,7 +10528,7 @@ fn __action232<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action233<
+fn __action234<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -10527,7 +10557,7 @@ fn __action233<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action234<
+fn __action235<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -10556,7 +10586,7 @@ fn __action234<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action235<
+fn __action236<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -10585,7 +10615,7 @@ fn __action235<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action236<
+fn __action237<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -10614,7 +10644,7 @@ fn __action236<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action237<
+fn __action238<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -10643,7 +10673,7 @@ fn __action237<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action238<
+fn __action239<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -10672,7 +10702,7 @@ fn __action238<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action239<
+fn __action240<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -10701,7 +10731,7 @@ fn __action239<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action240<
+fn __action241<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -10730,7 +10760,7 @@ fn __action240<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action241<
+fn __action242<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -10759,7 +10789,7 @@ fn __action241<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action242<
+fn __action243<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -10788,7 +10818,7 @@ fn __action242<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action243<
+fn __action244<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -10817,7 +10847,7 @@ fn __action243<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action244<
+fn __action245<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -10846,7 +10876,7 @@ fn __action244<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action245<
+fn __action246<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -10875,7 +10905,7 @@ fn __action245<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action246<
+fn __action247<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -10904,7 +10934,7 @@ fn __action246<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action247<
+fn __action248<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -10933,7 +10963,7 @@ fn __action247<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action248<
+fn __action249<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -10966,7 +10996,7 @@ fn __action248<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action249<
+fn __action250<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -10993,7 +11023,7 @@ fn __action249<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action250<
+fn __action251<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -11020,7 +11050,7 @@ fn __action250<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action251<
+fn __action252<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -11047,7 +11077,7 @@ fn __action251<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action252<
+fn __action253<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -11078,7 +11108,7 @@ fn __action252<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action253<
+fn __action254<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -11109,7 +11139,7 @@ fn __action253<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action254<
+fn __action255<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -11140,7 +11170,7 @@ fn __action254<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action255<
+fn __action256<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -11169,7 +11199,7 @@ fn __action255<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action256<
+fn __action257<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -11200,7 +11230,7 @@ fn __action256<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action257<
+fn __action258<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -11231,7 +11261,7 @@ fn __action257<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action258<
+fn __action259<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -11262,7 +11292,7 @@ fn __action258<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action259<
+fn __action260<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -11289,7 +11319,7 @@ fn __action259<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action260<
+fn __action261<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -11320,7 +11350,7 @@ fn __action260<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action261<
+fn __action262<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -11347,7 +11377,7 @@ fn __action261<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action262<
+fn __action263<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -11374,7 +11404,7 @@ fn __action262<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action263<
+fn __action264<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -11401,7 +11431,7 @@ fn __action263<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action264<
+fn __action265<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -11426,7 +11456,7 @@ fn __action264<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action265<
+fn __action266<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -11451,11 +11481,11 @@ fn __action265<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action266<
+fn __action267<
     'a,
 >(
     b: &mut Builder<'a>,
-    __0: (u32, (), u32),
+    __0: (u32, Token, u32),
 ) -> String
 {
     let __start0 = __0.2.clone();
@@ -11476,45 +11506,32 @@ fn __action266<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action267<
+fn __action268<
     'a,
 >(
     b: &mut Builder<'a>,
-    __0: (u32, Token, u32),
-    __1: (u32, MatchOp, u32),
-    __2: (u32, Token, u32),
-) -> Result<Matcher,__lalrpop_util::ParseError<u32,Token,Box<Fault>>>
+    __0: (u32, (), u32),
+) -> String
 {
     let __start0 = __0.2.clone();
-    let __end0 = __1.0.clone();
-    let __start1 = __2.2.clone();
-    let __end1 = __2.2.clone();
+    let __end0 = __0.2.clone();
     let __temp0 = __action196(
         b,
         &__start0,
         &__end0,
     );
     let __temp0 = (__start0, __temp0, __end0);
-    let __temp1 = __action196(
-        b,
-        &__start1,
-        &__end1,
-    );
-    let __temp1 = (__start1, __temp1, __end1);
     __action215(
         b,
         __0,
         __temp0,
-        __1,
-        __2,
-        __temp1,
     )
 }
 
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action268<
+fn __action269<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -11552,7 +11569,45 @@ fn __action268<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action269<
+fn __action270<
+    'a,
+>(
+    b: &mut Builder<'a>,
+    __0: (u32, Token, u32),
+    __1: (u32, MatchOp, u32),
+    __2: (u32, Token, u32),
+) -> Result<Matcher,__lalrpop_util::ParseError<u32,Token,Box<Fault>>>
+{
+    let __start0 = __0.2.clone();
+    let __end0 = __1.0.clone();
+    let __start1 = __2.2.clone();
+    let __end1 = __2.2.clone();
+    let __temp0 = __action196(
+        b,
+        &__start0,
+        &__end0,
+    );
+    let __temp0 = (__start0, __temp0, __end0);
+    let __temp1 = __action196(
+        b,
+        &__start1,
+        &__end1,
+    );
+    let __temp1 = (__start1, __temp1, __end1);
+    __action217(
+        b,
+        __0,
+        __temp0,
+        __1,
+        __2,
+        __temp1,
+    )
+}
+
+#[allow(unused_variables)]
+#[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
+    clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
+fn __action271<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -11567,7 +11622,7 @@ fn __action269<
         &__end0,
     );
     let __temp0 = (__start0, __temp0, __end0);
-    __action217(
+    __action218(
         b,
         __0,
         __temp0,
@@ -11577,34 +11632,7 @@ fn __action269<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action270<
-    'a,
->(
-    b: &mut Builder<'a>,
-    __0: (u32, (), u32),
-    __1: (u32, Token, u32),
-) -> Result<(),__lalrpop_util::ParseError<u32,Token,Box<Fault>>>
-{
-    let __start0 = __1.2.clone();
-    let __end0 = __1.2.clone();
-    let __temp0 = __action196(
-        b,
-        &__start0,
-        &__end0,
-    );
-    let __temp0 = (__start0, __temp0, __end0);
-    __action230(
-        b,
-        __0,
-        __1,
-        __temp0,
-    )
-}
-
-#[allow(unused_variables)]
-#[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
-    clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action271<
+fn __action272<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -11631,7 +11659,7 @@ fn __action271<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action272<
+fn __action273<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -11658,7 +11686,7 @@ fn __action272<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action273<
+fn __action274<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -11685,7 +11713,7 @@ fn __action273<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action274<
+fn __action275<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -11712,7 +11740,7 @@ fn __action274<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action275<
+fn __action276<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -11739,7 +11767,7 @@ fn __action275<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action276<
+fn __action277<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -11766,7 +11794,7 @@ fn __action276<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action277<
+fn __action278<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -11793,7 +11821,7 @@ fn __action277<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action278<
+fn __action279<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -11820,7 +11848,7 @@ fn __action278<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action279<
+fn __action280<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -11847,7 +11875,7 @@ fn __action279<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action280<
+fn __action281<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -11874,7 +11902,7 @@ fn __action280<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action281<
+fn __action282<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -11901,7 +11929,7 @@ fn __action281<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action282<
+fn __action283<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -11928,7 +11956,7 @@ fn __action282<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action283<
+fn __action284<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -11955,7 +11983,7 @@ fn __action283<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action284<
+fn __action285<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -11982,7 +12010,7 @@ fn __action284<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action285<
+fn __action286<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -12009,7 +12037,7 @@ fn __action285<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action286<
+fn __action287<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -12036,7 +12064,7 @@ fn __action286<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action287<
+fn __action288<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -12063,7 +12091,34 @@ fn __action287<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action288<
+fn __action289<
+    'a,
+>(
+    b: &mut Builder<'a>,
+    __0: (u32, (), u32),
+    __1: (u32, Token, u32),
+) -> Result<(),__lalrpop_util::ParseError<u32,Token,Box<Fault>>>
+{
+    let __start0 = __1.2.clone();
+    let __end0 = __1.2.clone();
+    let __temp0 = __action196(
+        b,
+        &__start0,
+        &__end0,
+    );
+    let __temp0 = (__start0, __temp0, __end0);
+    __action248(
+        b,
+        __0,
+        __1,
+        __temp0,
+    )
+}
+
+#[allow(unused_variables)]
+#[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
+    clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
+fn __action290<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -12081,7 +12136,7 @@ fn __action288<
         &__end0,
     );
     let __temp0 = (__start0, __temp0, __end0);
-    __action248(
+    __action249(
         b,
         __0,
         __1,
@@ -12094,7 +12149,7 @@ fn __action288<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action289<
+fn __action291<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -12129,7 +12184,7 @@ fn __action289<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action290<
+fn __action292<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -12158,7 +12213,7 @@ fn __action290<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action291<
+fn __action293<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -12187,7 +12242,7 @@ fn __action291<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action292<
+fn __action294<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -12220,7 +12275,7 @@ fn __action292<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action293<
+fn __action295<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -12253,7 +12308,7 @@ fn __action293<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action294<
+fn __action296<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -12280,7 +12335,7 @@ fn __action294<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action295<
+fn __action297<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -12307,36 +12362,11 @@ fn __action295<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action296<
+fn __action298<
     'a,
 >(
     b: &mut Builder<'a>,
     __0: (u32, f64, u32),
-) -> Result<Node,__lalrpop_util::ParseError<u32,Token,Box<Fault>>>
-{
-    let __start0 = __0.2.clone();
-    let __end0 = __0.2.clone();
-    let __temp0 = __action196(
-        b,
-        &__start0,
-        &__end0,
-    );
-    let __temp0 = (__start0, __temp0, __end0);
-    __action249(
-        b,
-        __0,
-        __temp0,
-    )
-}
-
-#[allow(unused_variables)]
-#[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
-    clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action297<
-    'a,
->(
-    b: &mut Builder<'a>,
-    __0: (u32, i64, u32),
 ) -> Result<Node,__lalrpop_util::ParseError<u32,Token,Box<Fault>>>
 {
     let __start0 = __0.2.clone();
@@ -12357,11 +12387,11 @@ fn __action297<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action298<
+fn __action299<
     'a,
 >(
     b: &mut Builder<'a>,
-    __0: (u32, Token, u32),
+    __0: (u32, i64, u32),
 ) -> Result<Node,__lalrpop_util::ParseError<u32,Token,Box<Fault>>>
 {
     let __start0 = __0.2.clone();
@@ -12382,17 +12412,15 @@ fn __action298<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action299<
+fn __action300<
     'a,
 >(
     b: &mut Builder<'a>,
     __0: (u32, Token, u32),
-    __1: (u32, Node, u32),
-    __2: (u32, Token, u32),
 ) -> Result<Node,__lalrpop_util::ParseError<u32,Token,Box<Fault>>>
 {
-    let __start0 = __2.2.clone();
-    let __end0 = __2.2.clone();
+    let __start0 = __0.2.clone();
+    let __end0 = __0.2.clone();
     let __temp0 = __action196(
         b,
         &__start0,
@@ -12402,8 +12430,6 @@ fn __action299<
     __action252(
         b,
         __0,
-        __1,
-        __2,
         __temp0,
     )
 }
@@ -12411,13 +12437,13 @@ fn __action299<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action300<
+fn __action301<
     'a,
 >(
     b: &mut Builder<'a>,
-    __0: (u32, AggregateOp, u32),
-    __1: (u32, Grouping, u32),
-    __2: (u32, Vec<Node>, u32),
+    __0: (u32, Token, u32),
+    __1: (u32, Node, u32),
+    __2: (u32, Token, u32),
 ) -> Result<Node,__lalrpop_util::ParseError<u32,Token,Box<Fault>>>
 {
     let __start0 = __2.2.clone();
@@ -12440,13 +12466,13 @@ fn __action300<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action301<
+fn __action302<
     'a,
 >(
     b: &mut Builder<'a>,
     __0: (u32, AggregateOp, u32),
-    __1: (u32, Vec<Node>, u32),
-    __2: (u32, Grouping, u32),
+    __1: (u32, Grouping, u32),
+    __2: (u32, Vec<Node>, u32),
 ) -> Result<Node,__lalrpop_util::ParseError<u32,Token,Box<Fault>>>
 {
     let __start0 = __2.2.clone();
@@ -12469,7 +12495,36 @@ fn __action301<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action302<
+fn __action303<
+    'a,
+>(
+    b: &mut Builder<'a>,
+    __0: (u32, AggregateOp, u32),
+    __1: (u32, Vec<Node>, u32),
+    __2: (u32, Grouping, u32),
+) -> Result<Node,__lalrpop_util::ParseError<u32,Token,Box<Fault>>>
+{
+    let __start0 = __2.2.clone();
+    let __end0 = __2.2.clone();
+    let __temp0 = __action196(
+        b,
+        &__start0,
+        &__end0,
+    );
+    let __temp0 = (__start0, __temp0, __end0);
+    __action255(
+        b,
+        __0,
+        __1,
+        __2,
+        __temp0,
+    )
+}
+
+#[allow(unused_variables)]
+#[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
+    clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
+fn __action304<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -12485,7 +12540,7 @@ fn __action302<
         &__end0,
     );
     let __temp0 = (__start0, __temp0, __end0);
-    __action255(
+    __action256(
         b,
         __0,
         __1,
@@ -12496,47 +12551,11 @@ fn __action302<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action303<
+fn __action305<
     'a,
 >(
     b: &mut Builder<'a>,
     __0: (u32, Token, u32),
-    __1: (u32, Vec<Node>, u32),
-) -> Result<Node,__lalrpop_util::ParseError<u32,Token,Box<Fault>>>
-{
-    let __start0 = __0.2.clone();
-    let __end0 = __1.0.clone();
-    let __start1 = __1.2.clone();
-    let __end1 = __1.2.clone();
-    let __temp0 = __action196(
-        b,
-        &__start0,
-        &__end0,
-    );
-    let __temp0 = (__start0, __temp0, __end0);
-    let __temp1 = __action196(
-        b,
-        &__start1,
-        &__end1,
-    );
-    let __temp1 = (__start1, __temp1, __end1);
-    __action256(
-        b,
-        __0,
-        __temp0,
-        __1,
-        __temp1,
-    )
-}
-
-#[allow(unused_variables)]
-#[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
-    clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action304<
-    'a,
->(
-    b: &mut Builder<'a>,
-    __0: (u32, (), u32),
     __1: (u32, Vec<Node>, u32),
 ) -> Result<Node,__lalrpop_util::ParseError<u32,Token,Box<Fault>>>
 {
@@ -12568,12 +12587,12 @@ fn __action304<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action305<
+fn __action306<
     'a,
 >(
     b: &mut Builder<'a>,
-    __0: (u32, Token, u32),
-    __1: (u32, Vec<Matcher>, u32),
+    __0: (u32, (), u32),
+    __1: (u32, Vec<Node>, u32),
 ) -> Result<Node,__lalrpop_util::ParseError<u32,Token,Box<Fault>>>
 {
     let __start0 = __0.2.clone();
@@ -12604,7 +12623,43 @@ fn __action305<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action306<
+fn __action307<
+    'a,
+>(
+    b: &mut Builder<'a>,
+    __0: (u32, Token, u32),
+    __1: (u32, Vec<Matcher>, u32),
+) -> Result<Node,__lalrpop_util::ParseError<u32,Token,Box<Fault>>>
+{
+    let __start0 = __0.2.clone();
+    let __end0 = __1.0.clone();
+    let __start1 = __1.2.clone();
+    let __end1 = __1.2.clone();
+    let __temp0 = __action196(
+        b,
+        &__start0,
+        &__end0,
+    );
+    let __temp0 = (__start0, __temp0, __end0);
+    let __temp1 = __action196(
+        b,
+        &__start1,
+        &__end1,
+    );
+    let __temp1 = (__start1, __temp1, __end1);
+    __action259(
+        b,
+        __0,
+        __temp0,
+        __1,
+        __temp1,
+    )
+}
+
+#[allow(unused_variables)]
+#[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
+    clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
+fn __action308<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -12619,7 +12674,7 @@ fn __action306<
         &__end0,
     );
     let __temp0 = (__start0, __temp0, __end0);
-    __action259(
+    __action260(
         b,
         __0,
         __temp0,
@@ -12629,7 +12684,7 @@ fn __action306<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action307<
+fn __action309<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -12653,7 +12708,7 @@ fn __action307<
         &__end1,
     );
     let __temp1 = (__start1, __temp1, __end1);
-    __action260(
+    __action261(
         b,
         __0,
         __temp0,
@@ -12665,36 +12720,11 @@ fn __action307<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action308<
+fn __action310<
     'a,
 >(
     b: &mut Builder<'a>,
     __0: (u32, (), u32),
-) -> Result<Node,__lalrpop_util::ParseError<u32,Token,Box<Fault>>>
-{
-    let __start0 = __0.2.clone();
-    let __end0 = __0.2.clone();
-    let __temp0 = __action196(
-        b,
-        &__start0,
-        &__end0,
-    );
-    let __temp0 = (__start0, __temp0, __end0);
-    __action261(
-        b,
-        __0,
-        __temp0,
-    )
-}
-
-#[allow(unused_variables)]
-#[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
-    clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action309<
-    'a,
->(
-    b: &mut Builder<'a>,
-    __0: (u32, Vec<Matcher>, u32),
 ) -> Result<Node,__lalrpop_util::ParseError<u32,Token,Box<Fault>>>
 {
     let __start0 = __0.2.clone();
@@ -12715,12 +12745,12 @@ fn __action309<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action310<
+fn __action311<
     'a,
 >(
     b: &mut Builder<'a>,
-    __0: (u32, Duration, u32),
-) -> Result<DurationExpr,__lalrpop_util::ParseError<u32,Token,Box<Fault>>>
+    __0: (u32, Vec<Matcher>, u32),
+) -> Result<Node,__lalrpop_util::ParseError<u32,Token,Box<Fault>>>
 {
     let __start0 = __0.2.clone();
     let __end0 = __0.2.clone();
@@ -12740,7 +12770,32 @@ fn __action310<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action311<
+fn __action312<
+    'a,
+>(
+    b: &mut Builder<'a>,
+    __0: (u32, Duration, u32),
+) -> Result<DurationExpr,__lalrpop_util::ParseError<u32,Token,Box<Fault>>>
+{
+    let __start0 = __0.2.clone();
+    let __end0 = __0.2.clone();
+    let __temp0 = __action196(
+        b,
+        &__start0,
+        &__end0,
+    );
+    let __temp0 = (__start0, __temp0, __end0);
+    __action264(
+        b,
+        __0,
+        __temp0,
+    )
+}
+
+#[allow(unused_variables)]
+#[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
+    clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
+fn __action313<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -12759,7 +12814,7 @@ fn __action311<
         __4,
     );
     let __temp0 = (__start0, __temp0, __end0);
-    __action289(
+    __action291(
         b,
         __0,
         __1,
@@ -12773,7 +12828,7 @@ fn __action311<
 #[allow(unused_variables)]
 #[allow(clippy::too_many_arguments, clippy::needless_lifetimes,
     clippy::just_underscores_and_digits, clippy::clone_on_copy, clippy::unit_arg)]
-fn __action312<
+fn __action314<
     'a,
 >(
     b: &mut Builder<'a>,
@@ -12792,7 +12847,7 @@ fn __action312<
         &__end0,
     );
     let __temp0 = (__start0, __temp0, __end0);
-    __action289(
+    __action291(
         b,
         __0,
         __1,

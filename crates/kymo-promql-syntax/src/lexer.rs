@@ -74,7 +74,9 @@ impl<'a> Lexer<'a> {
                     let span = lexer.span();
                     Some(self.outside(found, span.start, span.end))
                 }
-                None if self.open_parens > 0 => Some(self.error(self.text.len(), "unclosed left parenthesis")),
+                None if self.open_parens > 0 => {
+                    Some(self.error(self.text.len(), "unclosed left parenthesis"))
+                }
                 None => None,
             },
             Mode::Braces(lexer) => match lexer.next() {
@@ -212,7 +214,9 @@ impl<'a> Lexer<'a> {
             NumberScan::Number => number_value(literal).map(Token::Number).map_err(semantic),
             NumberScan::Duration => match kymo_model::parse_duration(literal) {
                 Ok(ms) => Ok(Token::Duration(ms)),
-                Err(kymo_model::DurationError::Overflow(_)) => Err(semantic("duration out of range".to_owned())),
+                Err(kymo_model::DurationError::Overflow(_)) => {
+                    Err(semantic("duration out of range".to_owned()))
+                }
                 Err(_) => Err(semantic(bad_duration(literal))),
             },
             NumberScan::Bad => {

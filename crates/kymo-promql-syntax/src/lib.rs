@@ -26,21 +26,21 @@ mod options;
 mod parser;
 pub mod series;
 
-mod token;
-mod literal;
-mod lexer;
 mod builder;
+mod lexer;
+mod literal;
+mod token;
 #[rustfmt::skip]
 #[allow(clippy::all, clippy::pedantic, unused, missing_docs, unreachable_pub)]
 mod grammar;
 mod check;
 
-mod error;
 mod diagnose;
-mod suggest;
-mod quote;
-mod print;
+mod error;
 mod pretty;
+mod print;
+mod quote;
+mod suggest;
 mod walk;
 
 pub use error::{ParseError, ParseErrorKind};

@@ -160,7 +160,10 @@ pub(crate) fn number_value(text: &str) -> Result<f64, String> {
         return Ok(f64::from(plain));
     }
     let error = |what: &str| {
-        Err(format!("error parsing number: strconv.ParseFloat: parsing {}: {what}", crate::quote::quoted(text.as_bytes())))
+        Err(format!(
+            "error parsing number: strconv.ParseFloat: parsing {}: {what}",
+            crate::quote::quoted(text.as_bytes())
+        ))
     };
     if !underscores_separate_digits(text) {
         return error("invalid syntax");
@@ -170,7 +173,9 @@ pub(crate) fn number_value(text: &str) -> Result<f64, String> {
         return Ok(integer);
     }
     match kymo_model::parse_float(&digits) {
-        Ok(value) if value.is_infinite() && digits.as_bytes()[0].is_ascii_digit() => error("value out of range"),
+        Ok(value) if value.is_infinite() && digits.as_bytes()[0].is_ascii_digit() => {
+            error("value out of range")
+        }
         Ok(value) => Ok(value),
         Err(_) => error("invalid syntax"),
     }
@@ -190,7 +195,8 @@ fn integer_value(digits: &str) -> Option<f64> {
 fn underscores_separate_digits(text: &str) -> bool {
     let bytes = text.as_bytes();
     let hex = matches!(bytes, [b'0', b'x' | b'X', ..]);
-    let digit = |b: Option<&u8>| b.is_some_and(|b| if hex { b.is_ascii_hexdigit() } else { b.is_ascii_digit() });
+    let digit =
+        |b: Option<&u8>| b.is_some_and(|b| if hex { b.is_ascii_hexdigit() } else { b.is_ascii_digit() });
     bytes.iter().enumerate().filter(|(_, b)| **b == b'_').all(|(at, _)| {
         let before = at.checked_sub(1).and_then(|at| bytes.get(at));
         (digit(before) || (hex && at == 2)) && digit(bytes.get(at + 1))
@@ -250,7 +256,12 @@ fn escape<'a>(text: &'a str, quote: u8, out: &mut Vec<u8>) -> Result<&'a str, Ba
                 'v' => 0x0b,
                 '\\' => b'\\',
                 c if c == quote as char => quote,
-                c => return Err(BadEscape(format!("unknown escape sequence {}", crate::quote::code_point(c)))),
+                c => {
+                    return Err(BadEscape(format!(
+                        "unknown escape sequence {}",
+                        crate::quote::code_point(c)
+                    )));
+                }
             });
             return Ok(chars.as_str());
         }

@@ -73,7 +73,9 @@ impl Parser {
         let node = self.unchecked(text).map_err(|fault| fault.into_error(text))?;
         let span = node.expr.span;
         match node.expr.kind {
-            ExprKind::Selector(s) if s.time == Default::default() && s.edges == Default::default() => Ok(s.matchers),
+            ExprKind::Selector(s) if s.time == Default::default() && s.edges == Default::default() => {
+                Ok(s.matchers)
+            }
             _ => Err(Fault::new(
                 ParseErrorKind::Type,
                 span,

@@ -6,8 +6,8 @@ use std::fmt::{self, Write};
 use kymo_model::{MatchOp, Matcher, format_duration, format_float, is_legacy_label_name};
 
 use crate::ast::{
-    Aggregate, At, Binary, Cardinality, DurationExpr, Edges, Expr, ExprKind, Grouping, MatrixSelector, Number, Subquery,
-    TimeModifiers, VectorMatching, VectorSelector,
+    Aggregate, At, Binary, Cardinality, DurationExpr, Edges, Expr, ExprKind, Grouping, MatrixSelector,
+    Number, Subquery, TimeModifiers, VectorMatching, VectorSelector,
 };
 use crate::quote::push_quoted;
 

@@ -56,7 +56,10 @@ fn push_char(out: &mut String, c: char, quote: char) {
             return;
         }
         // Characters that cannot be seen are spelled out, so that a printed query shows what it asks for.
-        c if c.is_control() || c.is_whitespace() && c != ' ' || matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff0}'..='\u{fffb}' | '\u{e000}'..='\u{f8ff}') => {
+        c if c.is_control()
+            || c.is_whitespace() && c != ' '
+            || matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff0}'..='\u{fffb}' | '\u{e000}'..='\u{f8ff}') =>
+        {
             let code = c as u32;
             let _ = if code < 0x10000 { write!(out, "\\u{code:04x}") } else { write!(out, "\\U{code:08x}") };
             return;

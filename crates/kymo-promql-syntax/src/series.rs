@@ -126,7 +126,11 @@ impl<'a> Reader<'a> {
 
     fn description(&mut self) -> Read<(Labels, Vec<SequenceValue>)> {
         if u32::try_from(self.text.len()).is_err() {
-            return Err(Fault::new(ParseErrorKind::Limit, Span::default(), "series description is over 4 GiB long"));
+            return Err(Fault::new(
+                ParseErrorKind::Limit,
+                Span::default(),
+                "series description is over 4 GiB long",
+            ));
         }
         self.blanks()?;
         let labels = self.labels()?;
@@ -223,9 +227,8 @@ impl<'a> Reader<'a> {
         }
         self.at = end + 1;
         let value = unquote(&self.text[start..self.at]).map_err(|bad| self.fault_at(start, bad.0))?;
-        String::from_utf8(value).map_err(|e| {
-            self.fault_at(start, format!("label is not valid UTF-8: {}", quoted(e.as_bytes())))
-        })
+        String::from_utf8(value)
+            .map_err(|e| self.fault_at(start, format!("label is not valid UTF-8: {}", quoted(e.as_bytes()))))
     }
 
     // Values.
@@ -342,7 +345,8 @@ impl<'a> Reader<'a> {
             }
             _ => None,
         };
-        let one = |histogram: FloatHistogram| SequenceValue::Histogram { histogram: Arc::new(histogram), hint_set };
+        let one =
+            |histogram: FloatHistogram| SequenceValue::Histogram { histogram: Arc::new(histogram), hint_set };
         if !self.take("x") {
             return match step {
                 None => self.repeat(values, 1, one(first)),
@@ -436,18 +440,39 @@ mod tests {
     #[test]
     fn faults_have_places() {
         for (text, message) in [
-            ("m 1 foo", "1:5: parse error: unexpected identifier \"foo\" in series values, expected number or \"stale\""),
-            ("m 1x", "1:5: parse error: unexpected end of input in series values, expected number of repetitions"),
+            (
+                "m 1 foo",
+                "1:5: parse error: unexpected identifier \"foo\" in series values, expected number or \"stale\"",
+            ),
+            (
+                "m 1x",
+                "1:5: parse error: unexpected end of input in series values, expected number of repetitions",
+            ),
             ("m 1+2", "1:6: parse error: unexpected end of input in series values, expected \"x\""),
             ("m{a} 1", "1:4: parse error: unexpected \"}\" in label set, expected \"=\""),
             ("m{a=\"b} 1", "1:5: parse error: unterminated quoted string"),
-            ("m 1x99999999", "1:5: parse error: invalid repetition in series values: 99999999 is not below 1000000"),
+            (
+                "m 1x99999999",
+                "1:5: parse error: invalid repetition in series values: 99999999 is not below 1000000",
+            ),
             ("m {{foo:1}}", "1:5: parse error: bad histogram descriptor found: \"foo\""),
-            ("5", "1:1: parse error: unexpected number \"5\" in series description, expected metric name or \"{\""),
-            ("{\"a\"x} 1", "1:5: parse error: unexpected identifier \"x\" in label set, expected \",\" or \"}\""),
+            (
+                "5",
+                "1:1: parse error: unexpected number \"5\" in series description, expected metric name or \"{\"",
+            ),
+            (
+                "{\"a\"x} 1",
+                "1:5: parse error: unexpected identifier \"x\" in label set, expected \",\" or \"}\"",
+            ),
             ("{\"a\"=,} 1", "1:6: parse error: unexpected \",\" in label set, expected string"),
-            ("m -3 3+3x4-4", "1:11: parse error: unexpected \"-\" in series values, expected a blank between values"),
-            ("m 1 _a4", "1:6: parse error: unexpected identifier \"a4\" in series values, expected a blank between values"),
+            (
+                "m -3 3+3x4-4",
+                "1:11: parse error: unexpected \"-\" in series values, expected a blank between values",
+            ),
+            (
+                "m 1 _a4",
+                "1:6: parse error: unexpected identifier \"a4\" in series values, expected a blank between values",
+            ),
         ] {
             assert_eq!(parse_series_description(text).unwrap_err().to_string(), message, "{text}");
         }

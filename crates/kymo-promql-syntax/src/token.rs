@@ -256,8 +256,29 @@ pub(crate) fn keyword(word: &str) -> Option<Token> {
 
 /// The words that mean something by themselves, for "did you mean".
 pub(crate) const KEYWORDS: &[&str] = &[
-    "and", "or", "unless", "atan2", "offset", "smoothed", "anchored", "by", "without", "on", "ignoring", "group_left",
-    "group_right", "fill", "fill_left", "fill_right", "bool", "start", "end", "step", "range", "max_of", "min_of",
+    "and",
+    "or",
+    "unless",
+    "atan2",
+    "offset",
+    "smoothed",
+    "anchored",
+    "by",
+    "without",
+    "on",
+    "ignoring",
+    "group_left",
+    "group_right",
+    "fill",
+    "fill_left",
+    "fill_right",
+    "bool",
+    "start",
+    "end",
+    "step",
+    "range",
+    "max_of",
+    "min_of",
 ];
 
 /// The aggregation operators by name, in the order of the enum, for "did you mean" and for printing.

@@ -21,7 +21,8 @@ impl Expr {
 
     /// The expressions directly inside this one, to be changed.
     pub fn children_mut(&mut self) -> impl Iterator<Item = &mut Expr> {
-        let (first, second, rest): (Option<&mut Expr>, Option<&mut Expr>, &mut [Expr]) = match &mut self.kind {
+        let (first, second, rest): (Option<&mut Expr>, Option<&mut Expr>, &mut [Expr]) = match &mut self.kind
+        {
             ExprKind::Number(_) | ExprKind::String(_) | ExprKind::Selector(_) | ExprKind::Matrix(_) => {
                 (None, None, &mut [])
             }

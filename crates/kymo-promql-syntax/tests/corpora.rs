@@ -17,11 +17,7 @@ fn check(query: &str) -> Result<(), String> {
     let expr = parser.parse(query).map_err(|e| format!("{query}\n  {e}"))?;
     let printed = expr.to_string();
     let again = parser.parse(&printed).map_err(|e| format!("{query}\n  {printed}\n  {e}"))?;
-    if without_places(expr) == without_places(again) {
-        Ok(())
-    } else {
-        Err(format!("{query}\n  {printed}"))
-    }
+    if without_places(expr) == without_places(again) { Ok(()) } else { Err(format!("{query}\n  {printed}")) }
 }
 
 /// As text, because NaN does not equal itself; places and the order of matchers do not count.
@@ -89,7 +85,9 @@ fn rule_expressions() {
         let text = std::fs::read_to_string(entry.path()).unwrap();
         let mut lines = text.lines().peekable();
         while let Some(line) = lines.next() {
-            let Some(value) = line.trim_start().trim_start_matches("- ").strip_prefix("expr:") else { continue };
+            let Some(value) = line.trim_start().trim_start_matches("- ").strip_prefix("expr:") else {
+                continue;
+            };
             let indent = line.len() - "expr:".len() - value.len();
             let value = value.trim();
             if !value.starts_with('|') && !value.starts_with('>') {
@@ -97,7 +95,9 @@ fn rule_expressions() {
                 continue;
             }
             let mut query = String::new();
-            while let Some(next) = lines.next_if(|l| l.trim().is_empty() || l.len() - l.trim_start().len() > indent) {
+            while let Some(next) =
+                lines.next_if(|l| l.trim().is_empty() || l.len() - l.trim_start().len() > indent)
+            {
                 query.push_str(next);
                 query.push('\n');
             }

@@ -133,7 +133,10 @@ fn selectors_and_modifiers() {
         ("{\"foo\"}", "{__name__=\"foo\"}"),
         ("{'foo\\'bar', `a\\dos`=\"boo\\\\urns\"}", "{\"a\\\\dos\"=\"boo\\\\urns\",__name__=\"foo'bar\"}"),
         ("foo{NaN='bc'}", "foo{NaN=\"bc\"}"),
-        ("foo{a=\"b\", foo!=\"bar\", test=~\"test\", bar!~\"baz\",}", "foo{a=\"b\",bar!~\"baz\",foo!=\"bar\",test=~\"test\"}"),
+        (
+            "foo{a=\"b\", foo!=\"bar\", test=~\"test\", bar!~\"baz\",}",
+            "foo{a=\"b\",bar!~\"baz\",foo!=\"bar\",test=~\"test\"}",
+        ),
         ("{__name__=\"bar\", __name__=\"baz\"}", "{__name__=\"bar\",__name__=\"baz\"}"),
         ("foo # comment\n {a=\"b\" # another\n}", "foo{a=\"b\"}"),
         ("foo[5m # comment\n]", "foo[5m]"),
@@ -171,7 +174,10 @@ fn calls_and_aggregations() {
         ("sum(x) without (\"foo bar\", a)", "sum without (\"foo bar\", a) (x)"),
         ("sum without() (x)", "sum without () (x)"),
         ("SUM(x)", "sum(x)"),
-        ("sum without(and, by, avg, count, start, end)(x)", "sum without (and, by, avg, count, start, end) (x)"),
+        (
+            "sum without(and, by, avg, count, start, end)(x)",
+            "sum without (and, by, avg, count, start, end) (x)",
+        ),
         ("topk(5, x)", ""),
         ("count_values(\"value\", x)", ""),
         ("limit_ratio(-0.5, x)", ""),
@@ -274,18 +280,48 @@ fn refused_order_of_tokens() {
         ("foo{gibberish}", 13, 14, "unexpected \"}\" in label matching, expected label matching operator"),
         ("foo{,}", 4, 5, "unexpected \",\" in label matching, expected identifier or \"}\""),
         ("foo{__name__ == \"bar\"}", 14, 15, "unexpected \"=\" in label matching, expected string"),
-        ("foo{a=\"bar\" lol}", 12, 15, "unexpected identifier \"lol\" in label matching, expected \",\" or \"}\""),
+        (
+            "foo{a=\"bar\" lol}",
+            12,
+            15,
+            "unexpected identifier \"lol\" in label matching, expected \",\" or \"}\"",
+        ),
         ("foo{\"a\"=}", 8, 9, "unexpected \"}\" in label matching, expected string"),
-        ("foo[]", 4, 5, "unexpected \"]\" in subquery or range selector, expected number, duration, step(), or range()"),
-        ("foo[step]", 8, 9, "unexpected \"]\" in subquery or range selector, expected number, duration, step(), or range()"),
+        (
+            "foo[]",
+            4,
+            5,
+            "unexpected \"]\" in subquery or range selector, expected number, duration, step(), or range()",
+        ),
+        (
+            "foo[step]",
+            8,
+            9,
+            "unexpected \"]\" in subquery or range selector, expected number, duration, step(), or range()",
+        ),
         ("foo[5m 5m]", 7, 9, "unexpected duration \"5m\" in subquery or range, expected \":\" or \"]\""),
         ("foo[5m:5m 5m]", 10, 12, "unexpected duration \"5m\" in subquery selector, expected \"]\""),
-        ("foo[5m:+]", 8, 9, "unexpected \"]\" in subquery selector, expected number, duration, step(), range(), or \"]\""),
-        ("some_metric[5m] OFFSET", 22, 22, "unexpected end of input in offset, expected number, duration, step(), or range()"),
+        (
+            "foo[5m:+]",
+            8,
+            9,
+            "unexpected \"]\" in subquery selector, expected number, duration, step(), range(), or \"]\"",
+        ),
+        (
+            "some_metric[5m] OFFSET",
+            22,
+            22,
+            "unexpected end of input in offset, expected number, duration, step(), or range()",
+        ),
         ("some_metric[5m] @", 17, 17, "unexpected end of input in @, expected timestamp"),
         ("sum without(==)(x)", 12, 14, "unexpected <op:==> in grouping opts, expected label"),
         ("sum without(foo,,)(x)", 16, 17, "unexpected \",\" in grouping opts, expected label"),
-        ("sum without(foo bar)(x)", 16, 19, "unexpected identifier \"bar\" in grouping opts, expected \",\" or \")\""),
+        (
+            "sum without(foo bar)(x)",
+            16,
+            19,
+            "unexpected identifier \"bar\" in grouping opts, expected \",\" or \")\"",
+        ),
         ("sum (x) by test", 11, 15, "unexpected identifier \"test\" in grouping opts, expected \"(\""),
         ("sum some_metric by (test)", 4, 15, "unexpected identifier \"some_metric\""),
         ("MIN (x) keep_common", 8, 19, "unexpected identifier \"keep_common\""),
@@ -298,7 +334,8 @@ fn refused_order_of_tokens() {
 
 #[test]
 fn refused_meanings() {
-    const MODIFIER: &str = "must be preceded by an instant vector selector or range vector selector or a subquery";
+    const MODIFIER: &str =
+        "must be preceded by an instant vector selector or range vector selector or a subquery";
     for (query, start, end, message) in [
         ("1 offset 1d", 0, 1, &*format!("offset modifier {MODIFIER}")),
         ("rate(x[5m]) @ 1234", 0, 11, &*format!("@ modifier {MODIFIER}")),
@@ -346,17 +383,37 @@ fn refused_types() {
         ("foo </ bool 3", 4, 6, "bool modifier can only be used on comparison operators"),
         ("foo + bar[5m]", 6, 13, PLAIN),
         ("\"a\" + 1", 0, 3, PLAIN),
-        ("-\"string\"", 0, 9, "unary expression only allowed on expressions of type scalar or instant vector, got \"string\""),
-        ("-test[5m]", 0, 9, "unary expression only allowed on expressions of type scalar or instant vector, got \"range vector\""),
+        (
+            "-\"string\"",
+            0,
+            9,
+            "unary expression only allowed on expressions of type scalar or instant vector, got \"string\"",
+        ),
+        (
+            "-test[5m]",
+            0,
+            9,
+            "unary expression only allowed on expressions of type scalar or instant vector, got \"range vector\"",
+        ),
         ("1 or on(bar) foo", 0, 16, "vector matching only allowed between instant vectors"),
         ("foo == on(bar) 10", 0, 17, "vector matching only allowed between instant vectors"),
         ("foo + fill(0) 10", 0, 16, "filling in missing series only allowed between instant vectors"),
         ("foo or fill(0) bar", 0, 18, "filling in missing series not allowed for set operators"),
         ("foo and on(bar) group_left(baz) bar", 0, 35, "no grouping allowed for \"and\" operation"),
         ("a + on(x) group_left(y,x) b", 2, 3, "label \"x\" must not occur in ON and GROUP clause at once"),
-        ("test[5d] OFFSET 10s [10m:5s]", 0, 28, "subquery is only allowed on instant vector, got matrix instead"),
+        (
+            "test[5d] OFFSET 10s [10m:5s]",
+            0,
+            28,
+            "subquery is only allowed on instant vector, got matrix instead",
+        ),
         ("1[10m:5s]", 0, 9, "subquery is only allowed on instant vector, got scalar instead"),
-        ("topk(some_metric, other)", 5, 16, "expected type scalar in aggregation parameter, got instant vector"),
+        (
+            "topk(some_metric, other)",
+            5,
+            16,
+            "expected type scalar in aggregation parameter, got instant vector",
+        ),
         ("count_values(5, other)", 13, 14, "expected type string in aggregation parameter, got scalar"),
         ("sum(5)", 4, 5, "expected type instant vector in aggregation expression, got scalar"),
         ("floor()", 0, 7, "expected 1 argument(s) in call to \"floor\", got 0"),
@@ -378,7 +435,10 @@ fn parts_behind_options() {
     for (query, message) in [
         ("mad_over_time(x[5m])", "function \"mad_over_time\" is not enabled"),
         ("start()", "function \"start\" is not enabled"),
-        ("limitk(1, x)", "limitk() is experimental and must be enabled with --enable-feature=promql-experimental-functions"),
+        (
+            "limitk(1, x)",
+            "limitk() is experimental and must be enabled with --enable-feature=promql-experimental-functions",
+        ),
         ("x[5m] anchored", "anchored modifier is experimental and not enabled"),
         ("a + fill(0) b", "binop fill modifiers are experimental and not enabled"),
     ] {
@@ -408,7 +468,10 @@ fn places_suggestions_and_carets() {
     }
     assert_eq!(parse("foo{a=").unwrap_err().expected, Vec::<String>::new());
     assert_eq!(parse("foo{a=b}").unwrap_err().expected, ["string"]);
-    assert_eq!(parse("").unwrap_err().to_string(), "unknown position: parse error: no expression found in input");
+    assert_eq!(
+        parse("").unwrap_err().to_string(),
+        "unknown position: parse error: no expression found in input"
+    );
 }
 
 #[test]

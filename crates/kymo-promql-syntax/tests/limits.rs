@@ -45,7 +45,8 @@ fn many_parts_in_a_small_text() {
 
 #[test]
 fn unfinished_bombs() {
-    for part in ["(", "{", "[", "-", "sum(", "a[", "by(", "\"", "1+", "offset ", "# ", "\\", "'", "@", "a{b="] {
+    for part in ["(", "{", "[", "-", "sum(", "a[", "by(", "\"", "1+", "offset ", "# ", "\\", "'", "@", "a{b="]
+    {
         assert!(parse(&part.repeat(20_000)).is_err(), "{part}");
     }
 }
@@ -62,7 +63,8 @@ fn just_inside() {
 fn long_chain_with_raised_limits() {
     let query = format!("({}){}", "-{}-1".repeat(10_000), "[1m:]".repeat(1_000));
     check(&query);
-    let limits = Limits { text_bytes_max: 1 << 20, depth_max: 100_000, height_max: 100_000, nodes_max: 100_000 };
+    let limits =
+        Limits { text_bytes_max: 1 << 20, depth_max: 100_000, height_max: 100_000, nodes_max: 100_000 };
     let parser = Parser::new(ParseOptions { limits, ..ParseOptions::default() });
     // Whoever raises the limits provides the stack.
     let thread = std::thread::Builder::new().stack_size(256 << 20);

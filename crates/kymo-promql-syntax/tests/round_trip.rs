@@ -61,8 +61,10 @@ fn duration() -> impl Strategy<Value = String> {
     leaf.prop_recursive(3, 12, 2, |inner| {
         prop_oneof![
             inner.clone().prop_map(|d| format!("({d})")),
-            (inner.clone(), one_of(&["+", "-", "*"]), inner.clone()).prop_map(|(a, op, b)| format!("{a} {op} {b}")),
-            (one_of(&["max_of", "min_of"]), inner.clone(), inner.clone()).prop_map(|(f, a, b)| format!("{f}({a}, {b})")),
+            (inner.clone(), one_of(&["+", "-", "*"]), inner.clone())
+                .prop_map(|(a, op, b)| format!("{a} {op} {b}")),
+            (one_of(&["max_of", "min_of"]), inner.clone(), inner.clone())
+                .prop_map(|(f, a, b)| format!("{f}({a}, {b})")),
             (one_of(&["5m", "(3)", "step()"]), inner.clone()).prop_map(|(a, b)| format!("{a} ^ ({b})")),
             inner.prop_map(|d| format!("step() + -({d})")),
         ]
@@ -77,12 +79,14 @@ fn time_modifiers() -> impl Strategy<Value = String> {
         1 => duration().prop_map(|d| format!(" offset ({d})")),
         1 => duration().prop_map(|d| format!(" offset -({d})")),
     ];
-    (at, offset, any::<bool>()).prop_map(|(at, offset, first)| if first { at + &offset } else { offset + &at })
+    (at, offset, any::<bool>())
+        .prop_map(|(at, offset, first)| if first { at + &offset } else { offset + &at })
 }
 
 fn matchers() -> impl Strategy<Value = String> {
-    let matcher = (label().prop_filter("a name", |l| !l.is_empty()), one_of(&["=", "!=", "=~", "!~"]), value())
-        .prop_map(|(l, op, v)| format!("{l}{op}{v}"));
+    let matcher =
+        (label().prop_filter("a name", |l| !l.is_empty()), one_of(&["=", "!=", "=~", "!~"]), value())
+            .prop_map(|(l, op, v)| format!("{l}{op}{v}"));
     prop::collection::vec(matcher, 0..3).prop_map(|all| all.join(","))
 }
 
@@ -110,8 +114,9 @@ fn vector() -> impl Strategy<Value = String> {
     leaf.prop_recursive(5, 40, 3, |inner| {
         let ranged = (selector(), duration(), one_of(&["", "", " anchored"]), time_modifiers())
             .prop_map(|(s, d, e, t)| format!("{s}[{d} + 1s]{e}{t}"));
-        let subquery = (inner.clone(), duration(), prop::option::of(duration()), time_modifiers())
-            .prop_map(|(v, d, s, t)| format!("({v})[{d} + 1s:{}]{t}", s.map_or(String::new(), |s| s + " + 1ms")));
+        let subquery = (inner.clone(), duration(), prop::option::of(duration()), time_modifiers()).prop_map(
+            |(v, d, s, t)| format!("({v})[{d} + 1s:{}]{t}", s.map_or(String::new(), |s| s + " + 1ms")),
+        );
         let range_functions: Vec<Function> = Function::all()
             .iter()
             .copied()
@@ -129,7 +134,8 @@ fn vector() -> impl Strategy<Value = String> {
             (inner.clone(), modified(), inner.clone()).prop_map(|(a, op, b)| format!("{a} {op} {b}")),
             (inner.clone(), one_of(&["+", "atan2", "</", ">= bool", "^"]), scalar())
                 .prop_map(|(a, op, b)| format!("({a} {op} {b})")),
-            (inner.clone(), value(), value()).prop_map(|(v, a, b)| format!("label_replace({v}, {a}, {b}, {a}, {b})")),
+            (inner.clone(), value(), value())
+                .prop_map(|(v, a, b)| format!("label_replace({v}, {a}, {b}, {a}, {b})")),
         ]
     })
 }

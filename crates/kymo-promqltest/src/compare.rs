@@ -45,7 +45,8 @@ fn check_texts(what: &str, expected: &Annotations, found: &[String]) -> Checked 
     if expected.wanted.is_empty() {
         return Ok(());
     }
-    if let Some(wanted) = expected.wanted.iter().find(|wanted| !found.iter().any(|text| wanted.matches(text))) {
+    if let Some(wanted) = expected.wanted.iter().find(|wanted| !found.iter().any(|text| wanted.matches(text)))
+    {
         return Err(format!("expected a {what} with {wanted}, found {found:?}"));
     }
     match found.iter().find(|text| !expected.wanted.iter().any(|wanted| wanted.matches(text))) {
@@ -67,7 +68,9 @@ pub(crate) fn check_outcome(expected: &Expectations, outcome: &Outcome) -> Check
         },
         _ if expected.scalar.is_some() => Err("expected a scalar, found series".to_owned()),
         Outcome::Vector(found) => check_vector(expected, found),
-        Outcome::Matrix(_) if expected.ordered => Err("expected an ordered result, found a matrix".to_owned()),
+        Outcome::Matrix(_) if expected.ordered => {
+            Err("expected an ordered result, found a matrix".to_owned())
+        }
         Outcome::Matrix(found) => check_matrix(expected, found),
     }
 }
@@ -150,7 +153,10 @@ fn check_matrix(expected: &Expectations, found: &[Series]) -> Checked {
 /// Matrices come sorted by labels.
 pub(crate) fn check_sorted(found: &[Series]) -> Checked {
     match found.windows(2).find(|pair| pair[0].labels > pair[1].labels) {
-        Some(pair) => Err(format!("expected series sorted by labels, found {} before {}", pair[0].labels, pair[1].labels)),
+        Some(pair) => Err(format!(
+            "expected series sorted by labels, found {} before {}",
+            pair[0].labels, pair[1].labels
+        )),
         None => Ok(()),
     }
 }
@@ -219,7 +225,8 @@ fn shown_float(value: f64) -> String {
 
 fn shown_series(series: &Series) -> String {
     let floats = series.floats.iter().map(|(t, v)| (*t, shown_float(*v)));
-    let histograms = series.histograms.iter().map(|(t, h): &(i64, Arc<FloatHistogram>)| (*t, shown_histogram(h)));
+    let histograms =
+        series.histograms.iter().map(|(t, h): &(i64, Arc<FloatHistogram>)| (*t, shown_histogram(h)));
     let mut points: Vec<(i64, String)> = floats.chain(histograms).collect();
     points.sort_by_key(|(t, _)| *t);
     points.iter().map(|(t, value)| format!("{value} @{}s", *t as f64 / 1000.0)).collect::<Vec<_>>().join(", ")

@@ -147,7 +147,8 @@ fn pattern_text(line: usize, pattern: &str) -> Scripted<Text> {
 fn range_vector_times(line: usize, rest: &str) -> Scripted<Times> {
     let words: Vec<&str> = rest.split_whitespace().collect();
     let ["from", from, "to", to, "step", step] = words[..] else {
-        let message = format!("expected \"from <time> to <time> step <step>\" after range vector, found {rest:?}");
+        let message =
+            format!("expected \"from <time> to <time> step <step>\" after range vector, found {rest:?}");
         return Err(ScriptError::new(line, message));
     };
     let time = |text: &str| {
@@ -163,7 +164,10 @@ fn string_literal(line: usize, literal: &str) -> Scripted<Vec<u8>> {
     use kymo_promql_syntax::ast::ExprKind;
     match kymo_promql_syntax::parse(literal).map(|expr| expr.kind) {
         Ok(ExprKind::String(bytes)) => Ok(bytes),
-        _ => Err(ScriptError::new(line, format!("expected a quoted string after expect string, found {literal:?}"))),
+        _ => Err(ScriptError::new(
+            line,
+            format!("expected a quoted string after expect string, found {literal:?}"),
+        )),
     }
 }
 
@@ -184,7 +188,12 @@ fn annotation(expected: &mut Expectations, line: usize, text: &str) -> Scripted<
     match kind {
         "ordered" => expected.ordered = true,
         "fail" if matches!(expected.fail, None | Some(Text::Any)) => expected.fail = Some(wanted),
-        "fail" => return Err(ScriptError::new(line, "invalid expect lines, multiple expect fail lines are not allowed")),
+        "fail" => {
+            return Err(ScriptError::new(
+                line,
+                "invalid expect lines, multiple expect fail lines are not allowed",
+            ));
+        }
         "warn" => expected.warn.wanted.push(wanted),
         "no_warn" => expected.warn.none = true,
         "info" => expected.info.wanted.push(wanted),

@@ -21,18 +21,18 @@
 
 #![forbid(unsafe_code)]
 
-mod script;
 mod expect;
+mod script;
 mod start_times;
 
 mod answer;
-mod runner;
-mod compare;
 mod at_modifier;
+mod compare;
+mod runner;
 
+mod kymo_engine;
 mod nhcb;
 mod store;
-mod kymo_engine;
 
 pub use answer::{Answer, Answered, Engine, EngineError, LoadedSample, LoadedSeries, Outcome, Series, Value};
 pub use kymo_engine::KymoEngine;

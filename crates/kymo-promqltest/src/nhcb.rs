@@ -141,7 +141,10 @@ mod tests {
         assert_eq!(converted[0].labels.to_string(), "h{a=\"x\"}");
         let Value::Histogram(h) = &converted[0].samples[1].value else { panic!() };
         assert_eq!((h.schema, h.count, h.sum), (-53, 9.0, 8.0));
-        assert_eq!((h.positive_buckets.as_slice(), h.custom_values.as_slice()), ([3.0, 6.0].as_slice(), [1.0].as_slice()));
+        assert_eq!(
+            (h.positive_buckets.as_slice(), h.custom_values.as_slice()),
+            ([3.0, 6.0].as_slice(), [1.0].as_slice())
+        );
         assert!(convert(&["h_bucket{le=\"1\"} 2", "h_bucket{le=\"+Inf\"} 1"].map(series)).is_err());
     }
 }

@@ -6,10 +6,10 @@ use kymo_model::Timestamp;
 use kymo_promql_syntax::{ParseOptions, Parser};
 
 use crate::answer::{Answer, Answered, Engine, EngineError, Outcome, Value};
+use crate::at_modifier;
 use crate::compare::{check_annotations, check_outcome, check_sorted};
 use crate::expect::Expectations;
 use crate::script::{CommandKind, Eval, When, parse};
-use crate::at_modifier;
 
 /// What came of one script.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -129,7 +129,9 @@ fn check_answer(expected: &Expectations, query: &str, answered: Answered) -> Res
             return Err(format!("expected failure with {wanted}, found: {e}"));
         }
         (Err(_), Some(_)) => return Ok(None),
-        (Ok(_), Some(wanted)) => return Err(format!("expected failure with {wanted}, but {query} was answered")),
+        (Ok(_), Some(wanted)) => {
+            return Err(format!("expected failure with {wanted}, but {query} was answered"));
+        }
         (Ok(answer), None) => answer,
     };
     check_annotations(expected, &answer)?;
@@ -137,12 +139,7 @@ fn check_answer(expected: &Expectations, query: &str, answered: Answered) -> Res
     Ok(Some(answer))
 }
 
-fn check_instant(
-    engine: &mut dyn Engine,
-    expected: &Expectations,
-    query: &str,
-    at: Timestamp,
-) -> Checked {
+fn check_instant(engine: &mut dyn Engine, expected: &Expectations, query: &str, at: Timestamp) -> Checked {
     let answered = engine.instant(query, at);
     let Some(answer) = check_answer(expected, query, answered)? else {
         return Ok(());

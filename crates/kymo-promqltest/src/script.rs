@@ -173,7 +173,9 @@ pub(crate) fn loaded(value: &SequenceValue) -> Option<Value> {
     match value {
         SequenceValue::Omitted => None,
         SequenceValue::Float(value) => Some(Value::Float(*value)),
-        SequenceValue::Histogram { histogram, .. } => Some(Value::Histogram(Arc::<FloatHistogram>::clone(histogram))),
+        SequenceValue::Histogram { histogram, .. } => {
+            Some(Value::Histogram(Arc::<FloatHistogram>::clone(histogram)))
+        }
     }
 }
 
@@ -209,8 +211,9 @@ fn eval_head(line: usize, head: &str) -> Scripted<(When, &str, &str)> {
     };
     let time = |text: Option<&str>| {
         let text = text.ok_or_else(invalid)?;
-        parse_duration(text)
-            .map_err(|e| ScriptError::new(line, format!("invalid timestamp or step definition {text:?}: {e}")))
+        parse_duration(text).map_err(|e| {
+            ScriptError::new(line, format!("invalid timestamp or step definition {text:?}: {e}"))
+        })
     };
     let kind = word();
     let when = match kind {
@@ -241,7 +244,10 @@ fn eval_head(line: usize, head: &str) -> Scripted<(When, &str, &str)> {
 /// A range from durations since the epoch.
 pub(crate) fn range(line: usize, start_ms: i64, end_ms: i64, step_ms: i64) -> Scripted<When> {
     if end_ms < start_ms {
-        return Err(ScriptError::new(line, "invalid test definition, end timestamp is before start timestamp"));
+        return Err(ScriptError::new(
+            line,
+            "invalid test definition, end timestamp is before start timestamp",
+        ));
     }
     let (start, end) = (Timestamp::from_millis(start_ms), Timestamp::from_millis(end_ms));
     Ok(When::Range { start, end, step_ms })

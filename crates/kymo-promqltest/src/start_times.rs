@@ -37,9 +37,10 @@ pub(crate) fn read(line: usize, text: &str) -> Scripted<(Option<Labels>, StartTi
     let metric = word.trim_end_matches("@st");
     let labels = match metric {
         "" => None,
-        metric => Some(parse_labels(metric).map_err(|e| {
-            ScriptError::new(line, format!("invalid @st line metric {metric:?}: {e}"))
-        })?),
+        metric => Some(
+            parse_labels(metric)
+                .map_err(|e| ScriptError::new(line, format!("invalid @st line metric {metric:?}: {e}")))?,
+        ),
     };
     let mut times = StartTimes::default();
     for item in items.split_whitespace() {

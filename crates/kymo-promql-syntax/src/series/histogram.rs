@@ -96,8 +96,9 @@ impl Reader<'_> {
             "gauge" => CounterResetHint::Gauge,
             _ => {
                 let found = quoted(word.as_bytes());
-                let message =
-                    format!("expected a counter reset hint (unknown, reset, not_reset, gauge), found {found}");
+                let message = format!(
+                    "expected a counter reset hint (unknown, reset, not_reset, gauge), found {found}"
+                );
                 return Err(self.fault_at(start, message));
             }
         })
@@ -105,7 +106,16 @@ impl Reader<'_> {
 }
 
 const KEYS: [&str; 11] = [
-    "schema", "sum", "count", "z_bucket", "z_bucket_w", "offset", "n_offset", "buckets", "n_buckets", "custom_values",
+    "schema",
+    "sum",
+    "count",
+    "z_bucket",
+    "z_bucket_w",
+    "offset",
+    "n_offset",
+    "buckets",
+    "n_buckets",
+    "custom_values",
     "counter_reset_hint",
 ];
 
@@ -114,7 +124,11 @@ fn spans(offset: i32, buckets: usize) -> Vec<Span> {
 }
 
 /// `a + b`, or `a - b`: at the schema of `a`, which must not be finer than that of `b`.
-pub(super) fn combined(a: &FloatHistogram, b: &FloatHistogram, negative: bool) -> Result<FloatHistogram, String> {
+pub(super) fn combined(
+    a: &FloatHistogram,
+    b: &FloatHistogram,
+    negative: bool,
+) -> Result<FloatHistogram, String> {
     if a.schema > b.schema {
         return Err(format!(
             "error combining histograms: cannot merge from schema {} to {}",

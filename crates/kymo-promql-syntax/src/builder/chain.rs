@@ -1,0 +1,151 @@
+//! Chains of operands and operators: which operator binds tighter, kept with two stacks. The stacks hold all open chains,
+//! the innermost last; between two operands of a chain stands one operator.
+
+use crate::ast::{Binary, BinaryOp, ExprKind, Span, Unary, VectorMatching};
+use crate::builder::{Builder, Built, Modifier, Node, refuse, span};
+use crate::error::ParseErrorKind;
+
+/// What waits for its right operand.
+#[derive(Debug)]
+pub(super) enum Waiting {
+    /// The start of an expression: nothing before it is taken along.
+    Open,
+    Sign {
+        at: u32,
+        negative: bool,
+    },
+    Operator {
+        op: BinaryOp,
+        span: Span,
+        modifier: Modifier,
+    },
+}
+
+/// How tight operators bind, loosest first; `^` alone groups from the right.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Binding {
+    Or,
+    And,
+    Comparison,
+    Sum,
+    Product,
+    Sign,
+    Power,
+}
+
+impl Binding {
+    const fn of(op: BinaryOp) -> Binding {
+        match op {
+            BinaryOp::Or => Binding::Or,
+            BinaryOp::And | BinaryOp::Unless => Binding::And,
+            BinaryOp::Eq | BinaryOp::Ne | BinaryOp::Lt | BinaryOp::Gt | BinaryOp::Le | BinaryOp::Ge => {
+                Binding::Comparison
+            }
+            BinaryOp::TrimUpper | BinaryOp::TrimLower => Binding::Comparison,
+            BinaryOp::Add | BinaryOp::Sub => Binding::Sum,
+            BinaryOp::Mul | BinaryOp::Div | BinaryOp::Mod | BinaryOp::Atan2 => Binding::Product,
+            BinaryOp::Pow => Binding::Power,
+        }
+    }
+}
+
+impl Builder<'_> {
+    /// A new chain begins.
+    pub(crate) fn open(&mut self) {
+        self.waiting.push(Waiting::Open);
+    }
+
+    pub(crate) fn sign(&mut self, at: u32, negative: bool) {
+        self.waiting.push(Waiting::Sign { at, negative });
+    }
+
+    pub(crate) fn operand(&mut self, operand: Node) {
+        self.operands.push(operand);
+    }
+
+    /// An operator behind an operand: what binds tighter to the left of it is put together first.
+    pub(crate) fn operator(&mut self, op: BinaryOp, l: u32, r: u32) -> Built<()> {
+        let binding = Binding::of(op);
+        loop {
+            let before = match self.waiting.last() {
+                Some(Waiting::Operator { op, .. }) => Binding::of(*op),
+                Some(Waiting::Sign { .. }) => Binding::Sign,
+                Some(Waiting::Open) | None => break,
+            };
+            if before < binding || (before == binding && binding == Binding::Power) {
+                break;
+            }
+            self.join()?;
+        }
+        self.waiting.push(Waiting::Operator { op, span: span(l, r), modifier: Modifier::default() });
+        Ok(())
+    }
+
+    /// What stands behind the last operator.
+    pub(crate) fn modify(&mut self, found: Modifier) {
+        if let Some(Waiting::Operator { modifier, .. }) = self.waiting.last_mut() {
+            *modifier = found;
+        }
+    }
+
+    /// The chain ends: all of it becomes one expression.
+    pub(crate) fn close(&mut self) -> Built<Node> {
+        while !matches!(self.waiting.last(), Some(Waiting::Open) | None) {
+            self.join()?;
+        }
+        self.waiting.pop();
+        Ok(self.operands.pop().expect("BUG: a chain has an operand"))
+    }
+
+    /// Puts the last operator and its operands together.
+    fn join(&mut self) -> Built<()> {
+        let right = self.operands.pop().expect("BUG: an operand follows each operator");
+        let joined = match self.waiting.pop() {
+            Some(Waiting::Sign { at, negative }) => self.signed(at, negative, right)?,
+            Some(Waiting::Operator { op, span, modifier }) => {
+                let left = self.operands.pop().expect("BUG: an operand precedes each operator");
+                self.binary(op, span, modifier, left, right)?
+            }
+            Some(Waiting::Open) | None => right,
+        };
+        self.operands.push(joined);
+        Ok(())
+    }
+
+    fn binary(&mut self, op: BinaryOp, op_span: Span, m: Modifier, lhs: Node, rhs: Node) -> Built<Node> {
+        let at = span(lhs.expr.span.start, rhs.expr.span.end);
+        let fills = m.matching.as_ref().is_some_and(|m| m.fill_left.is_some() || m.fill_right.is_some());
+        if fills && !self.options.fill_modifiers {
+            return refuse(
+                ParseErrorKind::Disabled,
+                at,
+                "binop fill modifiers are experimental and not enabled",
+            );
+        }
+        let height = lhs.height.max(rhs.height) + 1;
+        let depth = lhs.depth.max(rhs.depth);
+        let binary = Binary {
+            op,
+            return_bool: m.return_bool,
+            lhs: *lhs.expr,
+            rhs: *rhs.expr,
+            matching: Some(m.matching.map_or_else(VectorMatching::default, |m| *m)),
+            op_span,
+        };
+        self.parent(at, height, depth, ExprKind::Binary(Box::new(binary)))
+    }
+
+    /// A sign in front of a literal belongs to the literal.
+    fn signed(&mut self, l: u32, negative: bool, mut operand: Node) -> Built<Node> {
+        if let ExprKind::Number(number) = &mut operand.expr.kind {
+            if negative {
+                number.value = -number.value;
+            }
+            operand.expr.span.start = l;
+            return Ok(operand);
+        }
+        let at = span(l, operand.expr.span.end);
+        let kind = ExprKind::Unary(Unary { negative, expr: operand.expr });
+        self.parent(at, operand.height + 1, operand.depth + 1, kind)
+    }
+}
