@@ -7,16 +7,17 @@ use crate::QueryError;
 use crate::bits::Bits;
 use crate::context::Context;
 use crate::grid::Grid;
-use crate::plan::RangePlan;
+use crate::plan::{RangePlan, VectorPlan};
 use crate::row::{Block, Row};
 use crate::vector::{Series, Vector};
 
 pub(super) fn instant<'q>(
     context: &Context,
     labels: &Labels,
-    input: Vector<'_>,
+    input: &VectorPlan,
     grid: Grid,
 ) -> Result<Vector<'q>, QueryError> {
+    let input = super::vector(context, input, grid)?;
     let mut present = Bits::zeros(grid.steps);
     let (mut scratch, mut row) = (context.scratch(), Row::default());
     for index in 0..input.len() {

@@ -11,6 +11,7 @@ use crate::grouping::{Groups, Key};
 use crate::kernel::{Mean, Sum};
 use crate::plan::{AggregateOp, AggregatePlan};
 use crate::row::{Block, Row};
+use crate::scalar::Scalar;
 use crate::vector::{Name, Series, Vector};
 
 /// What an aggregation works on.
@@ -40,6 +41,16 @@ pub(super) fn aggregate<'q>(
         _ => None,
     };
     let vector = super::vector(context, &plan.input, grid)?;
+    over(context, plan, param, vector, grid)
+}
+
+fn over<'q>(
+    context: &'q Context,
+    plan: &'q AggregatePlan,
+    param: Option<Scalar>,
+    vector: Vector<'q>,
+    grid: Grid,
+) -> Result<Vector<'q>, QueryError> {
     let groups = Groups::new(key(plan), &vector.series);
     let input = Input { context, vector, grid, groups, plan };
     match (&plan.op, param) {

@@ -5,16 +5,11 @@ use kymo_promql_syntax::ast::BinaryOp;
 use super::map::drop_names;
 use crate::QueryError;
 use crate::context::Context;
+use crate::grid::Grid;
+use crate::plan::{Operation, ScalarPlan, WithScalarPlan};
 use crate::row::{Row, Rows};
 use crate::scalar::Scalar;
 use crate::vector::{Scratch, Vector};
-
-/// An operator with its `bool`.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Operation {
-    pub(super) op: BinaryOp,
-    pub(super) bool: bool,
-}
 
 /// One side of an operation, at every step of a row.
 #[derive(Clone, Copy)]
@@ -120,8 +115,19 @@ fn comparison(op: BinaryOp) -> fn(f64, f64) -> bool {
 }
 
 /// The operator between two scalars; comparisons give 1 or 0.
-pub(super) fn scalar_function(op: BinaryOp) -> impl Fn(f64, f64) -> f64 {
-    move |a, b| match arithmetic(op) {
+pub(super) fn scalars(
+    context: &Context,
+    op: BinaryOp,
+    (left, right): (&ScalarPlan, &ScalarPlan),
+    grid: Grid,
+) -> Result<Scalar, QueryError> {
+    let left = super::scalar(context, left, grid)?;
+    let right = super::scalar(context, right, grid)?;
+    Ok(left.zip(right, |a, b| of_numbers(op, a, b)))
+}
+
+fn of_numbers(op: BinaryOp, a: f64, b: f64) -> f64 {
+    match arithmetic(op) {
         Some(Arithmetic::Add) => a + b,
         Some(Arithmetic::Sub) => a - b,
         Some(Arithmetic::Mul) => a * b,
@@ -153,13 +159,13 @@ impl Rows for WithScalar<'_> {
 }
 
 pub(super) fn with_scalar<'q>(
-    context: &Context,
-    operation: Operation,
-    swapped: bool,
-    input: Vector<'q>,
-    number: Scalar,
+    context: &'q Context,
+    plan: &'q WithScalarPlan,
+    grid: Grid,
 ) -> Result<Vector<'q>, QueryError> {
-    let Vector { series, rows, one_name } = input;
+    let Vector { series, rows, one_name } = super::vector(context, &plan.vector, grid)?;
+    let number = super::scalar(context, &plan.scalar, grid)?;
+    let (operation, swapped) = (plan.operation, plan.swapped);
     let rows = WithScalar { input: rows, number, operation, swapped };
     let vector = Vector { series, rows: Box::new(rows), one_name };
     if operation.drops_name() { drop_names(context, vector) } else { Ok(vector) }

@@ -9,7 +9,7 @@ use std::hash::BuildHasherDefault;
 use kymo_model::Labels;
 use kymo_promql_syntax::ast::{Cardinality, VectorMatching};
 
-use super::binary::{Operand, Operation};
+use super::binary::Operand;
 use super::same::{CarriedHash, add_apart};
 use crate::QueryError;
 use crate::bits::Bits;
@@ -17,6 +17,7 @@ use crate::context::Context;
 use crate::grid::Grid;
 use crate::grouping::{Key, Numbering};
 use crate::notes::label_list;
+use crate::plan::{JoinPlan, Operation};
 use crate::row::{Block, Row, Rows};
 use crate::vector::{Name, Scratch, Series, Vector, describes_metric};
 
@@ -26,12 +27,22 @@ pub(super) fn matching_key(matching: &VectorMatching) -> Key {
 
 pub(super) fn join<'q>(
     context: &'q Context,
-    operation: Operation,
-    matching: &VectorMatching,
+    plan: &'q JoinPlan,
+    grid: Grid,
+) -> Result<Vector<'q>, QueryError> {
+    let lhs = super::vector(context, &plan.lhs, grid)?;
+    let rhs = super::vector(context, &plan.rhs, grid)?;
+    joined(context, plan, lhs, rhs, grid)
+}
+
+fn joined<'q>(
+    context: &'q Context,
+    plan: &JoinPlan,
     lhs: Vector<'q>,
     rhs: Vector<'q>,
     grid: Grid,
 ) -> Result<Vector<'q>, QueryError> {
+    let (matching, operation) = (&plan.matching, plan.operation);
     let swapped = matching.cardinality == Cardinality::OneToMany;
     let (many, one) = if swapped { (rhs, lhs) } else { (lhs, rhs) };
     if many.len() == 0 || one.len() == 0 {

@@ -3,10 +3,18 @@
 use kymo_model::METRIC_NAME;
 
 use crate::QueryError;
-use crate::plan::{LabelJoin, LabelReplace};
+use crate::context::Context;
+use crate::grid::Grid;
+use crate::plan::{LabelJoin, LabelReplace, VectorPlan};
 use crate::vector::{Name, Series, Vector};
 
-pub(super) fn replace<'q>(plan: &LabelReplace, input: Vector<'q>) -> Result<Vector<'q>, QueryError> {
+pub(super) fn replace<'q>(
+    context: &'q Context,
+    plan: &LabelReplace,
+    input: &'q VectorPlan,
+    grid: Grid,
+) -> Result<Vector<'q>, QueryError> {
+    let input = super::vector(context, input, grid)?;
     let mut value = String::new();
     relabel(input, &plan.target, |series| {
         value.clear();
@@ -15,7 +23,13 @@ pub(super) fn replace<'q>(plan: &LabelReplace, input: Vector<'q>) -> Result<Vect
     })
 }
 
-pub(super) fn join<'q>(plan: &LabelJoin, input: Vector<'q>) -> Result<Vector<'q>, QueryError> {
+pub(super) fn join<'q>(
+    context: &'q Context,
+    plan: &LabelJoin,
+    input: &'q VectorPlan,
+    grid: Grid,
+) -> Result<Vector<'q>, QueryError> {
+    let input = super::vector(context, input, grid)?;
     relabel(input, &plan.target, |series| {
         let values: Vec<&str> = plan.sources.iter().map(|name| series.get(name).unwrap_or("")).collect();
         Some(values.join(&plan.separator))

@@ -4,7 +4,7 @@ use crate::QueryError;
 use crate::context::Context;
 use crate::date::{Civil, days_in_month};
 use crate::grid::Grid;
-use crate::plan::{DatePart, MapFunction};
+use crate::plan::{DatePart, MapFunction, ScalarPlan, VectorPlan};
 use crate::row::{Row, Rows};
 use crate::scalar::Scalar;
 use crate::vector::{Scratch, Vector};
@@ -42,6 +42,18 @@ pub(super) fn mapped<'q>(
 }
 
 pub(super) fn map<'q>(
+    context: &'q Context,
+    function: MapFunction,
+    params: &'q [ScalarPlan],
+    input: &'q VectorPlan,
+    grid: Grid,
+) -> Result<Vector<'q>, QueryError> {
+    let input = super::vector(context, input, grid)?;
+    let params = params.iter().map(|p| super::scalar(context, p, grid)).collect::<Result<_, _>>()?;
+    mapped_by(context, function, params, input)
+}
+
+fn mapped_by<'q>(
     context: &Context,
     function: MapFunction,
     params: Vec<Scalar>,
@@ -157,10 +169,11 @@ pub(super) fn go_min(a: f64, b: f64) -> f64 {
 
 /// `timestamp` of what is not a selector: when it was evaluated.
 pub(super) fn timestamps<'q>(
-    context: &Context,
-    input: Vector<'q>,
+    context: &'q Context,
+    input: &'q VectorPlan,
     grid: Grid,
 ) -> Result<Vector<'q>, QueryError> {
+    let input = super::vector(context, input, grid)?;
     mapped(context, input, move |row| {
         for (step, value) in row.values.iter_mut().enumerate() {
             *value = grid.time(step) as f64 / 1000.0;
@@ -170,13 +183,14 @@ pub(super) fn timestamps<'q>(
 
 /// A part of the date that each value means, or of the time of evaluation.
 pub(super) fn date<'q>(
-    context: &Context,
+    context: &'q Context,
     part: DatePart,
-    input: Option<Vector<'q>>,
+    input: Option<&'q VectorPlan>,
     grid: Grid,
 ) -> Result<Vector<'q>, QueryError> {
     match input {
         Some(input) => {
+            let input = super::vector(context, input, grid)?;
             mapped(context, input, move |row| row.map(|seconds| date_part(part, Civil::from_float(seconds))))
         }
         None => {

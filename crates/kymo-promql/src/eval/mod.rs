@@ -21,7 +21,7 @@ mod values;
 use crate::QueryError;
 use crate::context::Context;
 use crate::grid::Grid;
-use crate::plan::{ScalarPlan, SetOp, VectorPlan};
+use crate::plan::{ScalarPlan, VectorPlan};
 use crate::row::{Row, Rows};
 use crate::scalar::Scalar;
 use crate::vector::{Scratch, Series, Vector};
@@ -38,10 +38,7 @@ pub(crate) fn scalar(context: &Context, plan: &ScalarPlan, grid: Grid) -> Result
         }
         ScalarPlan::OfVector(vector) => single_values(context, vector, grid)?,
         ScalarPlan::Negate(inner) => scalar(context, inner, grid)?.map(|v| -v),
-        ScalarPlan::Binary(op, a, b) => {
-            let f = binary::scalar_function(*op);
-            scalar(context, a, grid)?.zip(scalar(context, b, grid)?, f)
-        }
+        ScalarPlan::Binary(op, a, b) => binary::scalars(context, *op, (a, b), grid)?,
         ScalarPlan::MinOf(a, b) => scalar(context, a, grid)?.zip(scalar(context, b, grid)?, map::go_min),
         ScalarPlan::MaxOf(a, b) => scalar(context, a, grid)?.zip(scalar(context, b, grid)?, map::go_max),
         ScalarPlan::Once(inner) => {
@@ -74,55 +71,35 @@ pub(crate) fn vector<'q>(
     grid: Grid,
 ) -> Result<Vector<'q>, QueryError> {
     context.check()?;
+    // Each arm is a function of its own, so that the frame of this one, which recurs, stays small.
     match plan {
         VectorPlan::Select(plan) => Ok(select::select(context, plan, grid)),
         VectorPlan::SelectTimes(plan) => select::times(context, plan, grid),
-        VectorPlan::OfScalar(plan) => Ok(of_scalar(scalar(context, plan, grid)?, grid)),
+        VectorPlan::OfScalar(plan) => vector_of_scalar(context, plan, grid),
         VectorPlan::Range(plan) => range::call(context, plan, grid),
         VectorPlan::AbsentOverTime { labels, range } => absent::over_time(context, labels, range, grid),
-        VectorPlan::Map(function, params, input) => {
-            let input = vector(context, input, grid)?;
-            let params = params.iter().map(|p| scalar(context, p, grid)).collect::<Result<_, _>>()?;
-            map::map(context, *function, params, input)
-        }
-        VectorPlan::Timestamp(input) => map::timestamps(context, vector(context, input, grid)?, grid),
-        VectorPlan::Date(part, input) => {
-            let input = match input {
-                Some(input) => Some(vector(context, input, grid)?),
-                None => None,
-            };
-            map::date(context, *part, input, grid)
-        }
-        VectorPlan::Absent { labels, input } => {
-            absent::instant(context, labels, vector(context, input, grid)?, grid)
-        }
-        VectorPlan::LabelReplace(plan, input) => labels::replace(plan, vector(context, input, grid)?),
-        VectorPlan::LabelJoin(plan, input) => labels::join(plan, vector(context, input, grid)?),
-        VectorPlan::Sort(plan, span, input) => {
-            sort::sort(context, plan, *span, vector(context, input, grid)?, grid)
-        }
+        VectorPlan::Map(function, params, input) => map::map(context, *function, params, input, grid),
+        VectorPlan::Timestamp(input) => map::timestamps(context, input, grid),
+        VectorPlan::Date(part, input) => map::date(context, *part, input.as_deref(), grid),
+        VectorPlan::Absent { labels, input } => absent::instant(context, labels, input, grid),
+        VectorPlan::LabelReplace(plan, input) => labels::replace(context, plan, input, grid),
+        VectorPlan::LabelJoin(plan, input) => labels::join(context, plan, input, grid),
+        VectorPlan::Sort(plan, span, input) => sort::sort(context, plan, *span, input, grid),
         VectorPlan::Histogram(plan) => histogram::histogram(context, plan, grid),
-        VectorPlan::WithScalar { op, bool, swapped, vector: input, scalar: number } => {
-            let input = vector(context, input, grid)?;
-            let number = scalar(context, number, grid)?;
-            binary::with_scalar(context, binary::Operation { op: *op, bool: *bool }, *swapped, input, number)
-        }
-        VectorPlan::Join { op, bool, matching, lhs, rhs } => {
-            let lhs = vector(context, lhs, grid)?;
-            let rhs = vector(context, rhs, grid)?;
-            join::join(context, binary::Operation { op: *op, bool: *bool }, matching, lhs, rhs, grid)
-        }
-        VectorPlan::Set { op, matching, lhs, rhs } => {
-            let lhs = vector(context, lhs, grid)?;
-            let rhs = vector(context, rhs, grid)?;
-            match op {
-                SetOp::Or => set::or(context, matching, lhs, rhs, grid),
-                SetOp::And | SetOp::Unless => set::filter(context, *op, matching, lhs, rhs, grid),
-            }
-        }
+        VectorPlan::WithScalar(plan) => binary::with_scalar(context, plan, grid),
+        VectorPlan::Join(plan) => join::join(context, plan, grid),
+        VectorPlan::Set(plan) => set::set(context, plan, grid),
         VectorPlan::Aggregate(plan) => aggregate::aggregate(context, plan, grid),
-        VectorPlan::Once(inner) => Ok(repeated(vector(context, inner, grid.first())?, grid)),
+        VectorPlan::Once(inner) => repeated(context, inner, grid),
     }
+}
+
+fn vector_of_scalar<'q>(
+    context: &'q Context,
+    plan: &'q ScalarPlan,
+    grid: Grid,
+) -> Result<Vector<'q>, QueryError> {
+    Ok(of_scalar(scalar(context, plan, grid)?, grid))
 }
 
 /// One series without labels that has the scalar's value at every step.
@@ -141,7 +118,7 @@ fn of_scalar<'q>(value: Scalar, grid: Grid) -> Vector<'q> {
 }
 
 /// The value of the first step at every step.
-fn repeated(inner: Vector<'_>, grid: Grid) -> Vector<'_> {
+fn repeated<'q>(context: &'q Context, plan: &'q VectorPlan, grid: Grid) -> Result<Vector<'q>, QueryError> {
     struct Repeated<'q>(Box<dyn Rows + 'q>, usize);
     impl Rows for Repeated<'_> {
         fn fill(&self, index: usize, scratch: &mut Scratch, out: &mut Row) -> Result<(), QueryError> {
@@ -155,6 +132,6 @@ fn repeated(inner: Vector<'_>, grid: Grid) -> Vector<'_> {
             Ok(())
         }
     }
-    let Vector { series, rows, one_name } = inner;
-    Vector { series, rows: Box::new(Repeated(rows, grid.steps)), one_name }
+    let Vector { series, rows, one_name } = vector(context, plan, grid.first())?;
+    Ok(Vector { series, rows: Box::new(Repeated(rows, grid.steps)), one_name })
 }

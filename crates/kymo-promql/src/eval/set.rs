@@ -8,7 +8,7 @@ use crate::bits::Bits;
 use crate::context::Context;
 use crate::grid::Grid;
 use crate::grouping::Numbering;
-use crate::plan::SetOp;
+use crate::plan::{SetOp, SetPlan};
 use crate::row::{Block, Row, Rows};
 use crate::vector::{Scratch, Series, Vector};
 
@@ -58,8 +58,17 @@ impl Rows for Masked<'_> {
     }
 }
 
+pub(super) fn set<'q>(context: &'q Context, plan: &'q SetPlan, grid: Grid) -> Result<Vector<'q>, QueryError> {
+    let lhs = super::vector(context, &plan.lhs, grid)?;
+    let rhs = super::vector(context, &plan.rhs, grid)?;
+    match plan.op {
+        SetOp::Or => or(context, &plan.matching, lhs, rhs, grid),
+        SetOp::And | SetOp::Unless => filter(context, plan.op, &plan.matching, lhs, rhs, grid),
+    }
+}
+
 /// `and`, `unless`.
-pub(super) fn filter<'q>(
+fn filter<'q>(
     context: &Context,
     op: SetOp,
     matching: &VectorMatching,
@@ -79,7 +88,7 @@ pub(super) fn filter<'q>(
 }
 
 /// `or`: the left side, and of the right side what the left does not have.
-pub(super) fn or<'q>(
+fn or<'q>(
     context: &Context,
     matching: &VectorMatching,
     lhs: Vector<'q>,

@@ -8,17 +8,18 @@ use crate::QueryError;
 use crate::context::Context;
 use crate::grid::Grid;
 use crate::notes::Note;
-use crate::plan::Sort;
+use crate::plan::{Sort, VectorPlan};
 use crate::row::{Block, Row};
 use crate::vector::{Series, Vector};
 
 pub(super) fn sort<'q>(
-    context: &Context,
+    context: &'q Context,
     plan: &Sort,
     span: Span,
-    input: Vector<'q>,
+    input: &'q VectorPlan,
     grid: Grid,
 ) -> Result<Vector<'q>, QueryError> {
+    let input = super::vector(context, input, grid)?;
     if grid.is_range() {
         context.notes.add(Note::SortInRangeQuery, span);
         return Ok(input);

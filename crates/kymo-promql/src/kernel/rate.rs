@@ -23,7 +23,8 @@ pub(super) fn extrapolated(
 ) -> Result<(), QueryError> {
     let (times, values) = (call.samples.times, call.samples.values);
     let counter = kind != Kind::Delta;
-    let indexed = counter && !call.scan_is_cheap();
+    // Scanning pays only where windows leave most samples out.
+    let indexed = counter && call.total() > values.len();
     if indexed {
         work.indices.clear();
         work.indices.extend((1..values.len()).filter(|i| values[*i] < values[i - 1]).map(|i| i as u32));

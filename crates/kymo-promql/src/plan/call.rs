@@ -64,15 +64,15 @@ impl Lower {
             }
             Function::AbsentOverTime => {
                 let labels = absent_labels(args.at(0)?);
-                VectorPlan::AbsentOverTime { labels, range: self.range(args.at(0)?, grid)? }
+                VectorPlan::AbsentOverTime { labels, range: Box::new(self.range(args.at(0)?, grid)?) }
             }
             Function::LabelReplace => {
                 let replace = label_replace(&args)?;
-                VectorPlan::LabelReplace(replace, self.vector(args.at(0)?, grid)?)
+                VectorPlan::LabelReplace(Box::new(replace), self.vector(args.at(0)?, grid)?)
             }
             Function::LabelJoin => {
                 let join = label_join(&args)?;
-                VectorPlan::LabelJoin(join, self.vector(args.at(0)?, grid)?)
+                VectorPlan::LabelJoin(Box::new(join), self.vector(args.at(0)?, grid)?)
             }
             Function::Sort | Function::SortDesc => {
                 let sort = Sort::Value { descending: call.function == Function::SortDesc };
@@ -91,7 +91,13 @@ impl Lower {
                 let params = (0..count).map(|i| self.scalar(args.at(i)?, grid)).collect::<Result<_, _>>()?;
                 let input = self.vector(args.at(count)?, grid)?;
                 let (first_span, input_span) = (bare(args.at(0)?).span, bare(args.at(count)?).span);
-                VectorPlan::Histogram(HistogramPlan { function, params, input, first_span, input_span })
+                VectorPlan::Histogram(Box::new(HistogramPlan {
+                    function,
+                    params,
+                    input,
+                    first_span,
+                    input_span,
+                }))
             }
             other => return Err(not_yet(&format!("{}()", other.name()), expr.span)),
         }))
@@ -113,7 +119,7 @@ impl Lower {
             params_at.into_iter().map(|i| self.scalar(args.at(i)?, grid)).collect::<Result<_, _>>()?;
         let range = self.range(args.at(range_at)?, grid)?;
         let span = bare(args.at(0)?).span;
-        Ok(VectorPlan::Range(RangeCallPlan { function, params, range, span }))
+        Ok(VectorPlan::Range(Box::new(RangeCallPlan { function, params, range, span })))
     }
 }
 

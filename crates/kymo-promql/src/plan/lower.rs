@@ -79,7 +79,7 @@ impl Lower {
             }
             ExprKind::Call(call) => self.call(call, expr, own)?,
             ExprKind::Aggregate(aggregate) => {
-                Root::Vector(VectorPlan::Aggregate(self.aggregate(aggregate, expr.span, own)?))
+                Root::Vector(VectorPlan::Aggregate(Box::new(self.aggregate(aggregate, expr.span, own)?)))
             }
             ExprKind::Binary(binary) => self.binary(binary, expr.span, own)?,
             ExprKind::Unary(unary) => self.unary(unary, own)?,
@@ -261,14 +261,21 @@ impl Lower {
         let lhs = self.any(&binary.lhs, grid);
         let rhs = lhs.is_ok().then(|| self.any(&binary.rhs, grid));
         self.function = around;
-        let (op, bool) = (binary.op, binary.return_bool);
+        match rhs {
+            None => lhs,
+            Some(rhs) => self.binary_of(binary, span, lhs?, rhs?),
+        }
+    }
+
+    fn binary_of(&self, binary: &Binary, span: Span, lhs: Root, rhs: Root) -> Result<Root, QueryError> {
+        let operation = Operation { op: binary.op, bool: binary.return_bool };
         let with_scalar = |vector: VectorPlan, scalar, swapped| {
-            Root::Vector(VectorPlan::WithScalar { op, bool, swapped, vector: Box::new(vector), scalar })
+            let vector = Box::new(vector);
+            Root::Vector(VectorPlan::WithScalar(WithScalarPlan { operation, swapped, vector, scalar }))
         };
-        let rhs = rhs.unwrap_or_else(|| Ok(Root::Scalar(ScalarPlan::Number(0.0))));
-        match (lhs?, rhs?) {
+        match (lhs, rhs) {
             (Root::Scalar(a), Root::Scalar(b)) => {
-                Ok(Root::Scalar(ScalarPlan::Binary(op, Box::new(a), Box::new(b))))
+                Ok(Root::Scalar(ScalarPlan::Binary(operation.op, Box::new(a), Box::new(b))))
             }
             (Root::Vector(a), Root::Scalar(b)) => Ok(with_scalar(a, b, false)),
             (Root::Scalar(a), Root::Vector(b)) => Ok(with_scalar(b, a, true)),
@@ -277,10 +284,9 @@ impl Lower {
                 if matching.fill_left.is_some() || matching.fill_right.is_some() {
                     return Err(not_yet("filling of missing series", span));
                 }
-                let (lhs, rhs) = (Box::new(a), Box::new(b));
-                Ok(Root::Vector(match set_op(op) {
-                    Some(op) => VectorPlan::Set { op, matching, lhs, rhs },
-                    None => VectorPlan::Join { op, bool, matching, lhs, rhs },
+                Ok(Root::Vector(match set_op(operation.op) {
+                    Some(op) => VectorPlan::Set(Box::new(SetPlan { op, matching, lhs: a, rhs: b })),
+                    None => VectorPlan::Join(Box::new(JoinPlan { operation, matching, lhs: a, rhs: b })),
                 }))
             }
             (Root::Scalar(_) | Root::Vector(_), other) => {

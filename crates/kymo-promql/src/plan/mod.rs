@@ -56,10 +56,10 @@ pub(crate) enum VectorPlan {
     SelectTimes(SelectPlan),
     /// `vector(s)`
     OfScalar(ScalarPlan),
-    Range(RangeCallPlan),
+    Range(Box<RangeCallPlan>),
     AbsentOverTime {
         labels: Labels,
-        range: RangePlan,
+        range: Box<RangePlan>,
     },
     Map(MapFunction, Vec<ScalarPlan>, Box<VectorPlan>),
     /// `timestamp(v)` of anything but a selector: the time of evaluation.
@@ -69,32 +69,14 @@ pub(crate) enum VectorPlan {
         labels: Labels,
         input: Box<VectorPlan>,
     },
-    LabelReplace(LabelReplace, Box<VectorPlan>),
-    LabelJoin(LabelJoin, Box<VectorPlan>),
+    LabelReplace(Box<LabelReplace>, Box<VectorPlan>),
+    LabelJoin(Box<LabelJoin>, Box<VectorPlan>),
     Sort(Sort, Span, Box<VectorPlan>),
-    Histogram(HistogramPlan),
-    /// A vector and a scalar; `swapped` when the scalar stands on the left.
-    WithScalar {
-        op: BinaryOp,
-        bool: bool,
-        swapped: bool,
-        vector: Box<VectorPlan>,
-        scalar: ScalarPlan,
-    },
-    Join {
-        op: BinaryOp,
-        bool: bool,
-        matching: VectorMatching,
-        lhs: Box<VectorPlan>,
-        rhs: Box<VectorPlan>,
-    },
-    Set {
-        op: SetOp,
-        matching: VectorMatching,
-        lhs: Box<VectorPlan>,
-        rhs: Box<VectorPlan>,
-    },
-    Aggregate(AggregatePlan),
+    Histogram(Box<HistogramPlan>),
+    WithScalar(WithScalarPlan),
+    Join(Box<JoinPlan>),
+    Set(Box<SetPlan>),
+    Aggregate(Box<AggregatePlan>),
     Once(Box<VectorPlan>),
 }
 
@@ -214,6 +196,39 @@ pub(crate) struct HistogramPlan {
 pub(crate) enum HistogramFunction {
     Quantile,
     Fraction,
+}
+
+/// A vector and a scalar.
+#[derive(Debug)]
+pub(crate) struct WithScalarPlan {
+    pub(crate) operation: Operation,
+    /// Does the scalar stand on the left?
+    pub(crate) swapped: bool,
+    pub(crate) vector: Box<VectorPlan>,
+    pub(crate) scalar: ScalarPlan,
+}
+
+/// An operator with its `bool`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Operation {
+    pub(crate) op: BinaryOp,
+    pub(crate) bool: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct JoinPlan {
+    pub(crate) operation: Operation,
+    pub(crate) matching: VectorMatching,
+    pub(crate) lhs: VectorPlan,
+    pub(crate) rhs: VectorPlan,
+}
+
+#[derive(Debug)]
+pub(crate) struct SetPlan {
+    pub(crate) op: SetOp,
+    pub(crate) matching: VectorMatching,
+    pub(crate) lhs: VectorPlan,
+    pub(crate) rhs: VectorPlan,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
