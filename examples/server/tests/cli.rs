@@ -103,7 +103,7 @@ fn usage() {
         &["query", "instant", "--time", "noon", "http://localhost", "up"],
         &["query", "range", "--step", "0", "http://localhost", "up"],
     ] {
-        dir.check(wrong, 2, &[], &["Usage"]);
+        dir.check(wrong, 2, &[], &["--help"]);
     }
 }
 

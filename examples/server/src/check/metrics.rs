@@ -16,14 +16,13 @@ mod strict_text;
 /// Most faults of one file that are shown; how many more there are is counted.
 const FAULTS_MAX: usize = 200;
 
-/// Without --strict, accepted is what a scrape accepts. With it, refused is everything the specification of the format forbids.
 #[derive(Args)]
 pub(super) struct MetricsArgs {
     /// The format of the files. Without this flag it is text, and names are linted as promtool lints them (exit code 3).
     #[arg(long, value_enum)]
     format: Option<FormatArg>,
 
-    /// Refuse everything that the specification of the format forbids.
+    /// Refuse everything that the specification of the format forbids, and not only what a scrape refuses.
     #[arg(long)]
     strict: bool,
 

@@ -26,7 +26,7 @@ const PREFIXES: [&str; 18] = [
 ];
 const ABBREVIATIONS: [&str; 14] =
     ["s", "ms", "us", "ns", "sec", "b", "kb", "mb", "gb", "tb", "pb", "m", "h", "d"];
-const TYPE_WORDS: [&str; 5] = ["counter", "gauge", "histogram", "summary", "untyped"];
+const TYPE_WORDS: [&str; 4] = ["counter", "gauge", "histogram", "summary"];
 
 #[derive(Default)]
 struct Family {
@@ -131,9 +131,7 @@ fn judge(name: &str, family: &Family, format: Format, texts: &mut Vec<String>) {
         texts.push("non-summary metrics should not have \"quantile\" label".to_owned());
     }
     let words: Vec<String> = name.split('_').map(str::to_lowercase).collect();
-    let own = metric_type.as_str();
-    if metric_type != MetricType::Unknown && TYPE_WORDS.contains(&own) && words.iter().any(|word| word == own)
-    {
+    for own in TYPE_WORDS.iter().filter(|own| words.iter().skip(1).any(|word| word == *own)) {
         texts.push(format!("metric name should not include type '{own}'"));
     }
     if name.contains(':') {
@@ -170,4 +168,39 @@ fn base_unit_wanted(name: &str) -> Option<String> {
 /// A capital letter right behind a small one.
 fn is_camel_case(name: &str) -> bool {
     name.as_bytes().windows(2).any(|pair| pair[0].is_ascii_lowercase() && pair[1].is_ascii_uppercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(body: &str, expected: &[&str]) {
+        assert_eq!(lint(Format::Text, body.as_bytes()), expected, "{body}");
+    }
+
+    #[test]
+    fn in_the_words_of_promtool() {
+        check("# HELP a_seconds_total x\n# TYPE a_seconds_total counter\na_seconds_total 1\n", &[]);
+        check("a 1\n", &["a no help text"]);
+        check(
+            "# TYPE a_ms counter\na_ms 1\n",
+            &[
+                "a_ms counter metrics should have \"_total\" suffix",
+                "a_ms metric names should not contain abbreviated units",
+                "a_ms no help text",
+            ],
+        );
+        let one =
+            |name: &str, labels: &str| format!("# HELP {name} x\n# TYPE {name} gauge\n{name}{labels} 1\n");
+        check(
+            &one("a_milliseconds", ""),
+            &["a_milliseconds use base unit \"seconds\" instead of \"milliseconds\""],
+        );
+        check(&one("a_bits", ""), &["a_bits use base unit \"bytes\" instead of \"bits\""]);
+        check(&one("a_histogram", ""), &["a_histogram metric name should not include type 'histogram'"]);
+        check(&one("a_total", ""), &["a_total non-counter metrics should not have \"_total\" suffix"]);
+        check(&one("a", "{le=\"1\"}"), &["a non-histogram metrics should not have \"le\" label"]);
+        check(&one("a:b", ""), &["a:b metric names should not contain ':'"]);
+        check(&one("aB", ""), &["aB metric names should be written in 'snake_case' not 'camelCase'"]);
+    }
 }
