@@ -1,5 +1,5 @@
 //! The commands of the binary besides `serve`: what they print where, and their exit codes. Small files of its own; with
-//! KYMO_CORPORA set, the corpora too.
+//! KYMO_CORPORA set, the corpora too. Long because all commands stand in one test binary: each of these is linked whole.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
