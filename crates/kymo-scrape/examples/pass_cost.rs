@@ -1,5 +1,5 @@
 //! What the steady state of a scrape costs, parsing included and the store left out:
-//! `cargo run --release -p kymo-scrape --example pass_cost`.
+//! `cargo run --release -p kymo-scrape --example pass_cost [PASSES]`.
 
 use std::num::NonZeroU64;
 use std::time::Instant;
@@ -9,9 +9,9 @@ use kymo_model::{Appended, Labels, SeriesHandle, Timestamp};
 use kymo_scrape::{Report, SampleRules, ScrapeCache};
 
 const SERIES: usize = 100_000;
-const PASSES: usize = 20;
 
 fn main() {
+    let passes: i64 = std::env::args().nth(1).map_or(20, |text| text.parse().expect("a number of passes"));
     let mut body = String::new();
     for n in 0..SERIES {
         let (handler, code) = (n % 97, 200 + n % 7);
@@ -35,7 +35,7 @@ fn main() {
         started.elapsed().as_secs_f64()
     };
     let first = pass(0);
-    let steady = (1..=PASSES).map(|at| pass(at as i64)).fold(f64::INFINITY, f64::min);
+    let steady = (1..=passes).map(&mut pass).fold(f64::INFINITY, f64::min);
     let per_sample = |seconds: f64| seconds * 1e9 / SERIES as f64;
     println!(
         "first pass {:.0} ns/sample, steady state {:.0} ns/sample",
