@@ -232,7 +232,7 @@ fn matrix(context: &Context, vector: Vector<'_>, grid: Grid) -> Result<QueryValu
 
 /// With delayed name removal, dropping names may make series the same only now.
 fn finished<'q>(context: &Context, vector: Vector<'q>) -> Result<Vector<'q>, QueryError> {
-    if context.delayed_name_removal { eval::merge_same_finally(vector) } else { Ok(vector) }
+    if context.delayed_name_removal { eval::merge_same_finally(context, vector) } else { Ok(vector) }
 }
 
 fn scalar_series(value: &Scalar, grid: Grid) -> Vec<MatrixSeries> {

@@ -46,6 +46,7 @@ pub(crate) trait Rows: Send + Sync {
 /// Rows kept in memory, one after the other in one allocation.
 pub(crate) struct Block {
     steps: usize,
+    rows: usize,
     values: Vec<f64>,
     valid: Vec<u64>,
     held: Held,
@@ -53,25 +54,32 @@ pub(crate) struct Block {
 
 impl Block {
     pub(crate) fn new(steps: usize, budget: &Budget) -> Block {
-        Block { steps, values: Vec::new(), valid: Vec::new(), held: budget.nothing() }
+        Block { steps, rows: 0, values: Vec::new(), valid: Vec::new(), held: budget.nothing() }
     }
 
     /// Rows without any value.
     pub(crate) fn zeros(rows: usize, steps: usize, budget: &Budget) -> Result<Block, QueryError> {
         let held = budget.hold_rows(rows, steps)?;
-        Ok(Block { steps, values: vec![0.0; rows * steps], valid: vec![0; rows * words_of(steps)], held })
+        Ok(Block {
+            steps,
+            rows,
+            values: vec![0.0; rows * steps],
+            valid: vec![0; rows * words_of(steps)],
+            held,
+        })
     }
 
     pub(crate) fn push(&mut self, row: &Row) -> Result<(), QueryError> {
         let points = row.valid.count();
         self.held.more(points, self.steps * 8 + words_of(self.steps) * 8)?;
+        self.rows += 1;
         self.values.extend_from_slice(&row.values[..self.steps]);
         self.valid.extend_from_slice(row.valid.words());
         Ok(())
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.values.len().checked_div(self.steps).unwrap_or(0)
+        self.rows
     }
 
     pub(crate) fn values(&self, row: usize) -> &[f64] {

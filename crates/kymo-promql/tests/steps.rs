@@ -13,8 +13,11 @@ use proptest::prelude::*;
 const STEP_MS: i64 = 20_000;
 const STEPS: i64 = 12;
 
+/// Name, labels `a` and `b`, samples.
+type Generated = (String, String, String, Vec<(i64, f64)>);
+
 /// Series `m`, `n` with labels `a` and `b`, and buckets `h`, with gaps, resets, NaN, infinities and staleness markers.
-fn data() -> impl Strategy<Value = Vec<(String, String, String, Vec<(i64, f64)>)>> {
+fn data() -> impl Strategy<Value = Vec<Generated>> {
     let value = prop_oneof![
         10 => (0i32..30).prop_map(f64::from),
         1 => Just(f64::NAN),

@@ -1,6 +1,8 @@
 //! `histogram_quantile` and `histogram_fraction` of classic buckets: series grouped by all labels but `le`, bounds sorted
 //! once per group, then one walk over the columns.
 
+use std::cmp::Ordering;
+
 use kymo_model::parse_float;
 use kymo_promql_syntax::ast::Span;
 
@@ -189,7 +191,8 @@ fn quantile(q: f64, buckets: &mut Vec<Bucket>) -> (f64, Option<Repaired>) {
         return (f64::NAN, repaired);
     }
     let mut rank = q * observations;
-    let at = buckets[..last].partition_point(|bucket| !(bucket.count >= rank));
+    let at =
+        buckets[..last].partition_point(|bucket| bucket.count.partial_cmp(&rank).is_none_or(Ordering::is_lt));
     if at == last {
         return (buckets[last - 1].bound, repaired);
     }

@@ -70,7 +70,8 @@ fn joined<'q>(
     let Sides { many, one_rows, .. } = sides;
     let Pairs { series, members, .. } = pairs;
     let one_name = operation.drops_name() && !context.delayed_name_removal;
-    let rows = Joined { many: many.rows, one_rows, members, operation, swapped };
+    let mut rows = Joined { many: many.rows, one_rows, members, shared: Vec::new(), operation, swapped };
+    rows.share(context, grid)?;
     Ok(Vector { series, rows: Box::new(rows), one_name })
 }
 
@@ -271,25 +272,40 @@ struct Joined<'q> {
     many: Box<dyn Rows + 'q>,
     one_rows: Block,
     members: Vec<Vec<Pair>>,
+    /// Rows of series that several pairs make, by their index; computed at once, as pairs may be in conflict.
+    shared: Vec<(usize, Block)>,
     operation: Operation,
     swapped: bool,
 }
 
 impl Rows for Joined<'_> {
     fn fill(&self, index: usize, scratch: &mut Scratch, out: &mut Row) -> Result<(), QueryError> {
-        let Some((first, rest)) = self.members[index].split_first() else { return Ok(()) };
-        self.pair(*first, scratch, out)?;
-        let mut row = scratch.take_row();
-        for pair in rest {
-            self.pair(*pair, scratch, &mut row)?;
-            add_apart(&row, false, out)?;
+        match self.members[index][..] {
+            [pair] => self.pair(pair, scratch, out),
+            _ => match self.shared.binary_search_by_key(&index, |(at, _)| *at) {
+                Ok(at) => self.shared[at].1.fill(0, scratch, out),
+                Err(_) => Ok(()),
+            },
         }
-        scratch.give_back(row);
-        Ok(())
     }
 }
 
 impl Joined<'_> {
+    fn share(&mut self, context: &Context, grid: Grid) -> Result<(), QueryError> {
+        let (mut scratch, mut row, mut sum) = (context.scratch(), Row::default(), Row::default());
+        for (at, members) in self.members.iter().enumerate().filter(|(_, members)| members.len() > 1) {
+            self.pair(members[0], &mut scratch, &mut sum)?;
+            for pair in &members[1..] {
+                self.pair(*pair, &mut scratch, &mut row)?;
+                add_apart(&row, false, &mut sum)?;
+            }
+            let mut block = Block::new(grid.steps, &context.budget);
+            block.push(&sum)?;
+            self.shared.push((at, block));
+        }
+        Ok(())
+    }
+
     fn pair(&self, pair: Pair, scratch: &mut Scratch, out: &mut Row) -> Result<(), QueryError> {
         let mut many = scratch.take_row();
         self.many.fill(pair.many as usize, scratch, &mut many)?;

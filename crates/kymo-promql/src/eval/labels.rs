@@ -16,7 +16,7 @@ pub(super) fn replace<'q>(
 ) -> Result<Vector<'q>, QueryError> {
     let input = super::vector(context, input, grid)?;
     let mut value = String::new();
-    relabel(input, &plan.target, |series| {
+    relabel(context, input, &plan.target, |series| {
         value.clear();
         let source = series.get(&plan.source).unwrap_or("");
         plan.regex.expand(source, &plan.template, &mut value).then(|| value.clone())
@@ -30,7 +30,7 @@ pub(super) fn join<'q>(
     grid: Grid,
 ) -> Result<Vector<'q>, QueryError> {
     let input = super::vector(context, input, grid)?;
-    relabel(input, &plan.target, |series| {
+    relabel(context, input, &plan.target, |series| {
         let values: Vec<&str> = plan.sources.iter().map(|name| series.get(name).unwrap_or("")).collect();
         Some(values.join(&plan.separator))
     })
@@ -38,6 +38,7 @@ pub(super) fn join<'q>(
 
 /// Sets one label of every series for which there is a value. A name that was to be dropped is kept when it is set anew.
 fn relabel<'q>(
+    context: &Context,
     input: Vector<'q>,
     target: &str,
     mut value: impl FnMut(&Series) -> Option<String>,
@@ -51,5 +52,5 @@ fn relabel<'q>(
             if target == METRIC_NAME { series.with_name(Name::Kept) } else { series }
         }
     });
-    super::merge_same(Vector { series: relabelled.collect(), rows, one_name: false })
+    super::merge_same(context, Vector { series: relabelled.collect(), rows, one_name: false })
 }

@@ -1,5 +1,7 @@
 //! Functions of one value: arithmetic, rounding, trigonometry, dates, times of evaluation.
 
+use std::cmp::Ordering;
+
 use crate::QueryError;
 use crate::context::Context;
 use crate::date::{Civil, days_in_month};
@@ -15,7 +17,7 @@ pub(super) fn drop_names<'q>(context: &Context, vector: Vector<'q>) -> Result<Ve
     let Vector { series, rows, one_name } = vector;
     let series = series.into_iter().map(|s| s.with_name(name)).collect();
     let vector = Vector { series, rows, one_name };
-    if context.delayed_name_removal { Ok(vector) } else { super::merge_same(vector) }
+    if context.delayed_name_removal { Ok(vector) } else { super::merge_same(context, vector) }
 }
 
 struct Mapped<'q, F> {
@@ -131,7 +133,7 @@ fn limits(function: MapFunction, params: Vec<Scalar>) -> (Scalar, Scalar) {
 
 /// Limits the wrong way round give nothing.
 fn clamp(row: &mut Row, low: &Scalar, high: &Scalar) {
-    row.valid.retain(|step| !(high.at(step) < low.at(step)));
+    row.valid.retain(|step| high.at(step).partial_cmp(&low.at(step)) != Some(Ordering::Less));
     for (step, value) in row.values.iter_mut().enumerate() {
         *value = go_max(low.at(step), go_min(high.at(step), *value));
     }

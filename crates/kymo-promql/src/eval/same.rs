@@ -6,33 +6,40 @@ use std::hash::{BuildHasherDefault, Hasher};
 use kymo_model::Labels;
 
 use crate::QueryError;
-use crate::row::{Row, Rows};
+use crate::context::Context;
+use crate::row::{Block, Row, Rows};
 use crate::vector::{Scratch, Series, Vector};
 
 /// Merges series with the same labels; an error when two of them have a value at the same step.
-pub(crate) fn merge_same(vector: Vector<'_>) -> Result<Vector<'_>, QueryError> {
-    join_same(vector, Series::labels, false)
+pub(crate) fn merge_same<'q>(context: &Context, vector: Vector<'q>) -> Result<Vector<'q>, QueryError> {
+    join_same(context, vector, Series::labels, false)
 }
 
 /// The same by the labels that the result will show.
-pub(crate) fn merge_same_finally(vector: Vector<'_>) -> Result<Vector<'_>, QueryError> {
-    join_same(vector, Series::final_labels, false)
+pub(crate) fn merge_same_finally<'q>(
+    context: &Context,
+    vector: Vector<'q>,
+) -> Result<Vector<'q>, QueryError> {
+    join_same(context, vector, Series::final_labels, false)
 }
 
 /// An error when two series with the same labels have any value at all.
-pub(super) fn refuse_same(vector: Vector<'_>) -> Result<Vector<'_>, QueryError> {
-    join_same(vector, Series::labels, true)
+pub(super) fn refuse_same<'q>(context: &Context, vector: Vector<'q>) -> Result<Vector<'q>, QueryError> {
+    join_same(context, vector, Series::labels, true)
 }
 
 pub(super) fn same_labelset() -> QueryError {
     QueryError::execution("vector cannot contain metrics with the same labelset")
 }
 
-fn join_same(
-    vector: Vector<'_>,
+/// Series that stay apart stay lazy. Those that meet are computed at once, so that a conflict is found even where nobody
+/// asks for their rows.
+fn join_same<'q>(
+    context: &Context,
+    vector: Vector<'q>,
     labels: impl Fn(&Series) -> Labels,
     refuse: bool,
-) -> Result<Vector<'_>, QueryError> {
+) -> Result<Vector<'q>, QueryError> {
     if vector.one_name || vector.len() < 2 {
         return Ok(vector);
     }
@@ -50,28 +57,47 @@ fn join_same(
     if series.len() == vector.len() {
         return Ok(vector);
     }
-    let rows = Joined { input: vector.rows, members, refuse };
+    let mut ready = None;
+    let mut origins = Vec::with_capacity(members.len());
+    let (mut scratch, mut row, mut sum) = (context.scratch(), Row::default(), Row::default());
+    for members in &members {
+        if let [only] = members[..] {
+            origins.push(Origin::Input(only));
+            continue;
+        }
+        vector.fill(members[0] as usize, &mut scratch, &mut sum)?;
+        for member in &members[1..] {
+            vector.fill(*member as usize, &mut scratch, &mut row)?;
+            add_apart(&row, refuse, &mut sum)?;
+        }
+        let block = ready.get_or_insert_with(|| Block::new(sum.values.len(), &context.budget));
+        origins.push(Origin::Ready(block.len() as u32));
+        block.push(&sum)?;
+    }
+    let rows = Joined { input: vector.rows, origins, ready };
     Ok(Vector { series, rows: Box::new(rows), one_name: false })
+}
+
+/// Where the row of a series comes from.
+#[derive(Clone, Copy)]
+enum Origin {
+    Input(u32),
+    Ready(u32),
 }
 
 struct Joined<'q> {
     input: Box<dyn Rows + 'q>,
-    /// For each series those of the input that it is made of.
-    members: Vec<Vec<u32>>,
-    refuse: bool,
+    origins: Vec<Origin>,
+    ready: Option<Block>,
 }
 
 impl Rows for Joined<'_> {
     fn fill(&self, index: usize, scratch: &mut Scratch, out: &mut Row) -> Result<(), QueryError> {
-        let Some((first, rest)) = self.members[index].split_first() else { return Ok(()) };
-        self.input.fill(*first as usize, scratch, out)?;
-        let mut row = scratch.take_row();
-        for member in rest {
-            self.input.fill(*member as usize, scratch, &mut row)?;
-            add_apart(&row, self.refuse, out)?;
+        match (self.origins[index], &self.ready) {
+            (Origin::Input(index), _) => self.input.fill(index as usize, scratch, out),
+            (Origin::Ready(index), Some(block)) => block.fill(index as usize, scratch, out),
+            (Origin::Ready(_), None) => Ok(()),
         }
-        scratch.give_back(row);
-        Ok(())
     }
 }
 

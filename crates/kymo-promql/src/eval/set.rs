@@ -109,7 +109,7 @@ fn or<'q>(
     let boundary = series.len();
     series.extend(rhs.series);
     let rows = Both { left, right, boundary };
-    super::merge_same(Vector { series, rows: Box::new(rows), one_name: false })
+    super::merge_same(context, Vector { series, rows: Box::new(rows), one_name: false })
 }
 
 struct Both<'q> {

@@ -56,7 +56,7 @@ pub(super) fn variance(
 ) -> Result<(), QueryError> {
     let values = call.samples.values;
     if !call.scan_is_cheap() {
-        return summaries(call, pulse, |step, m: Moments| out.set(step, finish(m.variance())));
+        return summaries(call, pulse, |step, m: Moments, _| out.set(step, finish(m.variance())));
     }
     for (step, window) in call.each() {
         pulse.tick(window.len())?;

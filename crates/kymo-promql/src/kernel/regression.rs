@@ -47,12 +47,11 @@ impl Line {
     }
 }
 
-/// Sums about the means, so that joining does not lose digits. Times are seconds since the epoch's nearest hour kept apart
-/// by the caller's samples: differences of means stay small.
+/// Sums about the means, so that joining does not lose digits.
 #[derive(Clone, Copy)]
 struct Scatter {
     count: f64,
-    /// Mean time in milliseconds.
+    /// Mean time in milliseconds from the origin of the summaries.
     x: f64,
     y: f64,
     xx: f64,
@@ -62,8 +61,8 @@ struct Scatter {
 impl Summary for Scatter {
     const EMPTY: Scatter = Scatter { count: 0.0, x: 0.0, y: 0.0, xx: 0.0, xy: 0.0 };
 
-    fn with(self, time: i64, value: f64) -> Scatter {
-        self.join(Scatter { count: 1.0, x: time as f64, y: value, xx: 0.0, xy: 0.0 })
+    fn with(self, time_ms: i64, value: f64) -> Scatter {
+        self.join(Scatter { count: 1.0, x: time_ms as f64, y: value, xx: 0.0, xy: 0.0 })
     }
 
     fn join(self, later: Scatter) -> Scatter {
@@ -131,7 +130,7 @@ fn lines(
     }
     up_to_each(values, &mut work.counts, |before, after| before != after);
     let changes = &work.counts;
-    summaries(call, pulse, |step, scatter: Scatter| {
+    summaries(call, pulse, |step, scatter: Scatter, from| {
         let window = call.windows[step];
         if window.len() < 2 {
             return;
@@ -141,7 +140,8 @@ fn lines(
             Line::constant(values[first])
         } else {
             let slope = scatter.xy / scatter.xx * 1e3;
-            let from_mean = (origin(&times[window.indices()], step) as f64 - scatter.x) / 1e3;
+            let seen_from = origin(&times[window.indices()], step).saturating_sub(from);
+            let from_mean = (seen_from as f64 - scatter.x) / 1e3;
             Line { slope, intercept: scatter.y + slope * from_mean }
         };
         found(step, line);

@@ -95,7 +95,7 @@ fn may_overflow(values: &[f64]) -> bool {
 pub(super) fn sum(call: &Call<'_>, pulse: &mut Pulse, out: &mut Row) -> Result<(), QueryError> {
     let values = call.samples.values;
     if !call.scan_is_cheap() && !may_overflow(values) {
-        return summaries(call, pulse, |step, sum: Sum| out.set(step, sum.total()));
+        return summaries(call, pulse, |step, sum: Sum, _| out.set(step, sum.total()));
     }
     for (step, window) in call.each() {
         pulse.tick(window.len())?;
@@ -109,7 +109,7 @@ pub(super) fn avg(call: &Call<'_>, pulse: &mut Pulse, out: &mut Row) -> Result<(
     let values = call.samples.values;
     // Infinite samples make the sum overflow at a place that matters, too.
     if !call.scan_is_cheap() && !may_overflow(values) && values.iter().all(|v| !v.is_infinite()) {
-        return summaries(call, pulse, |step, sum: Sum| {
+        return summaries(call, pulse, |step, sum: Sum, _| {
             let count = call.windows[step].len() as f64;
             out.set(step, sum.sum / count + sum.rest / count);
         });

@@ -196,7 +196,7 @@ impl Lower {
         };
         let span = aggregate.param.as_ref().map_or(span, |param| bare(param).span);
         let op = self.aggregate_op(aggregate, grid)?;
-        let around = std::mem::replace(&mut self.function, Some(op.name()));
+        let around = self.function.replace(op.name());
         if let (ExprKind::Selector(_), true) = (&bare(&aggregate.expr).kind, op.merges_series()) {
             let names = labels.iter().map(|l| l.as_str().into());
             self.labels = match without {
