@@ -18,6 +18,12 @@ use kymo_tsdb::{Db, Options, SyncMode};
 const START_MS: i64 = 1_700_000_000_000;
 const INTERVAL_MS: i64 = 15_000;
 
+/// Nanoseconds that this thread has had a processor: on a busy machine the better measure of cost. 0 where unknown.
+fn processor_ns() -> u64 {
+    let figures = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    figures.split_whitespace().next().and_then(|first| first.parse().ok()).unwrap_or(0)
+}
+
 /// A directory that is removed with the value.
 struct Dir(PathBuf);
 
@@ -94,12 +100,20 @@ struct Scraper {
     handles: Vec<Option<SeriesHandle>>,
     scrape: usize,
     batch: Batch,
+    /// Time of the processor spent in appends.
+    processor_ns: u64,
 }
 
 impl Scraper {
     fn new(series: usize) -> Scraper {
         let labels = (0..series).map(labels).collect();
-        Scraper { labels, handles: vec![None; series], scrape: 0, batch: Batch::with_capacity(BATCH_ROWS) }
+        Scraper {
+            labels,
+            handles: vec![None; series],
+            scrape: 0,
+            batch: Batch::with_capacity(BATCH_ROWS),
+            processor_ns: 0,
+        }
     }
 
     /// One scrape of everything; the time spent in the database alone.
@@ -115,9 +129,10 @@ impl Scraper {
                     None => self.batch.push(self.labels[index].clone(), time, value(index, self.scrape)),
                 }
             }
-            let begin = Instant::now();
+            let (begin, begin_ns) = (Instant::now(), processor_ns());
             let outcome = db.append(&self.batch).expect("the disk takes it");
             spent += begin.elapsed();
+            self.processor_ns += processor_ns() - begin_ns;
             assert_eq!(outcome.appended, end - first, "every sample is newer than the one before");
             for (row, handle) in outcome.handles {
                 self.handles[first + row] = Some(handle);
@@ -137,6 +152,13 @@ fn append(c: &mut Criterion) {
         let db = dir.open();
         let mut scraper = Scraper::new(SERIES);
         scraper.scrape(&db, false);
+        let created = std::mem::take(&mut scraper.processor_ns) / SERIES as u64;
+        const SCRAPES: usize = 60;
+        for _ in 0..SCRAPES {
+            scraper.scrape(&db, by_handles);
+        }
+        let each = scraper.processor_ns as f64 / (SERIES * SCRAPES) as f64;
+        println!("append/{name}: {created} ns of processor for a new series, {each:.0} ns for a sample");
         group.bench_function(BenchmarkId::from_parameter(name), |b| {
             b.iter_custom(|rounds| (0..rounds).map(|_| scraper.scrape(&db, by_handles)).sum());
         });
@@ -193,6 +215,12 @@ fn memory_and_replay(c: &mut Criterion) {
     let checkpointed = Instant::now();
     drop((stats, db));
 
+    let begin = processor_ns();
+    drop(dir.open());
+    println!(
+        "replay/log: {:.0} ns of processor for a sample",
+        (processor_ns() - begin) as f64 / samples as f64
+    );
     let mut group = c.benchmark_group("replay");
     group.throughput(Throughput::Elements(samples)).sample_size(10).measurement_time(Duration::from_secs(20));
     group.bench_function("log", |b| {

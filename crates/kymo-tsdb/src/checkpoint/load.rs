@@ -75,7 +75,7 @@ pub(crate) fn load(vfs: &dyn Vfs, paths: &Paths, head: &Head) -> Result<Loaded, 
     let mut report = reader.replay.finish(manifest.map_or(0, |manifest| manifest.next_id));
     report.series = head.next_and_live().1 as u64;
     make_durable(vfs, &paths.wal, &segments)?;
-    let resumed = resume(vfs, &paths.wal, &mut segments, torn_end)?;
+    let resumed = resume(vfs, &paths.wal, &mut segments, torn_end, &mut expected)?;
     clean_up(vfs, paths, checkpoint.map(|(number, _)| number), &old, &chunks);
     Ok(Loaded { chunks, checkpoint, segments, resumed, next_segment: expected, report })
 }
@@ -145,6 +145,7 @@ fn resume(
     dir: &Path,
     segments: &mut Vec<(u64, u64)>,
     torn_end: Option<End>,
+    next_segment: &mut u64,
 ) -> Result<Option<Resumed>, OpenError> {
     let (Some(end), Some((number, size))) = (torn_end, segments.last().copied()) else { return Ok(None) };
     let path = dir.join(FileId { kind: FileKind::Wal, number }.name());
@@ -155,6 +156,7 @@ fn resume(
         End::Whole | End::Torn { .. } => {
             vfs.remove(&path).map_err(OpenError::io("remove", &path))?;
             segments.pop();
+            *next_segment = number;
             return Ok(None);
         }
         End::Damaged => return Ok(None),

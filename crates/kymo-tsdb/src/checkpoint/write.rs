@@ -26,9 +26,11 @@ pub(crate) fn checkpoint(shared: &Shared, files: &mut Files) -> Result<(), Store
     match written {
         Ok(bytes) => {
             mark(&pages, Flush::Durable);
-            if let Some(old) = files.checkpoint.replace((wal_from, bytes)) {
+            // After a crash a segment's number may be used again, and the rename has replaced the checkpoint of that number.
+            let old = files.checkpoint.replace((wal_from, bytes)).filter(|(number, _)| *number != wal_from);
+            if let Some((number, _)) = old {
                 // A checkpoint that stays is overruled by the newer one, and is removed at the next opening.
-                let _ = shared.options.vfs.remove(&shared.paths.checkpoint(old.0));
+                let _ = shared.options.vfs.remove(&shared.paths.checkpoint(number));
             }
             lock(&shared.writer).log.remove_before(wal_from);
             Ok(())

@@ -137,8 +137,11 @@ impl Series {
         let max_ms = self.open.last().map_or(self.open_min_ms, |(t_ms, _)| t_ms);
         let (count, bytes) = (self.open.len(), self.open.bytes());
         let chunk = SealedChunk::new(self.open_min_ms, max_ms, count, false, Flush::Unwritten, bytes);
+        // The next chunk will be about as long. Most of that at once saves most of the reallocations, which otherwise take a
+        // third of the time of an append; not all of it, because a new chunk is not full for long.
+        let capacity = bytes.len() * 3 / 4;
         Arc::make_mut(self.closed.get_or_insert_default()).add(chunk);
-        self.open = XorAppender::new();
+        self.open = XorAppender::with_buffer(Vec::with_capacity(capacity));
         self.open_number = self.open_number.wrapping_add(1);
     }
 

@@ -187,7 +187,7 @@ mod tests {
             m(NotRegex, "pod", ".*[0-4]"),
             m(NotRegex, "zone", ""),
         ];
-        let mut check = |matchers: Vec<Matcher>| {
+        let check = |matchers: Vec<Matcher>| {
             let selector = Selector::new(matchers.clone(), TimeRange::ALL);
             let expected: Vec<u32> =
                 (0..all.len()).filter(|i| selector.matches(&all[*i])).map(|i| i as u32).collect();

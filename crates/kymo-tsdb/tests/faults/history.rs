@@ -21,6 +21,7 @@ pub(crate) struct History {
     handles: HashMap<Labels, SeriesHandle>,
     /// Did an fsync fail, so that the kernel may show what will never be durable?
     sync_failed: bool,
+    power_was_lost: bool,
     what: String,
 }
 
@@ -37,6 +38,7 @@ impl History {
             next_value: 0,
             handles: HashMap::new(),
             sync_failed: false,
+            power_was_lost: false,
             what: format!("seed {seed}, {sync:?}, {what}"),
         }
     }
@@ -195,6 +197,10 @@ impl History {
         };
         let mismatches = self.model.compare_reopened(&db, power_lost).unwrap();
         assert_eq!(mismatches, [], "after opening again: {}", self.what);
+        let replay = db.stats().replay;
+        // Holes that a loss of power tore stay in the log, and are named, until a checkpoint overrules it.
+        self.power_was_lost |= power_lost;
+        assert!(self.power_was_lost || !replay.has_loss(), "{:?}: {}", replay.damaged, self.what);
         self.model.adopt(&db, !self.sync_failed).unwrap();
         if power_lost {
             self.sync_failed = false;
