@@ -75,6 +75,10 @@ pub(crate) fn load(vfs: &dyn Vfs, paths: &Paths, head: &Head) -> Result<Loaded, 
     let mut report = reader.replay.finish(manifest.map_or(0, |manifest| manifest.next_id));
     report.series = head.next_and_live().1 as u64;
     make_durable(vfs, &paths.wal, &segments)?;
+    if checkpoint.is_some() {
+        // It may have been renamed by a process that ended before it made the name durable; what it overrules goes below.
+        vfs.sync_dir(&paths.checkpoints).map_err(OpenError::io("fsync directory", &paths.checkpoints))?;
+    }
     let resumed = resume(vfs, &paths.wal, &mut segments, torn_end, &mut expected)?;
     clean_up(vfs, paths, checkpoint.map(|(number, _)| number), &old, &chunks);
     Ok(Loaded { chunks, checkpoint, segments, resumed, next_segment: expected, report })
