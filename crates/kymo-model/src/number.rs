@@ -8,7 +8,7 @@ use std::fmt::Write;
 /// Integers below this are floats exactly, and are written as integers.
 const EXACT_INTEGER_MAX: f64 = 9_007_199_254_740_992.0;
 
-/// Go's format `'f'`: no exponent. What the HTTP API and `count_values` use.
+/// Go's format `'f'`: no exponent. What `count_values` uses.
 ///
 /// ```
 /// use kymo_model::format_float;
@@ -37,6 +37,28 @@ pub fn write_float(out: &mut String, value: f64) {
     match Shortest::of(out, &mut buffer, value) {
         Some(Shortest::Plain(text)) => out.push_str(text),
         Some(Shortest::Digits(digits)) => digits.push_plain(out),
+        None => {}
+    }
+}
+
+/// Appends a float as the HTTP API does: format `'f'`, but with an exponent below 1e-6 and from 1e21 on.
+///
+/// ```
+/// let mut text = String::new();
+/// for value in [0.000001, 1.5e-7, 1e20, -1e21, f64::INFINITY, 0.0] {
+///     kymo_model::write_float_json(&mut text, value);
+///     text.push(' ');
+/// }
+/// assert_eq!(text, "0.000001 1.5e-07 100000000000000000000 -1e+21 +Inf 0 ");
+/// ```
+pub fn write_float_json(out: &mut String, value: f64) {
+    if value == 0.0 || (1e-6..1e21).contains(&value.abs()) {
+        return write_float(out, value);
+    }
+    let mut buffer = zmij::Buffer::new();
+    match Shortest::of(out, &mut buffer, value) {
+        Some(Shortest::Plain(text)) => Digits::of(text, "", 0).push_scientific(out),
+        Some(Shortest::Digits(digits)) => digits.push_scientific(out),
         None => {}
     }
 }
