@@ -5,7 +5,7 @@
 use axum::body::Body;
 use axum::http::header;
 use axum::response::Response;
-use kymo_model::{FloatHistogram, Labels, format_float};
+use kymo_model::{FloatHistogram, Labels, format_float, write_float_json};
 use kymo_promql::{PointValue, QueryValue};
 
 use crate::error::ApiError;
@@ -110,6 +110,17 @@ impl serde::Serialize for LabelsJson<'_> {
     }
 }
 
+/// A number of seconds, as JSON writes it elsewhere: `60`, not `60.0`. Some clients take whole numbers only.
+pub(crate) fn seconds_json(seconds: f64) -> serde_json::Value {
+    /// Whole numbers up to here are exact in both.
+    const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
+    if seconds.fract() == 0.0 && seconds.abs() <= EXACT_MAX {
+        (seconds as i64).into()
+    } else {
+        seconds.into()
+    }
+}
+
 /// Seconds with up to three decimals: `1435781451`, `1435781451.781`.
 pub(crate) fn push_timestamp(out: &mut Vec<u8>, ms: i64) {
     if ms < 0 {
@@ -138,12 +149,18 @@ fn push_number(out: &mut Vec<u8>, mut number: u64) {
     out.extend_from_slice(&digits[at..]);
 }
 
+fn float_text(value: f64) -> String {
+    let mut text = String::new();
+    write_float_json(&mut text, value);
+    text
+}
+
 /// `[seconds,"value"]`.
 fn push_float_point(out: &mut Vec<u8>, ms: i64, value: f64) {
     out.push(b'[');
     push_timestamp(out, ms);
     out.extend_from_slice(b",\"");
-    out.extend_from_slice(format_float(value).as_bytes());
+    out.extend_from_slice(float_text(value).as_bytes());
     out.extend_from_slice(b"\"]");
 }
 
@@ -163,12 +180,12 @@ fn push_histogram_point(out: &mut Vec<u8>, ms: i64, histogram: &FloatHistogram) 
                 (false, false) => 2,
                 (true, true) => 3,
             };
-            let text = format_float;
-            serde_json::json!([rule, text(bucket.lower), text(bucket.upper), text(bucket.count)])
+            let bounds = [bucket.lower, bucket.upper].map(float_text);
+            serde_json::json!([rule, bounds[0], bounds[1], float_text(bucket.count)])
         })
         .collect();
     let mut object = serde_json::json!({
-        "count": format_float(histogram.count), "sum": format_float(histogram.sum),
+        "count": float_text(histogram.count), "sum": float_text(histogram.sum),
     });
     if !buckets.is_empty() {
         object["buckets"] = buckets.into();
@@ -181,8 +198,12 @@ fn push_histogram_point(out: &mut Vec<u8>, ms: i64, histogram: &FloatHistogram) 
 pub(crate) fn push_query_value(out: &mut Vec<u8>, value: &QueryValue) {
     match value {
         QueryValue::Scalar { timestamp, value } => {
-            out.extend_from_slice(b"{\"resultType\":\"scalar\",\"result\":");
-            push_float_point(out, timestamp.millis(), *value);
+            out.extend_from_slice(b"{\"resultType\":\"scalar\",\"result\":[");
+            push_timestamp(out, timestamp.millis());
+            // Unlike the values of series, never with an exponent.
+            out.push(b',');
+            push_serialized(out, &format_float(*value));
+            out.push(b']');
         }
         QueryValue::String { timestamp, value } => {
             out.extend_from_slice(b"{\"resultType\":\"string\",\"result\":[");

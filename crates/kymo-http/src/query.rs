@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::response::Response;
 use kymo_model::Timestamp;
 use kymo_promql::{CancelReason, CancelToken, QueryError, QueryOptions, QueryResult, QueryStats, QueryValue};
-use kymo_promql_syntax::ast::Expr;
+use kymo_promql_syntax::ast::{Expr, ValueType};
 use std::time::Duration;
 
 use crate::api::Api;
@@ -55,8 +55,21 @@ async fn answer_range(api: Api, params: Params) -> Result<Answer, ApiError> {
         ));
     }
     let job = Job::new(&api, &params)?;
+    check_has_a_range(&job.expr)?;
     let (engine, store) = (api.engine.clone(), api.store.clone());
     job.run(&api, limit, move |expr, options| engine.range(&*store, expr, start, end, step_ms, options)).await
+}
+
+/// Strings and range vectors have no range of values. That is the fault of the request, not of its evaluation.
+fn check_has_a_range(expr: &Expr) -> Result<(), ApiError> {
+    let found = match expr.value_type() {
+        ValueType::Scalar | ValueType::Vector => return Ok(()),
+        ValueType::Matrix => "range vector",
+        ValueType::String => "string",
+    };
+    let why =
+        format!("invalid expression type \"{found}\" for range query, must be Scalar or instant Vector");
+    Err(ApiError::bad_parameter("query", why))
 }
 
 /// Prometheus' text for the usual bound has a comma: 11,000.

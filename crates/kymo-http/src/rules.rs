@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::api::Api;
 use crate::error::{ApiError, ApiErrorKind};
-use crate::json::{self, Answer, LabelsJson};
+use crate::json::{self, Answer, LabelsJson, seconds_json};
 use crate::params::Params;
 use crate::status::time_json;
 use crate::views::{AlertView, RuleGroupView, RuleKindView, RuleView};
@@ -131,7 +131,7 @@ impl Filter {
             "name": rule.name,
             "query": rule.query,
             "health": rule.health,
-            "evaluationTime": rule.evaluation_seconds,
+            "evaluationTime": seconds_json(rule.evaluation_seconds),
             "lastEvaluation": time_json(rule.last_evaluation),
         });
         if !rule.last_error.is_empty() {
@@ -149,8 +149,8 @@ impl Filter {
                 object["labels"] = pairs_json(&rule.labels);
                 object["annotations"] = pairs_json(annotations);
                 object["state"] = state.as_str().into();
-                object["duration"] = (*hold_seconds).into();
-                object["keepFiringFor"] = (*keep_firing_seconds).into();
+                object["duration"] = seconds_json(*hold_seconds);
+                object["keepFiringFor"] = seconds_json(*keep_firing_seconds);
                 let shown = if self.exclude_alerts { &[] } else { alerts.as_slice() };
                 object["alerts"] = shown.iter().map(alert_json).collect::<Vec<_>>().into();
             }
@@ -197,9 +197,9 @@ fn group_json(group: &RuleGroupView, rules: Vec<Value>) -> Value {
         "name": group.name,
         "file": group.file,
         "rules": rules,
-        "interval": group.interval_seconds,
+        "interval": seconds_json(group.interval_seconds),
         "limit": group.limit,
-        "evaluationTime": group.evaluation_seconds,
+        "evaluationTime": seconds_json(group.evaluation_seconds),
         "lastEvaluation": time_json(group.last_evaluation),
     })
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use kymo_model::{Labels, Matcher, Selector, TimeRange, Timestamp};
@@ -100,13 +101,16 @@ pub(crate) async fn label_names(State(api): State<Api>, params: Params) -> Respo
 
 pub(crate) async fn label_values(
     State(api): State<Api>,
-    Path(name): Path<String>,
+    name: Result<Path<String>, PathRejection>,
     params: Params,
 ) -> Response {
     blocking(move || {
+        let bad = |why: &str| ApiError::new(ApiErrorKind::BadData, format!("invalid label name: {why}"));
+        // What the path extractor refuses is a name that is not UTF-8.
+        let Path(name) = name.map_err(|rejection| bad(&rejection.body_text()))?;
         let name = unescape_name(&name);
         if name.is_empty() {
-            return Err(ApiError::new(ApiErrorKind::BadData, "invalid label name: \"\""));
+            return Err(bad("\"\""));
         }
         let (sets, range, limit) = (params.matcher_sets()?, time_range(&params)?, params.limit("limit")?);
         let mut values = BTreeSet::new();

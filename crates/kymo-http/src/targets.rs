@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::api::Api;
 use crate::error::ApiError;
-use crate::json::{self, Answer, LabelsJson};
+use crate::json::{self, Answer, LabelsJson, seconds_json};
 use crate::params::Params;
 use crate::status::time_json;
 use crate::views::ActiveTarget;
@@ -59,7 +59,7 @@ fn active_json(target: &ActiveTarget) -> Value {
         "globalUrl": target.global_url,
         "lastError": target.last_error,
         "lastScrape": time_json(target.last_scrape),
-        "lastScrapeDuration": target.last_scrape_duration_seconds,
+        "lastScrapeDuration": seconds_json(target.last_scrape_duration_seconds),
         "health": target.health.as_str(),
         "scrapeInterval": format_duration(target.scrape_interval_ms),
         "scrapeTimeout": format_duration(target.scrape_timeout_ms),

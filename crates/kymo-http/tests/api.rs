@@ -63,6 +63,17 @@ async fn check_error(path: &str, status: u16, kind: &str, part: &str) {
 #[tokio::test]
 async fn instant_queries() {
     check("/api/v1/query?query=1%2B1&time=4", json!({"resultType": "scalar", "result": [4, "2"]})).await;
+    // Prometheus writes large and small values of series with an exponent, scalars never.
+    check(
+        "/api/v1/query?query=1e21&time=4",
+        json!({"resultType": "scalar", "result": [4, "1000000000000000000000"]}),
+    )
+    .await;
+    check(
+        "/api/v1/query?query=vector(1e21)&time=4",
+        json!({"resultType": "vector", "result": [{"metric": {}, "value": [4, "1e+21"]}]}),
+    )
+    .await;
     check(
         "/api/v1/query?query=up%7Bjob%3D%22api%22%7D&time=61.5",
         json!({"resultType": "vector", "result": [
@@ -119,7 +130,22 @@ async fn errors_have_prometheus_types() {
         .await;
     check_error("/api/v1/query_range?query=up&start=-1e15&end=1e15&step=1", 400, "bad_data", "11,000 points")
         .await;
+    check_error(
+        "/api/v1/query_range?query=up[5m]&start=0&end=1&step=1",
+        400,
+        "bad_data",
+        "\"range vector\" for range query",
+    )
+    .await;
+    check_error(
+        "/api/v1/query_range?query=%22up%22&start=0&end=1&step=1",
+        400,
+        "bad_data",
+        "\"string\" for range query",
+    )
+    .await;
     check_error("/api/v1/query?query=up%2Bon()up&time=1", 422, "execution", "many-to-many").await;
+    check_error("/api/v1/label/%FF/values", 400, "bad_data", "invalid label name").await;
     check_error("/api/v1/series", 400, "bad_data", "no match[] parameter provided").await;
     check_error("/api/v1/series?match[]=%7Bjob%3D~%22.*%22%7D", 400, "bad_data", "non-empty matcher").await;
     check_error("/api/v1/labels?match[]=sum(up)", 400, "bad_data", "selector").await;
@@ -207,6 +233,10 @@ async fn rules_filters_and_pages() {
     assert_eq!(names(&all), ["a", "b"]);
     let alert = &all["data"]["groups"][0]["rules"][0]["alerts"][0];
     assert_eq!((&alert["value"], &alert["activeAt"]), (&json!("0e+00"), &json!("1970-01-01T00:00:01.5Z")));
+    // Numbers as Go writes them: whole ones without a fraction.
+    let numbers = |value: &Value, names: [&str; 2]| names.map(|name| value[name].to_string());
+    assert_eq!(numbers(&all["data"]["groups"][0], ["interval", "limit"]), ["60", "0"]);
+    assert_eq!(numbers(&all["data"]["groups"][0]["rules"][0], ["duration", "keepFiringFor"]), ["60", "0"]);
     assert_eq!(all["data"]["groups"][1]["lastEvaluation"], "0001-01-01T00:00:00Z");
     assert_eq!(names(&ask("/api/v1/rules?type=record").await.1), ["b"]);
     assert_eq!(names(&ask("/api/v1/rules?rule_name[]=Down").await.1), ["a"]);
