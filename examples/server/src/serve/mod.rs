@@ -8,6 +8,7 @@ mod rules;
 mod status;
 mod targets;
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -47,7 +48,12 @@ pub(crate) fn run(args: ServeArgs) -> ExitCode {
         LogLevel::Warn => tracing::Level::WARN,
         LogLevel::Error => tracing::Level::ERROR,
     };
-    tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_target(false).init();
+    tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .init();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("kymo").build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("cannot start threads: {error}")),
@@ -71,7 +77,8 @@ async fn serve(args: ServeArgs) -> Result<(), String> {
     let address = &args.listen_address;
     let listener =
         TcpListener::bind(address).await.map_err(|error| format!("cannot listen on {address}: {error}"))?;
-    let bound = listener.local_addr().map_err(|error| format!("cannot listen on {address}: {error}"))?.to_string();
+    let bound =
+        listener.local_addr().map_err(|error| format!("cannot listen on {address}: {error}"))?.to_string();
     let loaded = configuration::load(args.config_file.as_deref(), &bound)?;
 
     let gate = Gate::new();

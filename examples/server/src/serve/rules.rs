@@ -116,9 +116,7 @@ impl RuleManager {
     }
 }
 
-async fn stop_all(
-    running: &mut HashMap<(String, String), Running>,
-) -> Vec<((String, String), Group)> {
+async fn stop_all(running: &mut HashMap<(String, String), Running>) -> Vec<((String, String), Group)> {
     for one in running.values() {
         // A loop that has ended already needs no word.
         let _ = one.stop.send(true);
@@ -209,6 +207,8 @@ impl Loop {
         context.query_options = QueryOptions { cancel, ..QueryOptions::default() };
         context.external_labels = &self.setting.external_labels;
         context.external_url = &self.setting.external_url;
+        // The first evaluation may come before the first scrape; what was pending then is not forgotten.
+        let evaluated_before = group.last_evaluation().is_some();
         let begin = Instant::now();
         let outcome = group.evaluate(&context, &*self.db, at, &|| begin.elapsed());
         self.counters.evaluations.fetch_add(group.rules().len() as u64, Ordering::Relaxed);
@@ -222,7 +222,7 @@ impl Loop {
         for warning in &outcome.warnings {
             tracing::warn!(group = group.name(), "{warning}");
         }
-        if group.needs_restore() {
+        if evaluated_before && group.needs_restore() {
             if let Err(error) = group.restore(&*self.db, at, RestoreOptions::default()) {
                 tracing::error!(group = group.name(), %error, "cannot restore the state of alerts");
             }
