@@ -30,7 +30,8 @@ fn target(stop: Arc<AtomicBool>) -> u16 {
                 let mut head = [0u8; 4096];
                 while stream.read(&mut head).is_ok_and(|read| read > 0) {
                     let scrape = scrapes.fetch_add(1, Ordering::Relaxed);
-                    let body: String = (0..1000).map(|i| format!("storm_total{{i=\"{i}\"}} {scrape}\n")).collect();
+                    let body: String =
+                        (0..1000).map(|i| format!("storm_total{{i=\"{i}\"}} {scrape}\n")).collect();
                     let head = "HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4\r\n";
                     let answer = format!("{head}Content-Length: {}\r\n\r\n{body}", body.len());
                     if stream.write_all(answer.as_bytes()).is_err() {
@@ -48,7 +49,8 @@ fn acknowledged_samples_survive_kill_9() {
     let rounds: u64 = std::env::var("KYMO_CRASH_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(3);
     let dir = tempfile::tempdir().expect("a temporary directory");
     let stop = Arc::new(AtomicBool::new(false));
-    let targets: Vec<String> = (0..4).map(|_| format!("\"127.0.0.1:{}\"", target(Arc::clone(&stop)))).collect();
+    let targets: Vec<String> =
+        (0..4).map(|_| format!("\"127.0.0.1:{}\"", target(Arc::clone(&stop)))).collect();
     let config = format!(
         "global: {{scrape_interval: 100ms, scrape_timeout: 100ms}}\nscrape_configs: [{{job_name: storm, static_configs: [{{targets: [{}]}}]}}]\n",
         targets.join(", ")
@@ -63,7 +65,7 @@ fn acknowledged_samples_survive_kill_9() {
     let mut random = 0x9e37_79b9_7f4a_7c15u64;
     for round in 0..=rounds {
         let mut server = kymo(dir.path(), free_port(), &flags);
-        assert!(!server.log().contains("damaged"), "round {round}: {}", server.log());
+        assert!(!server.log().contains("write-ahead log:"), "round {round}: {}", server.log());
         // Everything that was acknowledged in any round is there, once, with its value.
         let window = (now_ms() - began_ms) / 1000 + 60;
         let value = |query: &str| vector(server.port, query).first().map_or(0.0, |found| found.1);
@@ -72,9 +74,14 @@ fn acknowledged_samples_survive_kill_9() {
         let sum = value(&format!("sum_over_time(pushed[{window}s])"));
         assert_eq!(sum, kept * (kept - 1.0) / 2.0, "round {round}: values of {kept} samples");
         let scraped = value(&format!("sum(count_over_time(storm_total[{window}s]))"));
-        assert!(scraped >= seen_scraped, "round {round}: {seen_scraped} scraped samples were seen, {scraped} are there");
+        assert!(
+            scraped >= seen_scraped,
+            "round {round}: {seen_scraped} scraped samples were seen, {scraped} are there"
+        );
         if round == rounds {
-            println!("{rounds} rounds: {acknowledged} pushed samples acknowledged, {kept} present; {scraped} scraped samples");
+            println!(
+                "{rounds} rounds: {acknowledged} pushed samples acknowledged, {kept} present; {scraped} scraped samples"
+            );
             break;
         }
         // The samples that were stored and not acknowledged count on.
@@ -103,9 +110,13 @@ fn acknowledged_samples_survive_kill_9() {
             }
             if !looked && next % 8 == 7 {
                 looked = true;
-                let path = format!("/api/v1/query?query={}", encode(&format!("sum(count_over_time(storm_total[{window}s]))")));
+                let path = format!(
+                    "/api/v1/query?query={}",
+                    encode(&format!("sum(count_over_time(storm_total[{window}s]))"))
+                );
                 if let Ok(answer) = get(server.port, &path) {
-                    let text = answer.json()["data"]["result"][0]["value"][1].as_str().unwrap_or("0").to_owned();
+                    let text =
+                        answer.json()["data"]["result"][0]["value"][1].as_str().unwrap_or("0").to_owned();
                     seen_scraped = text.parse().unwrap_or(seen_scraped);
                 }
             }

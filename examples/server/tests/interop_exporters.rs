@@ -10,7 +10,9 @@ const APPS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/apps");
 
 #[test]
 fn scrapes_node_exporter_pushgateway_flask_and_express() {
-    let (Some(python), Some(express)) = (variable("KYMO_FLASK_PYTHON"), variable("KYMO_EXPRESS_DIR")) else { return };
+    let (Some(python), Some(express)) = (variable("KYMO_FLASK_PYTHON"), variable("KYMO_EXPRESS_DIR")) else {
+        return;
+    };
     if !installed("prometheus-node-exporter") || !installed("prometheus-pushgateway") || !installed("node") {
         return;
     }
@@ -22,11 +24,16 @@ fn scrapes_node_exporter_pushgateway_flask_and_express() {
     let mut node = Program::start("node", port, dir, Command::new("prometheus-node-exporter").arg(&listen));
     let port = free_port();
     let listen = format!("--web.listen-address=127.0.0.1:{port}");
-    let mut gateway = Program::start("gateway", port, dir, Command::new("prometheus-pushgateway").arg(&listen));
+    let mut gateway =
+        Program::start("gateway", port, dir, Command::new("prometheus-pushgateway").arg(&listen));
     let port = free_port();
     let mut flask = Command::new(python);
-    let mut flask =
-        Program::start("flask", port, dir, flask.arg(format!("{APPS}/flask/app.py")).env("PORT", port.to_string()));
+    let mut flask = Program::start(
+        "flask",
+        port,
+        dir,
+        flask.arg(format!("{APPS}/flask/app.py")).env("PORT", port.to_string()),
+    );
     let port = free_port();
     let mut web = Command::new("node");
     web.arg("app.js").current_dir(express).env("PORT", port.to_string());
@@ -47,7 +54,8 @@ fn scrapes_node_exporter_pushgateway_flask_and_express() {
     let pushed = post(gateway.port, "/metrics/job/backup/instance/db1", &[], b"backup_bytes 4096\n");
     assert_eq!(pushed.expect("the gateway answers").status, 200);
 
-    std::fs::write(dir.join("targets.json"), format!(r#"[{{"targets": ["127.0.0.1:{}"]}}]"#, express.port)).unwrap();
+    std::fs::write(dir.join("targets.json"), format!(r#"[{{"targets": ["127.0.0.1:{}"]}}]"#, express.port))
+        .unwrap();
     let config = format!(
         r#"
 global:
@@ -119,12 +127,17 @@ scrape_configs:
     assert_eq!(state, "down");
     assert!(error.as_str().is_some_and(|text| text.contains("connection refused")), "{error}");
     let metadata = data(port, "/api/v1/metadata?metric=orders_total");
-    let metadata = if metadata["orders_total"].is_null() { data(port, "/api/v1/metadata?metric=orders") } else { metadata };
+    let metadata = if metadata["orders_total"].is_null() {
+        data(port, "/api/v1/metadata?metric=orders")
+    } else {
+        metadata
+    };
     assert!(metadata.to_string().contains("처리된 주문 수"), "{metadata}");
 
     // Every expression of the seeds is answered.
     if let Some(corpora) = std::env::var_os("KYMO_CORPORA") {
-        let seeds = std::fs::read_to_string(std::path::Path::new(&corpora).join("seeds/promql.txt")).expect("seeds");
+        let seeds =
+            std::fs::read_to_string(std::path::Path::new(&corpora).join("seeds/promql.txt")).expect("seeds");
         let expressions: Vec<&str> = seeds.lines().filter_map(|line| Some(line.split_once('|')?.1)).collect();
         assert_eq!(expressions.len(), 46);
         for expression in expressions {

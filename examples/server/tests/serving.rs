@@ -14,7 +14,11 @@ fn without_a_configuration_it_scrapes_itself() {
     let server = kymo(dir.path(), free_port(), &[]);
     let up = eventually("up", || vector(server.port, "up"), |up| up.len() == 1);
     assert_eq!((up[0].0["job"].as_str(), up[0].1), (Some("kymo"), 1.0));
-    eventually("own metrics", || vector(server.port, "prometheus_tsdb_head_series > 10"), |found| found.len() == 1);
+    eventually(
+        "own metrics",
+        || vector(server.port, "prometheus_tsdb_head_series > 10"),
+        |found| found.len() == 1,
+    );
     for path in ["buildinfo", "config", "flags", "runtimeinfo", "tsdb"] {
         assert!(data(server.port, &format!("/api/v1/status/{path}")).is_object(), "{path}");
     }
@@ -42,7 +46,8 @@ fn a_second_process_is_turned_away() {
 fn reload_takes_a_good_configuration_and_refuses_a_bad_one() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let file = dir.path().join("prometheus.yml");
-    let config = |interval: &str| format!("global: {{evaluation_interval: {interval}}}\nscrape_configs: []\n");
+    let config =
+        |interval: &str| format!("global: {{evaluation_interval: {interval}}}\nscrape_configs: []\n");
     fs::write(&file, config("7s")).unwrap();
     let flag = format!("--config.file={}", file.display());
     let server = kymo(dir.path(), free_port(), &[&flag, "--web.enable-lifecycle"]);
@@ -130,11 +135,14 @@ fn one_damaged_byte_in_the_log_costs_one_record() {
     for index in 0..WRITES {
         let mut request = RequestEncoder::new();
         let name = format!("series_{index}");
-        request.series(&Labels::from_pairs([("__name__", &*name), ("x", "y")]), &[(now - 60_000 + index, index as f64)]);
+        request.series(
+            &Labels::from_pairs([("__name__", &*name), ("x", "y")]),
+            &[(now - 60_000 + index, index as f64)],
+        );
         assert_eq!(push(server.port, &request).expect("an answer").status, 204);
     }
     server.kill();
-    let mut segments: Vec<_> = walk(&dir.path().join("data/wal"));
+    let mut segments: Vec<_> = walk(&dir.path().join("data/head/wal"));
     segments.sort();
     let segment = segments.iter().max_by_key(|file| fs::metadata(file).map(|m| m.len()).unwrap_or(0));
     let segment = segment.expect("a segment of the log");

@@ -11,16 +11,16 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 /// A program of this test; killed when dropped.
-pub struct Program {
-    pub child: Child,
-    pub port: u16,
+pub(crate) struct Program {
+    pub(crate) child: Child,
+    pub(crate) port: u16,
     name: String,
     log: PathBuf,
 }
 
 impl Program {
     /// Starts a command whose output goes to a file in `dir`.
-    pub fn start(name: &str, port: u16, dir: &Path, command: &mut Command) -> Program {
+    pub(crate) fn start(name: &str, port: u16, dir: &Path, command: &mut Command) -> Program {
         let log = dir.join(format!("{name}-{port}.log"));
         let open = || std::fs::OpenOptions::new().create(true).append(true).open(&log).expect("log file");
         let child = command
@@ -33,12 +33,12 @@ impl Program {
     }
 
     /// What it printed so far.
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
     /// Waits until `path` answers 200.
-    pub fn wait_for(&mut self, path: &str) {
+    pub(crate) fn wait_for(&mut self, path: &str) {
         let deadline = Instant::now() + Duration::from_secs(90);
         loop {
             if get(self.port, path).is_ok_and(|answer| answer.status == 200) {
@@ -53,19 +53,19 @@ impl Program {
     }
 
     /// Kill -9.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.child.kill().expect("the process is ours");
         self.child.wait().expect("the process is ours");
     }
 
     /// Sends a signal by name.
-    pub fn signal(&self, signal: &str) {
+    pub(crate) fn signal(&self, signal: &str) {
         let sent = Command::new("kill").arg(format!("-{signal}")).arg(self.child.id().to_string()).status();
         assert!(sent.is_ok_and(|status| status.success()), "cannot send {signal} to {}", self.name);
     }
 
     /// SIGTERM, and its exit code.
-    pub fn stop(mut self) -> Option<i32> {
+    pub(crate) fn stop(mut self) -> Option<i32> {
         self.signal("TERM");
         self.child.wait().expect("the process is ours").code()
     }
@@ -80,19 +80,19 @@ impl Drop for Program {
 }
 
 /// A port that was free a moment ago.
-pub fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
 }
 
 /// Is a peer installed? Where `KYMO_INTEROP=required` (CI), it must be; elsewhere a test says that it skips.
-pub fn installed(program: &str) -> bool {
+pub(crate) fn installed(program: &str) -> bool {
     let found = std::env::var_os("PATH")
         .is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(program).is_file()));
     skip_unless(found, program)
 }
 
 /// The same for what a variable names.
-pub fn variable(name: &str) -> Option<PathBuf> {
+pub(crate) fn variable(name: &str) -> Option<PathBuf> {
     let value = std::env::var_os(name).map(PathBuf::from);
     skip_unless(value.is_some(), name).then_some(value).flatten()
 }
@@ -107,14 +107,14 @@ fn skip_unless(found: bool, what: &str) -> bool {
 }
 
 /// `kymo serve` on a free port, ready.
-pub fn kymo(dir: &Path, port: u16, flags: &[&str]) -> Program {
+pub(crate) fn kymo(dir: &Path, port: u16, flags: &[&str]) -> Program {
     let mut server = kymo_unready(dir, port, flags);
     server.wait_for("/-/ready");
     server
 }
 
 /// The same, not waited for.
-pub fn kymo_unready(dir: &Path, port: u16, flags: &[&str]) -> Program {
+pub(crate) fn kymo_unready(dir: &Path, port: u16, flags: &[&str]) -> Program {
     let mut command = Command::new(env!("CARGO_BIN_EXE_kymo"));
     command
         .arg("serve")
@@ -125,29 +125,30 @@ pub fn kymo_unready(dir: &Path, port: u16, flags: &[&str]) -> Program {
 }
 
 /// An HTTP answer.
-pub struct Answer {
-    pub status: u16,
-    pub body: Vec<u8>,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Answer {
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body)
             .unwrap_or_else(|error| panic!("{error} in {:?}", String::from_utf8_lossy(&self.body)))
     }
 
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 }
 
-pub fn get(port: u16, path: &str) -> std::io::Result<Answer> {
+pub(crate) fn get(port: u16, path: &str) -> std::io::Result<Answer> {
     send(port, &format!("GET {path} HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n"), b"")
 }
 
-pub fn post(port: u16, path: &str, headers: &[(&str, &str)], body: &[u8]) -> std::io::Result<Answer> {
+pub(crate) fn post(port: u16, path: &str, headers: &[(&str, &str)], body: &[u8]) -> std::io::Result<Answer> {
     let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-    let head = format!("POST {path} HTTP/1.0\r\nHost: 127.0.0.1\r\n{headers}Content-Length: {}\r\n\r\n", body.len());
+    let head =
+        format!("POST {path} HTTP/1.0\r\nHost: 127.0.0.1\r\n{headers}Content-Length: {}\r\n\r\n", body.len());
     send(port, &head, body)
 }
 
@@ -166,14 +167,14 @@ fn send(port: u16, head: &str, body: &[u8]) -> std::io::Result<Answer> {
 }
 
 /// Percent-encodes a query parameter.
-pub fn encode(text: &str) -> String {
+pub(crate) fn encode(text: &str) -> String {
     text.bytes()
         .map(|b| if b.is_ascii_alphanumeric() { (b as char).to_string() } else { format!("%{b:02X}") })
         .collect()
 }
 
 /// The `data` of a successful answer.
-pub fn data(port: u16, path: &str) -> Value {
+pub(crate) fn data(port: u16, path: &str) -> Value {
     let answer = get(port, path).unwrap_or_else(|error| panic!("{path}: {error}"));
     let json = answer.json();
     assert_eq!((answer.status, json["status"].as_str()), (200, Some("success")), "{path}: {json}");
@@ -181,15 +182,20 @@ pub fn data(port: u16, path: &str) -> Value {
 }
 
 /// The result of an instant query, by labels without the given ones: `labels → value`.
-pub fn vector(port: u16, query: &str) -> Vec<(Value, f64)> {
+pub(crate) fn vector(port: u16, query: &str) -> Vec<(Value, f64)> {
     let data = data(port, &format!("/api/v1/query?query={}", encode(query)));
     let samples = data["result"].as_array().cloned().unwrap_or_default();
-    let value = |sample: &Value| sample["value"][1].as_str().and_then(|text| text.parse().ok()).unwrap_or(f64::NAN);
+    let value =
+        |sample: &Value| sample["value"][1].as_str().and_then(|text| text.parse().ok()).unwrap_or(f64::NAN);
     samples.iter().map(|sample| (sample["metric"].clone(), value(sample))).collect()
 }
 
 /// Asks again until `good`, or fails with the last answer.
-pub fn eventually<T: std::fmt::Debug>(what: &str, mut ask: impl FnMut() -> T, good: impl Fn(&T) -> bool) -> T {
+pub(crate) fn eventually<T: std::fmt::Debug>(
+    what: &str,
+    mut ask: impl FnMut() -> T,
+    good: impl Fn(&T) -> bool,
+) -> T {
     let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         let answer = ask();
@@ -202,13 +208,13 @@ pub fn eventually<T: std::fmt::Debug>(what: &str, mut ask: impl FnMut() -> T, go
 }
 
 /// Sends one remote-write request; the status says whether it was acknowledged.
-pub fn push(port: u16, request: &kymo_remote::RequestEncoder) -> std::io::Result<Answer> {
+pub(crate) fn push(port: u16, request: &kymo_remote::RequestEncoder) -> std::io::Result<Answer> {
     let headers = [("Content-Type", "application/x-protobuf"), ("Content-Encoding", "snappy")];
     post(port, "/api/v1/write", &headers, &request.to_snappy())
 }
 
 /// Milliseconds since the Unix epoch.
-pub fn now_ms() -> i64 {
+pub(crate) fn now_ms() -> i64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
     since.as_millis() as i64
 }
