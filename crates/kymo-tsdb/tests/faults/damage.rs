@@ -107,7 +107,7 @@ fn check(dir: &str, step: usize, lost_max: usize, one_record: impl Fn(&BTreeSet<
 #[test]
 fn a_byte_of_the_log_costs_one_record() {
     // One record is one batch: samples around one time.
-    check("wal", 5, SERIES, |lost| {
+    check("wal", 11, SERIES, |lost| {
         let times: BTreeSet<i64> = lost.iter().map(|(_, t_ms)| (t_ms + 20_000) / 15_000).collect();
         times.len() <= 3
     });
@@ -115,7 +115,7 @@ fn a_byte_of_the_log_costs_one_record() {
 
 #[test]
 fn a_byte_of_the_checkpoint_costs_one_chunk() {
-    check("checkpoint", 7, 120, one_series);
+    check("checkpoint", 17, 120, one_series);
 }
 
 #[test]
