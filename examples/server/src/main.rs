@@ -4,13 +4,13 @@
 
 #![forbid(unsafe_code)]
 
-mod serve;
-mod query;
 mod check;
-mod test;
-mod tsdb;
 mod output;
 mod progress;
+mod query;
+mod serve;
+mod test;
+mod tsdb;
 
 use std::process::ExitCode;
 

@@ -126,7 +126,8 @@ fn positive_duration(text: &str) -> Result<DurationMs, String> {
 fn bytes(text: &str) -> Result<Bytes, String> {
     let digits = text.bytes().take_while(|b| b.is_ascii_digit() || *b == b'.').count();
     let (number, unit) = text.split_at(digits);
-    let number: f64 = number.parse().map_err(|_| format!("expected a number of bytes such as 10GB, found {text:?}"))?;
+    let number: f64 =
+        number.parse().map_err(|_| format!("expected a number of bytes such as 10GB, found {text:?}"))?;
     let power = match unit.to_ascii_uppercase().replace("IB", "B").as_str() {
         "" | "B" => 0,
         "KB" => 1,
@@ -184,7 +185,8 @@ mod tests {
 
     #[test]
     fn sizes() {
-        for (text, size) in [("0", 0), ("512MB", 512 << 20), ("10GiB", 10 << 30), ("1.5KB", 1536), ("7B", 7)] {
+        for (text, size) in [("0", 0), ("512MB", 512 << 20), ("10GiB", 10 << 30), ("1.5KB", 1536), ("7B", 7)]
+        {
             assert_eq!(bytes(text), Ok(Bytes(size)), "{text}");
         }
         for bad in ["", "GB", "10XB", "-1B", "99999EB"] {

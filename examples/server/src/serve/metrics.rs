@@ -79,7 +79,11 @@ fn process(page: &mut Page, start: Timestamp) {
             page.gauge(name, help, value);
         }
     }
-    page.gauge("process_start_time_seconds", "Start of the process, seconds since the Unix epoch.", start.seconds());
+    page.gauge(
+        "process_start_time_seconds",
+        "Start of the process, seconds since the Unix epoch.",
+        start.seconds(),
+    );
 }
 
 fn storage(page: &mut Page, stats: &Stats) {
@@ -93,11 +97,19 @@ fn storage(page: &mut Page, stats: &Stats) {
         ("kymo_tsdb_chunk_bytes", "Bytes of sealed chunks on disk.", stats.disk.chunk_bytes),
         ("kymo_tsdb_checkpoint_bytes", "Bytes of the checkpoint on disk.", stats.disk.checkpoint_bytes),
         ("kymo_tsdb_wal_failed", "1 when an fsync failed and writes are refused.", stats.wal.failed.into()),
-        ("kymo_tsdb_replay_duration_milliseconds", "How long the last opening took.", stats.replay.duration_ms),
-        ("kymo_tsdb_replay_damaged_places", "Damaged places the last opening met.", stats.replay.damaged_total),
+        (
+            "kymo_tsdb_replay_damaged_places",
+            "Damaged places the last opening met.",
+            stats.replay.damaged_total,
+        ),
     ] {
         page.gauge(name, help, count(value));
     }
+    page.gauge(
+        "prometheus_tsdb_data_replay_duration_seconds",
+        "How long the last opening took.",
+        count(stats.replay.duration_ms) / 1000.0,
+    );
     for (name, help, time) in [
         ("prometheus_tsdb_head_min_time_seconds", "Time of the oldest sample of the head.", stats.min_time),
         ("prometheus_tsdb_head_max_time_seconds", "Time of the newest sample of the head.", stats.max_time),
@@ -110,7 +122,11 @@ fn storage(page: &mut Page, stats: &Stats) {
         ("prometheus_tsdb_head_series_created_total", "Series created.", stats.series_created),
         ("prometheus_tsdb_head_series_removed_total", "Series removed.", stats.series_removed),
         ("prometheus_tsdb_head_samples_appended_total", "Samples taken.", stats.samples_appended),
-        ("kymo_tsdb_out_of_order_samples_appended_total", "Samples taken out of order.", stats.samples_out_of_order),
+        (
+            "kymo_tsdb_out_of_order_samples_appended_total",
+            "Samples taken out of order.",
+            stats.samples_out_of_order,
+        ),
         ("kymo_tsdb_wal_records_total", "Records written to the write-ahead log.", stats.wal.records),
         ("kymo_tsdb_wal_written_bytes_total", "Bytes written to the write-ahead log.", stats.wal.bytes),
         ("kymo_tsdb_wal_syncs_total", "Successful fsyncs of the write-ahead log.", stats.wal.syncs),
@@ -121,7 +137,12 @@ fn storage(page: &mut Page, stats: &Stats) {
     }
     page.family("kymo_tsdb_refused_samples_total", MetricType::Counter, "Samples not taken, by reason.");
     for (reason, refused) in &stats.refused {
-        page.0.sample("kymo_tsdb_refused_samples_total", [("reason", reason.as_str())], count(*refused), None);
+        page.0.sample(
+            "kymo_tsdb_refused_samples_total",
+            [("reason", reason.as_str())],
+            count(*refused),
+            None,
+        );
     }
 }
 
@@ -133,7 +154,11 @@ fn scrape(page: &mut Page, stats: &ManagerStats) {
         ("kymo_scrapes_failed_total", "Scrapes that failed.", stats.scrapes_failed),
         ("kymo_scrape_samples_total", "Samples in responses.", stats.samples_scraped),
         ("kymo_scrape_samples_refused_total", "Samples that the store refused.", stats.samples_refused),
-        ("kymo_scrape_samples_duplicate_total", "Samples that came twice in one response.", stats.samples_duplicate),
+        (
+            "kymo_scrape_samples_duplicate_total",
+            "Samples that came twice in one response.",
+            stats.samples_duplicate,
+        ),
     ] {
         page.counter(name, help, value as f64);
     }
@@ -149,7 +174,11 @@ fn rules(page: &mut Page, counters: &RuleCounters) {
             "Evaluations of groups left out because the one before took too long.",
             &counters.missed,
         ),
-        ("kymo_rule_refused_samples_total", "Results of rules that the store did not take.", &counters.refused_samples),
+        (
+            "kymo_rule_refused_samples_total",
+            "Results of rules that the store did not take.",
+            &counters.refused_samples,
+        ),
     ] {
         page.counter(name, help, read(counter));
     }

@@ -149,4 +149,3 @@ impl kymo_http::Control for Lifecycle {
         self.orders.send(Order::Quit).map_err(|_| ControlError::Failed("the server is stopping".to_owned()))
     }
 }
-
