@@ -16,9 +16,9 @@ use crate::{FileLimits, RuleFileError};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum NameScheme {
     /// `[a-zA-Z_:][a-zA-Z0-9_:]*`, as Prometheus 2 has it.
-    #[default]
     Legacy,
     /// Any text, as Prometheus 3 has it by default.
+    #[default]
     Utf8,
 }
 

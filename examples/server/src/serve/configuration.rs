@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use kymo_rules::{RuleFile, RuleGroup};
+use kymo_rules::{FileOptions, NameScheme, RuleFile, RuleGroup};
 use kymo_scrape::config::Config;
 
 /// A configuration that was read whole: with its rules.
@@ -19,13 +19,18 @@ pub(crate) fn load(file: Option<&Path>, listen_address: &str) -> Result<Loaded, 
         None => Config::parse(&own_config(listen_address), "the built-in configuration")
             .map_err(|error| error.to_string())?,
     };
+    let names = match config.global.name_scheme {
+        kymo_scrape::config::NameScheme::Utf8 => NameScheme::Utf8,
+        kymo_scrape::config::NameScheme::Legacy => NameScheme::Legacy,
+    };
+    let options = FileOptions { names, ..FileOptions::default() };
     let mut groups = Vec::new();
     let mut faults = Vec::new();
     for path in config.rule_paths() {
         let name = path.display().to_string();
         match fs::read_to_string(&path) {
             Err(error) => faults.push(format!("{name}: cannot read the rule file: {error}")),
-            Ok(text) => match RuleFile::parse(&text, &name) {
+            Ok(text) => match RuleFile::parse_with(&text, &name, options) {
                 Ok(rules) => groups.extend(rules.groups),
                 Err(found) => faults.extend(found.iter().map(|fault| fault.render())),
             },
