@@ -9,31 +9,31 @@ use crate::peers::{encode, get};
 
 /// How far two values of the same answer may be apart, relative to the larger one; 0 where their text must be equal.
 ///
-/// - Sums and means over series: Prometheus adds in the order its postings give; no order is promised.
-/// - Means, variances and regressions: version 3 compensates sums in more places than 2.42. Of a slope that cancels out
-///   nothing may be left but rounding, so regressions are measured against the largest value of their series.
-/// - Quantiles interpolate, and classic histogram quantiles do so on rates that 2.42 sums otherwise.
+/// - Sums and means: version 3 compensates what rounding loses in places where 2.42 adds plainly.
+/// - Variances over time and regressions: the same. Of a slope that cancels out nothing may be left but rounding, so
+///   regressions are measured against the largest value of their series.
 /// - Functions of real numbers: the last bit depends on the mathematics library.
 pub(crate) fn tolerance(expression: &str) -> f64 {
-    // By parts of names: `sin(` is also in `asin(`, `sum` also in `sum_over_time`.
-    const LOOSE: [&str; 17] = [
-        "sum",
+    // By parts of names: `sin(` is also in `asin(`, `avg` also in `avg_over_time`.
+    const LOOSE: [&str; 18] = [
+        "sum(",
+        "sum by",
+        "sum without",
         "avg",
-        "stddev",
-        "stdvar",
-        "quantile",
+        "stddev_over_time",
+        "stdvar_over_time",
         "deriv",
         "predict_linear",
         "exp(",
         "ln(",
         "log2(",
         "log10(",
-        "sin",
-        "cos",
-        "tan",
-        "deg(",
-        "rad(",
-        "^",
+        "sin(",
+        "cos(",
+        "tan(",
+        "sinh(",
+        "cosh(",
+        "tanh(",
     ];
     if LOOSE.iter().any(|word| expression.contains(word)) { 1e-12 } else { 0.0 }
 }
