@@ -108,7 +108,8 @@ impl Filter {
     }
 
     fn narrows_rules(&self) -> bool {
-        !(self.recording && self.alerting) || !self.names.is_empty() || !self.matcher_sets.is_empty()
+        let every_kind = self.recording && self.alerting;
+        !(every_kind && self.names.is_empty() && self.matcher_sets.is_empty())
     }
 
     fn wants_rule(&self, rule: &RuleView) -> bool {

@@ -52,10 +52,10 @@ pub(crate) async fn write(State(api): State<Api>, request: Request<Body>) -> Res
 fn refuse_headers(headers: &HeaderMap) -> Option<Response> {
     let text = |name: header::HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
     let refuse = |message: String| Some((StatusCode::UNSUPPORTED_MEDIA_TYPE, message + "\n").into_response());
-    if let Some(encoding) = text(header::CONTENT_ENCODING) {
-        if encoding != "snappy" {
-            return refuse(format!("expected content encoding snappy, found {encoding:?}"));
-        }
+    if let Some(encoding) = text(header::CONTENT_ENCODING)
+        && encoding != "snappy"
+    {
+        return refuse(format!("expected content encoding snappy, found {encoding:?}"));
     }
     let content_type = text(header::CONTENT_TYPE)?;
     let mut parts = content_type.split(';').map(str::trim);

@@ -78,7 +78,7 @@ impl RuleManager {
         }
         let mut views = Vec::new();
         for definition in groups {
-            let mut group = Group::new(definition, setting.options.clone());
+            let mut group = Group::new(definition, setting.options);
             let key = (group.source().to_owned(), group.name().to_owned());
             if let Some(old) = old.remove(&key) {
                 group.adopt(old);
@@ -222,10 +222,11 @@ impl Loop {
         for warning in &outcome.warnings {
             tracing::warn!(group = group.name(), "{warning}");
         }
-        if evaluated_before && group.needs_restore() {
-            if let Err(error) = group.restore(&*self.db, at, RestoreOptions::default()) {
-                tracing::error!(group = group.name(), %error, "cannot restore the state of alerts");
-            }
+        if evaluated_before
+            && group.needs_restore()
+            && let Err(error) = group.restore(&*self.db, at, RestoreOptions::default())
+        {
+            tracing::error!(group = group.name(), %error, "cannot restore the state of alerts");
         }
         let view = Arc::new(view_of(group));
         *self.view.0.write().expect("BUG: no panic while a view is swapped") = view;
