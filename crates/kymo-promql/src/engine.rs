@@ -208,6 +208,7 @@ fn samples(context: &Context, vector: Vector<'_>, at: Timestamp) -> Result<Query
 /// The result of a range query, ordered by labels.
 fn matrix(context: &Context, vector: Vector<'_>, grid: Grid) -> Result<QueryValue, QueryError> {
     let vector = finished(context, vector)?;
+    let times: Vec<i64> = grid.times().collect();
     let mut all = Vec::new();
     let mut held = context.budget.nothing();
     let (mut scratch, mut row) = (context.scratch(), Row::default());
@@ -218,12 +219,14 @@ fn matrix(context: &Context, vector: Vector<'_>, grid: Grid) -> Result<QueryValu
             continue;
         }
         held.more(points, points * 16)?;
-        let mut floats =
-            Points { timestamps_ms: Vec::with_capacity(points), values: Vec::with_capacity(points) };
-        for step in row.valid.iter() {
-            floats.timestamps_ms.push(grid.time(step));
-            floats.values.push(row.values[step]);
-        }
+        let floats = if points == grid.steps {
+            Points { timestamps_ms: times.clone(), values: row.values.clone() }
+        } else {
+            Points {
+                timestamps_ms: row.valid.iter().map(|step| times[step]).collect(),
+                values: row.valid.iter().map(|step| row.values[step]).collect(),
+            }
+        };
         all.push(MatrixSeries { labels: series.final_labels(), floats, histograms: Points::default() });
     }
     all.sort_by(|a, b| a.labels.cmp(&b.labels));

@@ -20,6 +20,17 @@ impl Grid {
         self.start.saturating_add(self.step.saturating_mul(index as i64))
     }
 
+    /// All points in order, without a multiplication for each.
+    pub(crate) fn times(&self) -> impl Iterator<Item = i64> + use<> {
+        let step = self.step;
+        let mut next = self.start;
+        (0..self.steps).map(move |_| {
+            let time = next;
+            next = next.saturating_add(step);
+            time
+        })
+    }
+
     pub(crate) fn last(&self) -> i64 {
         self.time(self.steps.saturating_sub(1))
     }
@@ -89,5 +100,6 @@ mod tests {
         );
         let grid = Grid { start: i64::MAX, step: i64::MAX, steps: 3 };
         assert_eq!(grid.last(), i64::MAX);
+        assert_eq!(grid.times().collect::<Vec<_>>(), [i64::MAX; 3]);
     }
 }

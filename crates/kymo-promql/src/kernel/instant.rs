@@ -19,8 +19,7 @@ pub(crate) fn last_times(samples: Floats<'_>, track: Grid, lookback_ms: i64, out
 
 fn each(samples: Floats<'_>, track: Grid, lookback_ms: i64, mut found: impl FnMut(usize, usize)) {
     let mut next = 0;
-    for step in 0..track.steps {
-        let t = track.time(step);
+    for (step, t) in track.times().enumerate() {
         next = first_after(samples.times, next, t);
         let Some(at) = next.checked_sub(1) else { continue };
         if samples.times[at] > t.saturating_sub(lookback_ms) && !is_stale(samples.values[at]) {

@@ -31,7 +31,8 @@ pub(super) fn extrapolated(
     }
     let resets = &work.indices;
     let mut next_reset = 0;
-    for (step, window) in call.each() {
+    let range_seconds = seconds(call.range_ms);
+    for ((step, window), end) in call.windows.iter().enumerate().zip(call.ends.times()) {
         if window.len() < 2 {
             continue;
         }
@@ -55,7 +56,6 @@ pub(super) fn extrapolated(
                 }
             }
         }
-        let end = call.ends.time(step);
         let edges = Edges {
             before_ms: times[first].saturating_sub(end.saturating_sub(call.range_ms)),
             after_ms: end.saturating_sub(times[last]),
@@ -64,7 +64,7 @@ pub(super) fn extrapolated(
         };
         let mut factor = edges.factor(counter.then_some((values[first], result)));
         if kind == Kind::Rate {
-            factor /= seconds(call.range_ms);
+            factor /= range_seconds;
         }
         out.set(step, result * factor);
     }

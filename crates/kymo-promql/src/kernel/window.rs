@@ -39,8 +39,8 @@ pub(crate) fn slide(
     }
     out.clear();
     let (mut lo, mut hi) = (0, 0);
-    for step in 0..ends.steps {
-        let end = ends.time(step);
+    out.reserve(ends.steps);
+    for end in ends.times() {
         hi = first_after(times, hi, end);
         lo = first_after(times, lo, end.saturating_sub(range_ms)).min(hi);
         out.push(Window { lo: lo as u32, hi: hi as u32 });
@@ -48,23 +48,32 @@ pub(crate) fn slide(
     Ok(())
 }
 
-/// The first index from `from` on whose time is after `t`. Near ones are found by looking at each, far ones by doubling.
+/// Cursors look at this many samples one by one before they jump.
+const NEAR: usize = 8;
+
+/// The first index from `from` on whose time is after `t`.
+#[inline]
 pub(crate) fn first_after(times: &[i64], from: usize, t: i64) -> usize {
     let rest = &times[from..];
-    const NEAR: usize = 8;
-    for (at, time) in rest.iter().take(NEAR).enumerate() {
+    let near = &rest[..NEAR.min(rest.len())];
+    for (at, time) in near.iter().enumerate() {
         if *time > t {
             return from + at;
         }
     }
-    let (mut known, mut jump) = (NEAR.min(rest.len()), NEAR);
-    while known + jump < rest.len() && rest[known + jump] <= t {
+    if near.len() == rest.len() { times.len() } else { from + NEAR + first_after_far(&rest[NEAR..], t) }
+}
+
+/// The same by doubling the distance, then halving.
+#[cold]
+fn first_after_far(times: &[i64], t: i64) -> usize {
+    let (mut known, mut jump) = (0, NEAR);
+    while known + jump < times.len() && times[known + jump] <= t {
         known += jump + 1;
         jump *= 2;
     }
-    let end = (known + jump).min(rest.len());
-    let start = known.min(end);
-    from + start + rest[start..end].partition_point(|time| *time <= t)
+    let end = (known + jump).min(times.len());
+    known + times[known..end].partition_point(|time| *time <= t)
 }
 
 #[cfg(test)]
