@@ -19,7 +19,10 @@ use crate::token::Token;
 use crate::{Limits, ParseOptions};
 
 use chain::Waiting;
-pub(crate) use duration::Duration;
+use duration::{Duration, WaitingDuration};
+
+/// Room for the operands of an ordinary query without growing.
+const STACK_CAPACITY: usize = 4;
 
 /// What a rule gives: something, or the fault that ends the parse.
 pub(crate) type Built<T> = Result<T, lalrpop_util::ParseError<u32, Token, Box<Fault>>>;
@@ -27,7 +30,7 @@ pub(crate) type Built<T> = Result<T, lalrpop_util::ParseError<u32, Token, Box<Fa
 /// An expression under construction with its size.
 #[derive(Debug)]
 pub(crate) struct Node {
-    pub(crate) expr: Box<Expr>,
+    pub(crate) expr: Expr,
     /// How deep the tree is.
     height: u32,
     /// How deep brackets, calls and signs nest; a long sum is high but not deep.
@@ -96,6 +99,9 @@ pub(crate) struct Builder<'a> {
     /// The open chains, see [`chain`].
     operands: Vec<Node>,
     waiting: Vec<Waiting>,
+    /// The open chains of durations, see [`duration`].
+    durations: Vec<Duration>,
+    waiting_durations: Vec<WaitingDuration>,
 }
 
 const fn span(start: u32, end: u32) -> Span {
@@ -119,7 +125,15 @@ const NEEDS_SELECTOR: &str =
 
 impl<'a> Builder<'a> {
     pub(crate) fn new(text: &'a str, options: &'a ParseOptions) -> Builder<'a> {
-        Builder { text, options, nodes: 0, operands: Vec::with_capacity(8), waiting: Vec::with_capacity(8) }
+        Builder {
+            text,
+            options,
+            nodes: 0,
+            operands: Vec::with_capacity(STACK_CAPACITY),
+            waiting: Vec::with_capacity(STACK_CAPACITY),
+            durations: Vec::new(),
+            waiting_durations: Vec::new(),
+        }
     }
 
     fn slice(&self, start: u32, end: u32) -> &'a str {
@@ -139,15 +153,31 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    fn leaf(&mut self, at: Span, kind: ExprKind) -> Built<Node> {
-        self.count(at)?;
-        Ok(Node { expr: Box::new(Expr { kind, span: at }), height: 1, depth: 1 })
+    /// The whole query, when its last rule has run.
+    pub(crate) fn finish(&mut self) -> Expr {
+        self.pop().expr
     }
 
-    fn parent(&mut self, at: Span, height: u32, depth: u32, kind: ExprKind) -> Built<Node> {
+    /// The operand that the last rule has put on the stack.
+    fn pop(&mut self) -> Node {
+        self.operands.pop().expect("BUG: every rule of an expression leaves one operand")
+    }
+
+    fn top(&mut self) -> &mut Expr {
+        &mut self.operands.last_mut().expect("BUG: every rule of an expression leaves one operand").expr
+    }
+
+    fn leaf(&mut self, at: Span, kind: ExprKind) -> Built<()> {
+        self.count(at)?;
+        self.operands.push(Node { expr: Expr { kind, span: at }, height: 1, depth: 1 });
+        Ok(())
+    }
+
+    fn parent(&mut self, at: Span, height: u32, depth: u32, kind: ExprKind) -> Built<()> {
         self.count(at)?;
         self.check_height(at, height, depth)?;
-        Ok(Node { expr: Box::new(Expr { kind, span: at }), height, depth })
+        self.operands.push(Node { expr: Expr { kind, span: at }, height, depth });
+        Ok(())
     }
 
     fn check_height(&self, at: Span, height: u32, depth: u32) -> Built<()> {
@@ -171,15 +201,15 @@ impl<'a> Builder<'a> {
 
     // Literals.
 
-    pub(crate) fn number(&mut self, l: u32, value: f64, r: u32) -> Built<Node> {
+    pub(crate) fn number(&mut self, l: u32, value: f64, r: u32) -> Built<()> {
         self.leaf(span(l, r), ExprKind::Number(Number { value, is_duration: false }))
     }
 
-    pub(crate) fn duration(&mut self, l: u32, ms: i64, r: u32) -> Built<Node> {
+    pub(crate) fn duration(&mut self, l: u32, ms: i64, r: u32) -> Built<()> {
         self.leaf(span(l, r), ExprKind::Number(Number { value: ms as f64 / 1000.0, is_duration: true }))
     }
 
-    pub(crate) fn string(&mut self, l: u32, r: u32) -> Built<Node> {
+    pub(crate) fn string(&mut self, l: u32, r: u32) -> Built<()> {
         let bytes = self.unquoted(l, r)?;
         self.leaf(span(l, r), ExprKind::String(bytes))
     }
@@ -194,13 +224,14 @@ impl<'a> Builder<'a> {
             .or_else(|e| semantic(span(l, r), format!("{what} is not valid UTF-8: {}", quoted(e.as_bytes()))))
     }
 
-    pub(crate) fn paren(&mut self, l: u32, inner: Node, r: u32) -> Built<Node> {
-        self.parent(span(l, r), inner.height + 1, inner.depth + 1, ExprKind::Paren(inner.expr))
+    pub(crate) fn paren(&mut self, l: u32, r: u32) -> Built<()> {
+        let inner = self.pop();
+        self.parent(span(l, r), inner.height + 1, inner.depth + 1, ExprKind::Paren(Box::new(inner.expr)))
     }
 
     // Calls.
 
-    pub(crate) fn call(&mut self, l: u32, name_end: u32, args: Vec<Node>, r: u32) -> Built<Node> {
+    pub(crate) fn call(&mut self, l: u32, name_end: u32, args: usize, r: u32) -> Built<()> {
         let name = self.slice(l, name_end);
         let Some(function) = Function::from_name(name) else {
             let message = format!("unknown function with name {}", quoted(name.as_bytes()));
@@ -214,8 +245,9 @@ impl<'a> Builder<'a> {
                 format!("function \"{name}\" is not enabled"),
             );
         }
-        let (height, depth) = tallest(&args);
-        let args = args.into_iter().map(|node| *node.expr).collect();
+        let first = self.operands.len() - args;
+        let (height, depth) = tallest(&self.operands[first..]);
+        let args = self.operands.drain(first..).map(|node| node.expr).collect();
         self.parent(span(l, r), height + 1, depth + 1, ExprKind::Call(Call { function, args }))
     }
 
@@ -224,11 +256,11 @@ impl<'a> Builder<'a> {
         l: u32,
         op: AggregateOp,
         grouping: Grouping,
-        args: Vec<Node>,
+        args: usize,
         r: u32,
-    ) -> Built<Node> {
+    ) -> Built<()> {
         let at = span(l, r);
-        if args.is_empty() {
+        if args == 0 {
             return refuse(ParseErrorKind::Type, at, "no arguments for aggregate expression provided");
         }
         if op.is_experimental() && !self.options.experimental_functions {
@@ -239,18 +271,18 @@ impl<'a> Builder<'a> {
             return refuse(ParseErrorKind::Disabled, at, message);
         }
         let wanted = if op.has_param() { 2 } else { 1 };
-        if args.len() != wanted {
+        if args != wanted {
             let message = format!(
-                "wrong number of arguments for aggregate expression provided, expected {wanted}, got {}",
-                args.len()
+                "wrong number of arguments for aggregate expression provided, expected {wanted}, got {args}"
             );
             return refuse(ParseErrorKind::Type, at, message);
         }
-        let (height, depth) = tallest(&args);
-        let mut args = args.into_iter().map(|node| node.expr);
-        let param = if op.has_param() { args.next() } else { None };
-        let expr = args.next().expect("BUG: the number of arguments was checked");
-        let kind = ExprKind::Aggregate(Aggregate { op, grouping, param, expr });
+        let last = self.pop();
+        let param = op.has_param().then(|| self.pop());
+        let (height, depth) = param.as_ref().map_or((0, 0), |param| (param.height, param.depth));
+        let (height, depth) = (height.max(last.height), depth.max(last.depth));
+        let param = param.map(|param| Box::new(param.expr));
+        let kind = ExprKind::Aggregate(Aggregate { op, grouping, param, expr: Box::new(last.expr) });
         self.parent(at, height + 1, depth + 1, kind)
     }
 
@@ -262,7 +294,7 @@ impl<'a> Builder<'a> {
         name_end: Option<u32>,
         braces: Vec<Matcher>,
         r: u32,
-    ) -> Built<Node> {
+    ) -> Built<()> {
         let name = name_end.map(|end| self.slice(l, end).to_owned());
         let matchers = match &name {
             Some(name) => {
@@ -316,7 +348,8 @@ impl<'a> Builder<'a> {
         )
     }
 
-    pub(crate) fn matrix(&mut self, node: Node, range: DurationExpr, l: u32, r: u32) -> Built<Node> {
+    pub(crate) fn matrix(&mut self, range: DurationExpr, l: u32, r: u32) -> Built<()> {
+        let node = self.pop();
         let at = span(node.expr.span.start, r);
         let brackets = span(l, r);
         let selector_span = node.expr.span;
@@ -334,22 +367,22 @@ impl<'a> Builder<'a> {
         self.parent(at, node.height + 1, node.depth + 1, kind)
     }
 
-    pub(crate) fn subquery(
-        &mut self,
-        node: Node,
-        range: DurationExpr,
-        step: Option<DurationExpr>,
-        r: u32,
-    ) -> Built<Node> {
+    pub(crate) fn subquery(&mut self, range: DurationExpr, step: Option<DurationExpr>, r: u32) -> Built<()> {
+        let node = self.pop();
         let at = span(node.expr.span.start, r);
-        let kind =
-            ExprKind::Subquery(Subquery { expr: node.expr, range, step, time: TimeModifiers::default() });
+        let kind = ExprKind::Subquery(Subquery {
+            expr: Box::new(node.expr),
+            range,
+            step,
+            time: TimeModifiers::default(),
+        });
         self.parent(at, node.height + 1, node.depth + 1, kind)
     }
 
-    pub(crate) fn offset(&mut self, mut node: Node, offset: DurationExpr, r: u32) -> Built<Node> {
-        let at = node.expr.span;
-        let Some(time) = node.expr.time_modifiers_mut() else {
+    pub(crate) fn offset(&mut self, offset: DurationExpr, r: u32) -> Built<()> {
+        let expr = self.top();
+        let at = expr.span;
+        let Some(time) = expr.time_modifiers_mut() else {
             return semantic(at, format!("offset modifier {NEEDS_SELECTOR}"));
         };
         if time.offset.is_some() {
@@ -357,11 +390,11 @@ impl<'a> Builder<'a> {
         }
         // An offset of zero is none.
         time.offset = (offset != DurationExpr::Millis(0)).then_some(offset);
-        node.expr.span.end = r;
-        Ok(node)
+        expr.span.end = r;
+        Ok(())
     }
 
-    pub(crate) fn at(&mut self, node: Node, seconds: f64, r: u32) -> Built<Node> {
+    pub(crate) fn at(&mut self, seconds: f64, r: u32) -> Built<()> {
         let ms = (seconds * 1000.0).round();
         if ms.is_nan() || ms.abs() >= i64::MAX as f64 {
             let shown = match seconds {
@@ -369,32 +402,36 @@ impl<'a> Builder<'a> {
                 s if s.is_infinite() => kymo_model::format_float(s),
                 s => format!("{s:.6}"),
             };
-            return semantic(node.expr.span, format!("timestamp out of bounds for @ modifier: {shown}"));
+            let at = self.top().span;
+            return semantic(at, format!("timestamp out of bounds for @ modifier: {shown}"));
         }
-        self.at_boundary(node, At::Time(ms as i64), r)
+        self.at_boundary(At::Time(ms as i64), r)
     }
 
-    pub(crate) fn at_boundary(&mut self, mut node: Node, at: At, r: u32) -> Built<Node> {
-        let place = node.expr.span;
-        let Some(time) = node.expr.time_modifiers_mut() else {
+    pub(crate) fn at_boundary(&mut self, at: At, r: u32) -> Built<()> {
+        let expr = self.top();
+        let place = expr.span;
+        let Some(time) = expr.time_modifiers_mut() else {
             return semantic(place, format!("@ modifier {NEEDS_SELECTOR}"));
         };
         if time.at.is_some() {
             return semantic(place, "@ <timestamp> may not be set multiple times");
         }
         time.at = Some(at);
-        node.expr.span.end = r;
-        Ok(node)
+        expr.span.end = r;
+        Ok(())
     }
 
-    pub(crate) fn edges(&mut self, mut node: Node, edges: Edges, r: u32) -> Built<Node> {
-        let at = node.expr.span;
+    pub(crate) fn edges(&mut self, edges: Edges, r: u32) -> Built<()> {
+        let allowed = self.options.extended_range_selectors;
+        let expr = self.top();
+        let at = expr.span;
         let word = if edges == Edges::Anchored { "anchored" } else { "smoothed" };
-        if !self.options.extended_range_selectors {
+        if !allowed {
             let message = format!("{word} modifier is experimental and not enabled");
             return refuse(ParseErrorKind::Disabled, at, message);
         }
-        let selector = match &mut node.expr.kind {
+        let selector = match &mut expr.kind {
             ExprKind::Selector(selector) => selector,
             ExprKind::Matrix(matrix) => &mut matrix.selector,
             ExprKind::Subquery(_) => {
@@ -406,8 +443,8 @@ impl<'a> Builder<'a> {
             return semantic(at, "anchored and smoothed modifiers cannot be used together");
         }
         selector.edges = edges;
-        node.expr.span.end = r;
-        Ok(node)
+        expr.span.end = r;
+        Ok(())
     }
 }
 

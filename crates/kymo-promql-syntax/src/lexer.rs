@@ -121,6 +121,7 @@ impl<'a> Lexer<'a> {
         };
         let token = match found {
             Outside::Word => return self.word(start, end),
+            Outside::MetricWord => Token::MetricWord,
             Outside::Number(scan) => self.number(scan, start, end)?,
             Outside::Text(scan) => self.string(scan, start, end)?,
             Outside::LeftParen => {
@@ -182,7 +183,7 @@ impl<'a> Lexer<'a> {
     fn word(&mut self, start: usize, end: usize) -> Result<(usize, Token, usize), Box<Fault>> {
         let word = &self.text[start..end];
         let Some(token) = keyword(word) else {
-            return Ok((start, if word.contains(':') { Token::MetricWord } else { Token::Word }, end));
+            return Ok((start, Token::Word, end));
         };
         let merged = match token {
             Token::GroupLeft => Token::GroupLeftParen,

@@ -3,7 +3,7 @@
 use kymo_model::Matcher;
 
 use crate::ast::{Expr, ExprKind, Span};
-use crate::builder::{Builder, Node};
+use crate::builder::Builder;
 use crate::check;
 use crate::diagnose::syntax_fault;
 use crate::error::{Fault, ParseError, ParseErrorKind};
@@ -70,9 +70,9 @@ impl Parser {
     /// assert!(Parser::default().parse_selector("up offset 5m").is_err());
     /// ```
     pub fn parse_selector(&self, text: &str) -> Result<Vec<Matcher>, ParseError> {
-        let node = self.unchecked(text).map_err(|fault| fault.into_error(text))?;
-        let span = node.expr.span;
-        match node.expr.kind {
+        let expr = self.unchecked(text).map_err(|fault| fault.into_error(text))?;
+        let span = expr.span;
+        match expr.kind {
             ExprKind::Selector(s) if s.time == Default::default() && s.edges == Default::default() => {
                 Ok(s.matchers)
             }
@@ -86,18 +86,19 @@ impl Parser {
     }
 
     fn checked(&self, text: &str) -> Result<Expr, Box<Fault>> {
-        let mut expr = self.unchecked(text)?.expr;
+        let mut expr = self.unchecked(text)?;
         check::check(&mut expr)?;
-        Ok(*expr)
+        Ok(expr)
     }
 
-    fn unchecked(&self, text: &str) -> Result<Node, Box<Fault>> {
+    fn unchecked(&self, text: &str) -> Result<Expr, Box<Fault>> {
         let max = self.options.limits.text_bytes_max.min(u32::MAX as usize);
         if text.len() > max {
             let message = format!("query is {} bytes long, expected at most {max}", text.len());
             return Err(Fault::new(ParseErrorKind::Limit, Span::default(), message));
         }
         let mut builder = Builder::new(text, &self.options);
-        QueryParser::new().parse(&mut builder, Lexer::new(text)).map_err(|e| syntax_fault(text, e))
+        QueryParser::new().parse(&mut builder, Lexer::new(text)).map_err(|e| syntax_fault(text, e))?;
+        Ok(builder.finish())
     }
 }

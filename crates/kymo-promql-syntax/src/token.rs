@@ -87,8 +87,10 @@ pub(crate) enum Token {
 #[logos(skip r"[ \t\r\n]+")]
 #[logos(skip(r"#[^\r\n]*", allow_greedy = true))]
 pub(crate) enum Outside {
-    #[regex(r"[a-zA-Z_:][a-zA-Z0-9_:]*")]
+    #[regex(r"[a-zA-Z_][a-zA-Z0-9_]*")]
     Word,
+    #[regex(r"([a-zA-Z_][a-zA-Z0-9_]*)?:[a-zA-Z0-9_:]*")]
+    MetricWord,
     #[regex(r"\.?[0-9]", scan_number)]
     Number(NumberScan),
     #[regex("[\"'`]", scan_text)]

@@ -2,7 +2,7 @@
 //! the innermost last; between two operands of a chain stands one operator.
 
 use crate::ast::{Binary, BinaryOp, ExprKind, Span, Unary, VectorMatching};
-use crate::builder::{Builder, Built, Modifier, Node, refuse, span};
+use crate::builder::{Builder, Built, Modifier, refuse, span};
 use crate::error::ParseErrorKind;
 
 /// What waits for its right operand.
@@ -23,7 +23,7 @@ pub(super) enum Waiting {
 
 /// How tight operators bind, loosest first; `^` alone groups from the right.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Binding {
+pub(super) enum Binding {
     Or,
     And,
     Comparison,
@@ -59,10 +59,6 @@ impl Builder<'_> {
         self.waiting.push(Waiting::Sign { at, negative });
     }
 
-    pub(crate) fn operand(&mut self, operand: Node) {
-        self.operands.push(operand);
-    }
-
     /// An operator behind an operand: what binds tighter to the left of it is put together first.
     pub(crate) fn operator(&mut self, op: BinaryOp, l: u32, r: u32) -> Built<()> {
         let binding = Binding::of(op);
@@ -89,30 +85,26 @@ impl Builder<'_> {
     }
 
     /// The chain ends: all of it becomes one expression.
-    pub(crate) fn close(&mut self) -> Built<Node> {
+    pub(crate) fn close(&mut self) -> Built<()> {
         while !matches!(self.waiting.last(), Some(Waiting::Open) | None) {
             self.join()?;
         }
         self.waiting.pop();
-        Ok(self.operands.pop().expect("BUG: a chain has an operand"))
+        Ok(())
     }
 
     /// Puts the last operator and its operands together.
     fn join(&mut self) -> Built<()> {
-        let right = self.operands.pop().expect("BUG: an operand follows each operator");
-        let joined = match self.waiting.pop() {
-            Some(Waiting::Sign { at, negative }) => self.signed(at, negative, right)?,
-            Some(Waiting::Operator { op, span, modifier }) => {
-                let left = self.operands.pop().expect("BUG: an operand precedes each operator");
-                self.binary(op, span, modifier, left, right)?
-            }
-            Some(Waiting::Open) | None => right,
-        };
-        self.operands.push(joined);
-        Ok(())
+        match self.waiting.pop() {
+            Some(Waiting::Sign { at, negative }) => self.signed(at, negative),
+            Some(Waiting::Operator { op, span, modifier }) => self.binary(op, span, modifier),
+            Some(Waiting::Open) | None => Ok(()),
+        }
     }
 
-    fn binary(&mut self, op: BinaryOp, op_span: Span, m: Modifier, lhs: Node, rhs: Node) -> Built<Node> {
+    fn binary(&mut self, op: BinaryOp, op_span: Span, m: Modifier) -> Built<()> {
+        let rhs = self.pop();
+        let lhs = self.pop();
         let at = span(lhs.expr.span.start, rhs.expr.span.end);
         let fills = m.matching.as_ref().is_some_and(|m| m.fill_left.is_some() || m.fill_right.is_some());
         if fills && !self.options.fill_modifiers {
@@ -127,8 +119,8 @@ impl Builder<'_> {
         let binary = Binary {
             op,
             return_bool: m.return_bool,
-            lhs: *lhs.expr,
-            rhs: *rhs.expr,
+            lhs: lhs.expr,
+            rhs: rhs.expr,
             matching: Some(m.matching.map_or_else(VectorMatching::default, |m| *m)),
             op_span,
         };
@@ -136,16 +128,18 @@ impl Builder<'_> {
     }
 
     /// A sign in front of a literal belongs to the literal.
-    fn signed(&mut self, l: u32, negative: bool, mut operand: Node) -> Built<Node> {
-        if let ExprKind::Number(number) = &mut operand.expr.kind {
+    fn signed(&mut self, l: u32, negative: bool) -> Built<()> {
+        let expr = self.top();
+        if let ExprKind::Number(number) = &mut expr.kind {
             if negative {
                 number.value = -number.value;
             }
-            operand.expr.span.start = l;
-            return Ok(operand);
+            expr.span.start = l;
+            return Ok(());
         }
+        let operand = self.pop();
         let at = span(l, operand.expr.span.end);
-        let kind = ExprKind::Unary(Unary { negative, expr: operand.expr });
+        let kind = ExprKind::Unary(Unary { negative, expr: Box::new(operand.expr) });
         self.parent(at, operand.height + 1, operand.depth + 1, kind)
     }
 }

@@ -1,24 +1,151 @@
-//! Durations: literals and arithmetic over them, inside brackets and behind `offset`.
+//! Durations: literals and chains of arithmetic over them, inside brackets and behind `offset`. Kept on two stacks like
+//! chains of expressions.
 
 use crate::ast::{DurationExpr, DurationOp};
+use crate::builder::chain::Binding;
 use crate::builder::{Builder, Built, refuse, semantic, span};
 use crate::error::ParseErrorKind;
 
 /// A duration under construction with its height.
 #[derive(Debug)]
-pub(crate) struct Duration {
+pub(super) struct Duration {
     expr: DurationExpr,
     height: u32,
+}
+
+/// What waits for its right operand.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum WaitingDuration {
+    /// The start of a chain.
+    Open,
+    Sign,
+    /// An operator and its place.
+    Operator(DurationOp, u32),
 }
 
 /// Nanoseconds in 63 bits: Prometheus' longest duration, in seconds.
 const DURATION_SECONDS_MAX: f64 = (1u64 << 63) as f64 / 1e9;
 
+const fn binding(op: DurationOp) -> Binding {
+    match op {
+        DurationOp::Add | DurationOp::Sub => Binding::Sum,
+        DurationOp::Mul | DurationOp::Div | DurationOp::Mod => Binding::Product,
+        DurationOp::Pow => Binding::Power,
+    }
+}
+
 impl Builder<'_> {
+    // What the rules of one atom give.
+
+    pub(crate) fn duration_leaf(&mut self, expr: DurationExpr) {
+        self.durations.push(Duration { expr, height: 1 });
+    }
+
+    pub(crate) fn duration_number(&mut self, l: u32, value: f64, r: u32) -> Built<()> {
+        if value.is_nan() || value.abs() > DURATION_SECONDS_MAX {
+            return refuse(ParseErrorKind::Semantic, span(l, r), "duration out of range");
+        }
+        self.duration_leaf(DurationExpr::Number(value));
+        Ok(())
+    }
+
+    pub(crate) fn duration_pick(&mut self, max: bool) -> Built<()> {
+        let (y, x) = (self.pop_duration(), self.pop_duration());
+        let height = x.height.max(y.height) + 1;
+        let (x, y) = (Box::new(x.expr), Box::new(y.expr));
+        let expr = if max { DurationExpr::MaxOf(x, y) } else { DurationExpr::MinOf(x, y) };
+        self.duration_parent(height, expr)
+    }
+
+    pub(crate) fn duration_paren(&mut self) -> Built<()> {
+        let inner = self.pop_duration();
+        self.duration_parent(inner.height + 1, DurationExpr::Paren(Box::new(inner.expr)))
+    }
+
+    fn duration_parent(&mut self, height: u32, expr: DurationExpr) -> Built<()> {
+        // Durations know no places; the limits name the whole query.
+        let at = span(0, self.text.len() as u32);
+        self.count(at)?;
+        self.check_height(at, height, height)?;
+        self.durations.push(Duration { expr, height });
+        Ok(())
+    }
+
+    fn pop_duration(&mut self) -> Duration {
+        self.durations.pop().expect("BUG: every rule of a duration leaves one")
+    }
+
+    // Chains.
+
+    pub(crate) fn duration_open(&mut self) {
+        self.waiting_durations.push(WaitingDuration::Open);
+    }
+
+    pub(crate) fn duration_sign(&mut self) {
+        self.waiting_durations.push(WaitingDuration::Sign);
+    }
+
+    pub(crate) fn duration_operator(&mut self, op: DurationOp, at: u32) -> Built<()> {
+        let binds = binding(op);
+        loop {
+            let before = match self.waiting_durations.last() {
+                Some(WaitingDuration::Operator(op, _)) => binding(*op),
+                Some(WaitingDuration::Sign) => Binding::Sign,
+                Some(WaitingDuration::Open) | None => break,
+            };
+            if before < binds || (before == binds && binds == Binding::Power) {
+                break;
+            }
+            self.join_durations()?;
+        }
+        self.waiting_durations.push(WaitingDuration::Operator(op, at));
+        Ok(())
+    }
+
+    pub(crate) fn duration_close(&mut self) -> Built<()> {
+        while !matches!(self.waiting_durations.last(), Some(WaitingDuration::Open) | None) {
+            self.join_durations()?;
+        }
+        self.waiting_durations.pop();
+        Ok(())
+    }
+
+    fn join_durations(&mut self) -> Built<()> {
+        match self.waiting_durations.pop() {
+            Some(WaitingDuration::Sign) => self.negative_duration(),
+            Some(WaitingDuration::Operator(op, at)) => self.arithmetic(op, at),
+            Some(WaitingDuration::Open) | None => Ok(()),
+        }
+    }
+
+    /// A sign in front of a literal belongs to the literal.
+    fn negative_duration(&mut self) -> Built<()> {
+        let inner = self.pop_duration();
+        match inner.expr {
+            DurationExpr::Millis(ms) => self.duration_leaf(DurationExpr::Millis(-ms)),
+            DurationExpr::Number(value) => self.duration_leaf(DurationExpr::Number(-value)),
+            expr => self.duration_parent(inner.height + 1, DurationExpr::Neg(Box::new(expr)))?,
+        }
+        Ok(())
+    }
+
+    fn arithmetic(&mut self, op: DurationOp, at: u32) -> Built<()> {
+        let (right, left) = (self.pop_duration(), self.pop_duration());
+        let zero = matches!(right.expr, DurationExpr::Millis(0)) || right.expr == DurationExpr::Number(0.0);
+        match op {
+            DurationOp::Div if zero => return semantic(span(at, at + 1), "division by zero"),
+            DurationOp::Mod if zero => return semantic(span(at, at + 1), "modulo by zero"),
+            _ => {}
+        }
+        let height = left.height.max(right.height) + 1;
+        self.duration_parent(height, DurationExpr::Binary(op, Box::new(left.expr), Box::new(right.expr)))
+    }
+
+    // What the whole gives.
+
     /// The duration inside brackets: positive, as far as that is known already.
-    pub(crate) fn range(&mut self, l: u32, duration: Duration, r: u32) -> Built<DurationExpr> {
-        let duration = seconds_to_millis(duration.expr);
-        match duration {
+    pub(crate) fn range(&mut self, l: u32, r: u32) -> Built<DurationExpr> {
+        match self.offset_value() {
             DurationExpr::Millis(ms) if ms <= 0 => {
                 refuse(ParseErrorKind::Semantic, span(l, r), "duration must be greater than 0")
             }
@@ -26,67 +153,18 @@ impl Builder<'_> {
         }
     }
 
-    pub(crate) fn offset_value(&self, duration: Duration) -> DurationExpr {
-        seconds_to_millis(duration.expr)
+    pub(crate) fn offset_value(&mut self) -> DurationExpr {
+        seconds_to_millis(self.pop_duration().expr)
     }
 
-    pub(crate) fn duration_number(&self, l: u32, value: f64, r: u32) -> Built<Duration> {
-        if value.is_nan() || value.abs() > DURATION_SECONDS_MAX {
-            return refuse(ParseErrorKind::Semantic, span(l, r), "duration out of range");
-        }
-        Ok(self.duration_leaf(DurationExpr::Number(value)))
+    pub(crate) fn offset_negative(&mut self) -> Built<DurationExpr> {
+        self.negative_duration()?;
+        Ok(self.offset_value())
     }
 
-    pub(crate) fn duration_literal(&self, ms: i64) -> Duration {
-        self.duration_leaf(DurationExpr::Millis(ms))
-    }
-
-    pub(crate) fn duration_leaf(&self, expr: DurationExpr) -> Duration {
-        Duration { expr, height: 1 }
-    }
-
-    fn duration_parent(&mut self, height: u32, expr: DurationExpr) -> Built<Duration> {
-        // Durations know no places; the limits name the whole query.
-        let at = span(0, self.text.len() as u32);
-        self.count(at)?;
-        self.check_height(at, height, height)?;
-        Ok(Duration { expr, height })
-    }
-
-    pub(crate) fn negative(&mut self, duration: Duration) -> Built<Duration> {
-        match duration.expr {
-            DurationExpr::Millis(ms) => Ok(self.duration_leaf(DurationExpr::Millis(-ms))),
-            DurationExpr::Number(value) => Ok(self.duration_leaf(DurationExpr::Number(-value))),
-            expr => self.duration_parent(duration.height + 1, DurationExpr::Neg(Box::new(expr))),
-        }
-    }
-
-    pub(crate) fn arithmetic(
-        &mut self,
-        op: DurationOp,
-        l: Duration,
-        at: u32,
-        r: Duration,
-    ) -> Built<Duration> {
-        let zero = matches!(r.expr, DurationExpr::Millis(0)) || r.expr == DurationExpr::Number(0.0);
-        match op {
-            DurationOp::Div if zero => return semantic(span(at, at + 1), "division by zero"),
-            DurationOp::Mod if zero => return semantic(span(at, at + 1), "modulo by zero"),
-            _ => {}
-        }
-        let height = l.height.max(r.height) + 1;
-        self.duration_parent(height, DurationExpr::Binary(op, Box::new(l.expr), Box::new(r.expr)))
-    }
-
-    pub(crate) fn duration_pick(&mut self, max: bool, x: Duration, y: Duration) -> Built<Duration> {
-        let height = x.height.max(y.height) + 1;
-        let (x, y) = (Box::new(x.expr), Box::new(y.expr));
-        let expr = if max { DurationExpr::MaxOf(x, y) } else { DurationExpr::MinOf(x, y) };
-        self.duration_parent(height, expr)
-    }
-
-    pub(crate) fn duration_paren(&mut self, inner: Duration) -> Built<Duration> {
-        self.duration_parent(inner.height + 1, DurationExpr::Paren(Box::new(inner.expr)))
+    pub(crate) fn offset_chain(&mut self) -> Built<DurationExpr> {
+        self.duration_close()?;
+        Ok(self.offset_value())
     }
 }
 
