@@ -3,19 +3,17 @@
 
 mod chain;
 mod duration;
+mod selector;
 
-use kymo_model::{MatchOp, Matcher};
+use kymo_model::Matcher;
 
-use crate::ast::{
-    Aggregate, AggregateOp, At, Call, Cardinality, DurationExpr, Edges, Expr, ExprKind, Grouping,
-    MatrixSelector, Number, Span, Subquery, TimeModifiers, VectorMatching, VectorSelector,
-};
+use crate::ast::{Aggregate, Call, Expr, ExprKind, Grouping, Number, Span};
 use crate::error::{Fault, ParseErrorKind};
 use crate::functions::Function;
-use crate::literal::unquote;
+use crate::literal::{duration_value, number_value, unquote};
 use crate::quote::quoted;
 use crate::suggest;
-use crate::token::Token;
+use crate::token::{Token, aggregate};
 use crate::{Limits, ParseOptions};
 
 use chain::Waiting;
@@ -37,60 +35,6 @@ pub(crate) struct Node {
     depth: u32,
 }
 
-/// `bool`, how to match, what to fill in.
-#[derive(Debug, Default)]
-pub(crate) struct Modifier {
-    pub(crate) return_bool: bool,
-    pub(crate) matching: Option<Box<VectorMatching>>,
-}
-
-impl Modifier {
-    pub(crate) fn compare() -> Modifier {
-        Modifier { return_bool: true, matching: None }
-    }
-
-    pub(crate) fn pair(clause: Clause, fills: Fills) -> Modifier {
-        let mut matching = clause.0;
-        matching.fill_left = fills.left;
-        matching.fill_right = fills.right;
-        Modifier { return_bool: false, matching: Some(matching) }
-    }
-}
-
-/// `on (…)` or `ignoring (…)` with its group.
-#[derive(Debug)]
-pub(crate) struct Clause(Box<VectorMatching>);
-
-impl Clause {
-    /// Nothing written: all labels match.
-    pub(crate) fn none() -> Clause {
-        Clause::new(false, Vec::new())
-    }
-
-    pub(crate) fn new(on: bool, labels: Vec<String>) -> Clause {
-        Clause(Box::new(VectorMatching { on, labels, ..VectorMatching::default() }))
-    }
-
-    pub(crate) fn group_left(mut self, include: Vec<String>) -> Clause {
-        self.0.cardinality = Cardinality::ManyToOne;
-        self.0.include = include;
-        self
-    }
-
-    pub(crate) fn group_right(mut self, include: Vec<String>) -> Clause {
-        self.0.cardinality = Cardinality::OneToMany;
-        self.0.include = include;
-        self
-    }
-}
-
-/// The values of `fill`, `fill_left` and `fill_right`.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Fills {
-    pub(crate) left: Option<f64>,
-    pub(crate) right: Option<f64>,
-}
-
 /// The state of one parse.
 pub(crate) struct Builder<'a> {
     text: &'a str,
@@ -102,6 +46,9 @@ pub(crate) struct Builder<'a> {
     /// The open chains of durations, see [`duration`].
     durations: Vec<Duration>,
     waiting_durations: Vec<WaitingDuration>,
+    /// The matchers and labels of lists that are not complete yet.
+    matchers: Vec<Matcher>,
+    labels: Vec<String>,
 }
 
 const fn span(start: u32, end: u32) -> Span {
@@ -120,9 +67,6 @@ fn semantic<T>(span: Span, message: impl Into<String>) -> Built<T> {
     refuse(ParseErrorKind::Semantic, span, message)
 }
 
-const NEEDS_SELECTOR: &str =
-    "must be preceded by an instant vector selector or range vector selector or a subquery";
-
 impl<'a> Builder<'a> {
     pub(crate) fn new(text: &'a str, options: &'a ParseOptions) -> Builder<'a> {
         Builder {
@@ -133,6 +77,8 @@ impl<'a> Builder<'a> {
             waiting: Vec::with_capacity(STACK_CAPACITY),
             durations: Vec::new(),
             waiting_durations: Vec::new(),
+            matchers: Vec::new(),
+            labels: Vec::new(),
         }
     }
 
@@ -201,12 +147,27 @@ impl<'a> Builder<'a> {
 
     // Literals.
 
-    pub(crate) fn number(&mut self, l: u32, value: f64, r: u32) -> Built<()> {
+    pub(crate) fn number(&mut self, l: u32, r: u32) -> Built<()> {
+        let value = self.number_at(l, r)?;
         self.leaf(span(l, r), ExprKind::Number(Number { value, is_duration: false }))
     }
 
-    pub(crate) fn duration(&mut self, l: u32, ms: i64, r: u32) -> Built<()> {
-        self.leaf(span(l, r), ExprKind::Number(Number { value: ms as f64 / 1000.0, is_duration: true }))
+    pub(crate) fn duration(&mut self, l: u32, r: u32) -> Built<()> {
+        let value = self.seconds_at(l, r)?;
+        self.leaf(span(l, r), ExprKind::Number(Number { value, is_duration: true }))
+    }
+
+    pub(crate) fn number_at(&self, l: u32, r: u32) -> Built<f64> {
+        number_value(self.slice(l, r)).or_else(|message| refuse(ParseErrorKind::Lexical, span(l, r), message))
+    }
+
+    pub(crate) fn seconds_at(&self, l: u32, r: u32) -> Built<f64> {
+        Ok(self.millis_at(l, r)? as f64 / 1000.0)
+    }
+
+    fn millis_at(&self, l: u32, r: u32) -> Built<i64> {
+        duration_value(self.slice(l, r))
+            .or_else(|message| refuse(ParseErrorKind::Lexical, span(l, r), message))
     }
 
     pub(crate) fn string(&mut self, l: u32, r: u32) -> Built<()> {
@@ -231,7 +192,7 @@ impl<'a> Builder<'a> {
 
     // Calls.
 
-    pub(crate) fn call(&mut self, l: u32, name_end: u32, args: usize, r: u32) -> Built<()> {
+    pub(crate) fn call(&mut self, l: u32, name_end: u32, args: u32, r: u32) -> Built<()> {
         let name = self.slice(l, name_end);
         let Some(function) = Function::from_name(name) else {
             let message = format!("unknown function with name {}", quoted(name.as_bytes()));
@@ -245,21 +206,25 @@ impl<'a> Builder<'a> {
                 format!("function \"{name}\" is not enabled"),
             );
         }
-        let first = self.operands.len() - args;
+        let first = self.operands.len() - args as usize;
         let (height, depth) = tallest(&self.operands[first..]);
         let args = self.operands.drain(first..).map(|node| node.expr).collect();
         self.parent(span(l, r), height + 1, depth + 1, ExprKind::Call(Call { function, args }))
     }
 
+    /// `grouping` says whether it is `without`, and how many labels it has.
     pub(crate) fn aggregate(
         &mut self,
         l: u32,
-        op: AggregateOp,
-        grouping: Grouping,
-        args: usize,
+        name_end: u32,
+        grouping: (bool, u32),
+        args: u32,
         r: u32,
     ) -> Built<()> {
         let at = span(l, r);
+        let op = aggregate(self.slice(l, name_end)).expect("BUG: the lexer found an aggregation");
+        let labels = self.take_labels(grouping.1);
+        let grouping = if grouping.0 { Grouping::Without(labels) } else { Grouping::By(labels) };
         if args == 0 {
             return refuse(ParseErrorKind::Type, at, "no arguments for aggregate expression provided");
         }
@@ -284,167 +249,6 @@ impl<'a> Builder<'a> {
         let param = param.map(|param| Box::new(param.expr));
         let kind = ExprKind::Aggregate(Aggregate { op, grouping, param, expr: Box::new(last.expr) });
         self.parent(at, height + 1, depth + 1, kind)
-    }
-
-    // Selectors.
-
-    pub(crate) fn selector(
-        &mut self,
-        l: u32,
-        name_end: Option<u32>,
-        braces: Vec<Matcher>,
-        r: u32,
-    ) -> Built<()> {
-        let name = name_end.map(|end| self.slice(l, end).to_owned());
-        let matchers = match &name {
-            Some(name) => {
-                let mut matchers = Vec::with_capacity(1 + braces.len());
-                matchers.push(Matcher::equal(kymo_model::METRIC_NAME, name));
-                matchers.extend(braces);
-                matchers
-            }
-            None => braces,
-        };
-        let selector =
-            VectorSelector { name, matchers, time: TimeModifiers::default(), edges: Edges::Inside };
-        self.leaf(span(l, r), ExprKind::Selector(selector))
-    }
-
-    pub(crate) fn matcher(
-        &mut self,
-        l: u32,
-        name_end: u32,
-        op: MatchOp,
-        value: u32,
-        r: u32,
-    ) -> Built<Matcher> {
-        self.count(span(l, r))?;
-        let value = self.unquoted_utf8(value, r, "label value")?;
-        let name = match self.text.as_bytes()[l as usize] {
-            b'"' | b'\'' | b'`' => &self.unquoted_utf8(l, name_end, "label name")?,
-            _ => self.slice(l, name_end),
-        };
-        Matcher::new(op, name, &value).or_else(|e| semantic(span(l, r), e.to_string()))
-    }
-
-    pub(crate) fn name_matcher(&mut self, l: u32, r: u32) -> Built<Matcher> {
-        self.count(span(l, r))?;
-        let name = self.unquoted_utf8(l, r, "metric name")?;
-        Ok(Matcher::equal(kymo_model::METRIC_NAME, &name))
-    }
-
-    pub(crate) fn label(&self, l: u32, r: u32) -> String {
-        self.slice(l, r).to_owned()
-    }
-
-    pub(crate) fn quoted_label(&self, l: u32, r: u32) -> Built<String> {
-        let name = self.unquoted(l, r)?;
-        String::from_utf8(name).ok().filter(|name| !name.is_empty()).map_or_else(
-            || {
-                let raw = self.unquoted(l, r)?;
-                semantic(span(l, r), format!("invalid label name for grouping: {}", quoted(&raw)))
-            },
-            Ok,
-        )
-    }
-
-    pub(crate) fn matrix(&mut self, range: DurationExpr, l: u32, r: u32) -> Built<()> {
-        let node = self.pop();
-        let at = span(node.expr.span.start, r);
-        let brackets = span(l, r);
-        let selector_span = node.expr.span;
-        let selector = match node.expr.kind {
-            ExprKind::Selector(selector) if selector.time.offset.is_some() => {
-                return semantic(brackets, "no offset modifiers allowed before range");
-            }
-            ExprKind::Selector(selector) if selector.time.at.is_some() => {
-                return semantic(brackets, "no @ modifiers allowed before range");
-            }
-            ExprKind::Selector(selector) => selector,
-            _ => return semantic(brackets, "ranges only allowed for vector selectors"),
-        };
-        let kind = ExprKind::Matrix(MatrixSelector { selector, selector_span, range });
-        self.parent(at, node.height + 1, node.depth + 1, kind)
-    }
-
-    pub(crate) fn subquery(&mut self, range: DurationExpr, step: Option<DurationExpr>, r: u32) -> Built<()> {
-        let node = self.pop();
-        let at = span(node.expr.span.start, r);
-        let kind = ExprKind::Subquery(Subquery {
-            expr: Box::new(node.expr),
-            range,
-            step,
-            time: TimeModifiers::default(),
-        });
-        self.parent(at, node.height + 1, node.depth + 1, kind)
-    }
-
-    pub(crate) fn offset(&mut self, offset: DurationExpr, r: u32) -> Built<()> {
-        let expr = self.top();
-        let at = expr.span;
-        let Some(time) = expr.time_modifiers_mut() else {
-            return semantic(at, format!("offset modifier {NEEDS_SELECTOR}"));
-        };
-        if time.offset.is_some() {
-            return semantic(at, "offset may not be set multiple times");
-        }
-        // An offset of zero is none.
-        time.offset = (offset != DurationExpr::Millis(0)).then_some(offset);
-        expr.span.end = r;
-        Ok(())
-    }
-
-    pub(crate) fn at(&mut self, seconds: f64, r: u32) -> Built<()> {
-        let ms = (seconds * 1000.0).round();
-        if ms.is_nan() || ms.abs() >= i64::MAX as f64 {
-            let shown = match seconds {
-                s if s.is_nan() => "NaN".to_owned(),
-                s if s.is_infinite() => kymo_model::format_float(s),
-                s => format!("{s:.6}"),
-            };
-            let at = self.top().span;
-            return semantic(at, format!("timestamp out of bounds for @ modifier: {shown}"));
-        }
-        self.at_boundary(At::Time(ms as i64), r)
-    }
-
-    pub(crate) fn at_boundary(&mut self, at: At, r: u32) -> Built<()> {
-        let expr = self.top();
-        let place = expr.span;
-        let Some(time) = expr.time_modifiers_mut() else {
-            return semantic(place, format!("@ modifier {NEEDS_SELECTOR}"));
-        };
-        if time.at.is_some() {
-            return semantic(place, "@ <timestamp> may not be set multiple times");
-        }
-        time.at = Some(at);
-        expr.span.end = r;
-        Ok(())
-    }
-
-    pub(crate) fn edges(&mut self, edges: Edges, r: u32) -> Built<()> {
-        let allowed = self.options.extended_range_selectors;
-        let expr = self.top();
-        let at = expr.span;
-        let word = if edges == Edges::Anchored { "anchored" } else { "smoothed" };
-        if !allowed {
-            let message = format!("{word} modifier is experimental and not enabled");
-            return refuse(ParseErrorKind::Disabled, at, message);
-        }
-        let selector = match &mut expr.kind {
-            ExprKind::Selector(selector) => selector,
-            ExprKind::Matrix(matrix) => &mut matrix.selector,
-            ExprKind::Subquery(_) => {
-                return semantic(at, format!("{word} modifier is not supported for subqueries"));
-            }
-            _ => return semantic(at, format!("{word} modifier not implemented")),
-        };
-        if selector.edges != Edges::Inside && selector.edges != edges {
-            return semantic(at, "anchored and smoothed modifiers cannot be used together");
-        }
-        selector.edges = edges;
-        expr.span.end = r;
-        Ok(())
     }
 }
 

@@ -108,7 +108,7 @@ fn is_label_list(before: &[(u32, Token, u32)], at: usize) -> bool {
 fn opens_labels(before: &[(u32, Token, u32)], at: usize) -> bool {
     let previous = at.checked_sub(1).map(|at| before[at].1);
     match before[at].1 {
-        Token::By | Token::Without => matches!(previous, Some(Token::Aggregate(_) | Token::RightParen)),
+        Token::By | Token::Without => matches!(previous, Some(Token::Aggregate | Token::RightParen)),
         Token::On | Token::Ignoring => true,
         _ => false,
     }
@@ -150,7 +150,7 @@ fn context(before: &[(u32, Token, u32)]) -> Option<(&'static str, &'static str)>
 /// Between brackets, told by whether a whole duration stands before the unexpected token.
 fn bracket_context(inside: &[(u32, Token, u32)]) -> (&'static str, &'static str) {
     let complete = innermost(inside).is_some_and(|(at, _)| at == 0)
-        && matches!(inside.last(), Some((_, Token::Number(_) | Token::Duration(_) | Token::RightParen, _)));
+        && matches!(inside.last(), Some((_, Token::Number | Token::Duration | Token::RightParen, _)));
     let colon = inside.iter().any(|(_, token, _)| *token == Token::Colon);
     match (colon, complete) {
         (false, false) => ("subquery or range selector", "number, duration, step(), or range()"),
@@ -165,10 +165,10 @@ fn describe(token: Token, text: &str) -> String {
     match token {
         Token::Word => format!("identifier {}", quoted(text.as_bytes())),
         Token::MetricWord => format!("metric identifier {}", quoted(text.as_bytes())),
-        Token::Number(_) => format!("number {}", shortened(text)),
-        Token::Duration(_) => format!("duration {}", shortened(text)),
+        Token::Number => format!("number {}", shortened(text)),
+        Token::Duration => format!("duration {}", shortened(text)),
         Token::Text => format!("string {}", shortened(text)),
-        Token::Aggregate(_) => format!("<aggr:{text}>"),
+        Token::Aggregate => format!("<aggr:{text}>"),
         Token::Bool
         | Token::By
         | Token::Without

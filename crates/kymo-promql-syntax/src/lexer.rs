@@ -7,7 +7,7 @@ use logos::Logos;
 
 use crate::ast::Span;
 use crate::error::{Fault, ParseErrorKind};
-use crate::literal::{NumberScan, TextScan, escapes, number_value, unquote};
+use crate::literal::{NumberScan, TextScan, escapes, unquote};
 use crate::quote::{quoted, quoted_char};
 use crate::token::{InBraces, InBrackets, Outside, Token, keyword};
 
@@ -206,22 +206,12 @@ impl<'a> Lexer<'a> {
     }
 
     fn number(&self, scan: NumberScan, start: usize, end: usize) -> Result<Token, Box<Fault>> {
-        let literal = &self.text[start..end];
-        let semantic = |message: String| {
-            let span = Span { start: start as u32, end: end as u32 };
-            Fault::new(ParseErrorKind::Lexical, span, message)
-        };
         match scan {
-            NumberScan::Number => number_value(literal).map(Token::Number).map_err(semantic),
-            NumberScan::Duration => match kymo_model::parse_duration(literal) {
-                Ok(ms) => Ok(Token::Duration(ms)),
-                Err(kymo_model::DurationError::Overflow(_)) => {
-                    Err(semantic("duration out of range".to_owned()))
-                }
-                Err(_) => Err(semantic(bad_duration(literal))),
-            },
+            NumberScan::Number => Ok(Token::Number),
+            NumberScan::Duration => Ok(Token::Duration),
             NumberScan::Bad => {
-                self.error(start, format!("bad number or duration syntax: {}", quoted(literal.as_bytes())))
+                let literal = &self.text.as_bytes()[start..end];
+                self.error(start, format!("bad number or duration syntax: {}", quoted(literal)))
             }
         }
     }
@@ -360,7 +350,7 @@ impl<'a> Lexer<'a> {
                 self.offset = Operator;
                 return marked;
             }
-            (Operator, Token::Number(_) | Token::Duration(_)) => self.offset = Operand,
+            (Operator, Token::Number | Token::Duration) => self.offset = Operand,
             (Operator, Token::Add | Token::Sub) => {}
             (Operator, Token::LeftParen | Token::Step | Token::Range | Token::MaxOf | Token::MinOf) => {
                 let opened = u32::from(token == Token::LeftParen);
@@ -382,16 +372,6 @@ impl Iterator for Lexer<'_> {
         let found = self.next_token()?;
         self.ended = found.is_err();
         Some(found.map(|(start, token, end)| (start as u32, self.mark_offset(token), end as u32)))
-    }
-}
-
-/// Why a duration of the right shape is none: a unit that does not exist, or units out of order.
-fn bad_duration(literal: &str) -> String {
-    let shown = quoted(literal.as_bytes());
-    let mut units = literal.split(|c: char| !c.is_ascii_alphabetic()).filter(|unit| !unit.is_empty());
-    match units.find(|unit| !["y", "w", "d", "h", "m", "s", "ms"].contains(unit)) {
-        Some(unit) => format!("unknown unit {} in duration {shown}", quoted(unit.as_bytes())),
-        None => format!("not a valid duration string: {shown}"),
     }
 }
 

@@ -203,6 +203,24 @@ fn underscores_separate_digits(text: &str) -> bool {
     })
 }
 
+/// The milliseconds of a duration literal.
+pub(crate) fn duration_value(literal: &str) -> Result<i64, String> {
+    kymo_model::parse_duration(literal).map_err(|e| match e {
+        kymo_model::DurationError::Overflow(_) => "duration out of range".to_owned(),
+        _ => bad_duration(literal),
+    })
+}
+
+/// Why a duration of the right shape is none: a unit that does not exist, or units out of order.
+fn bad_duration(literal: &str) -> String {
+    let shown = crate::quote::quoted(literal.as_bytes());
+    let mut units = literal.split(|c: char| !c.is_ascii_alphabetic()).filter(|unit| !unit.is_empty());
+    match units.find(|unit| !["y", "w", "d", "h", "m", "s", "ms"].contains(unit)) {
+        Some(unit) => format!("unknown unit {} in duration {shown}", crate::quote::quoted(unit.as_bytes())),
+        None => format!("not a valid duration string: {shown}"),
+    }
+}
+
 /// Why a string is none.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct BadEscape(pub(crate) String);

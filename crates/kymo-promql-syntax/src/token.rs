@@ -8,16 +8,15 @@ use logos::Logos;
 use crate::ast::AggregateOp;
 use crate::literal::{NumberScan, TextScan, scan_number, scan_text};
 
-/// A token of the grammar. Text is not carried: whoever needs it slices the query by the token's span.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// A token of the grammar: one byte. Whoever needs its text or value slices the query by the token's span.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Token {
     /// A name without colon.
     Word,
     /// A name with a colon.
     MetricWord,
-    Number(f64),
-    /// Milliseconds.
-    Duration(i64),
+    Number,
+    Duration,
     /// A string with its quotes, known to be well formed.
     Text,
     LeftParen,
@@ -50,7 +49,7 @@ pub(crate) enum Token {
     Or,
     Unless,
     Atan2,
-    Aggregate(AggregateOp),
+    Aggregate,
     Bool,
     By,
     Without,
@@ -217,20 +216,8 @@ pub(crate) fn keyword(word: &str) -> Option<Token> {
         b"or" => Token::Or,
         b"unless" => Token::Unless,
         b"atan2" => Token::Atan2,
-        b"sum" => Token::Aggregate(AggregateOp::Sum),
-        b"avg" => Token::Aggregate(AggregateOp::Avg),
-        b"count" => Token::Aggregate(AggregateOp::Count),
-        b"min" => Token::Aggregate(AggregateOp::Min),
-        b"max" => Token::Aggregate(AggregateOp::Max),
-        b"group" => Token::Aggregate(AggregateOp::Group),
-        b"stddev" => Token::Aggregate(AggregateOp::Stddev),
-        b"stdvar" => Token::Aggregate(AggregateOp::Stdvar),
-        b"topk" => Token::Aggregate(AggregateOp::Topk),
-        b"bottomk" => Token::Aggregate(AggregateOp::Bottomk),
-        b"count_values" => Token::Aggregate(AggregateOp::CountValues),
-        b"quantile" => Token::Aggregate(AggregateOp::Quantile),
-        b"limitk" => Token::Aggregate(AggregateOp::Limitk),
-        b"limit_ratio" => Token::Aggregate(AggregateOp::LimitRatio),
+        b"sum" | b"avg" | b"count" | b"min" | b"max" | b"group" | b"stddev" | b"stdvar" | b"topk"
+        | b"bottomk" | b"count_values" | b"quantile" | b"limitk" | b"limit_ratio" => Token::Aggregate,
         b"offset" => Token::Offset,
         b"smoothed" => Token::Smoothed,
         b"anchored" => Token::Anchored,
@@ -250,10 +237,14 @@ pub(crate) fn keyword(word: &str) -> Option<Token> {
         b"range" => Token::Range,
         b"max_of" => Token::MaxOf,
         b"min_of" => Token::MinOf,
-        b"inf" => Token::Number(f64::INFINITY),
-        b"nan" => Token::Number(f64::from_bits(kymo_model::NORMAL_NAN_BITS)),
+        b"inf" | b"nan" => Token::Number,
         _ => return None,
     })
+}
+
+/// The aggregation operator that a word names, in any case.
+pub(crate) fn aggregate(word: &str) -> Option<AggregateOp> {
+    AGGREGATES.iter().find(|(name, _)| name.eq_ignore_ascii_case(word)).map(|(_, op)| *op)
 }
 
 /// The words that mean something by themselves, for "did you mean".

@@ -1,9 +1,16 @@
 //! Chains of operands and operators: which operator binds tighter, kept with two stacks. The stacks hold all open chains,
 //! the innermost last; between two operands of a chain stands one operator.
 
-use crate::ast::{Binary, BinaryOp, ExprKind, Span, Unary, VectorMatching};
-use crate::builder::{Builder, Built, Modifier, refuse, span};
+use crate::ast::{Binary, BinaryOp, Cardinality, ExprKind, Span, Unary, VectorMatching};
+use crate::builder::{Builder, Built, refuse, span};
 use crate::error::ParseErrorKind;
+
+/// `bool`, how to match, what to fill in.
+#[derive(Debug, Default)]
+pub(super) struct Modifier {
+    return_bool: bool,
+    matching: Option<Box<VectorMatching>>,
+}
 
 /// What waits for its right operand.
 #[derive(Debug)]
@@ -77,11 +84,37 @@ impl Builder<'_> {
         Ok(())
     }
 
-    /// What stands behind the last operator.
-    pub(crate) fn modify(&mut self, found: Modifier) {
-        if let Some(Waiting::Operator { modifier, .. }) = self.waiting.last_mut() {
-            *modifier = found;
+    // What stands behind the last operator.
+
+    fn modifier(&mut self) -> &mut Modifier {
+        match self.waiting.last_mut() {
+            Some(Waiting::Operator { modifier, .. }) => modifier,
+            _ => unreachable!("BUG: modifiers are read behind an operator"),
         }
+    }
+
+    pub(crate) fn return_bool(&mut self) {
+        self.modifier().return_bool = true;
+    }
+
+    pub(crate) fn pair(&mut self, on: bool, labels: u32) {
+        let labels = self.take_labels(labels);
+        let matching = self.modifier().matching.get_or_insert_default();
+        matching.on = on;
+        matching.labels = labels;
+    }
+
+    pub(crate) fn group(&mut self, cardinality: Cardinality, include: u32) {
+        let include = self.take_labels(include);
+        let matching = self.modifier().matching.get_or_insert_default();
+        matching.cardinality = cardinality;
+        matching.include = include;
+    }
+
+    pub(crate) fn fill(&mut self, left: Option<f64>, right: Option<f64>) {
+        let matching = self.modifier().matching.get_or_insert_default();
+        matching.fill_left = left.or(matching.fill_left);
+        matching.fill_right = right.or(matching.fill_right);
     }
 
     /// The chain ends: all of it becomes one expression.

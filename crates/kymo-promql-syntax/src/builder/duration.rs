@@ -41,7 +41,14 @@ impl Builder<'_> {
         self.durations.push(Duration { expr, height: 1 });
     }
 
-    pub(crate) fn duration_number(&mut self, l: u32, value: f64, r: u32) -> Built<()> {
+    pub(crate) fn duration_literal(&mut self, l: u32, r: u32) -> Built<()> {
+        let ms = self.millis_at(l, r)?;
+        self.duration_leaf(DurationExpr::Millis(ms));
+        Ok(())
+    }
+
+    pub(crate) fn duration_number(&mut self, l: u32, r: u32) -> Built<()> {
+        let value = self.number_at(l, r)?;
         if value.is_nan() || value.abs() > DURATION_SECONDS_MAX {
             return refuse(ParseErrorKind::Semantic, span(l, r), "duration out of range");
         }
@@ -119,7 +126,7 @@ impl Builder<'_> {
     }
 
     /// A sign in front of a literal belongs to the literal.
-    fn negative_duration(&mut self) -> Built<()> {
+    pub(crate) fn negative_duration(&mut self) -> Built<()> {
         let inner = self.pop_duration();
         match inner.expr {
             DurationExpr::Millis(ms) => self.duration_leaf(DurationExpr::Millis(-ms)),
@@ -143,28 +150,19 @@ impl Builder<'_> {
 
     // What the whole gives.
 
-    /// The duration inside brackets: positive, as far as that is known already.
-    pub(crate) fn range(&mut self, l: u32, r: u32) -> Built<DurationExpr> {
-        match self.offset_value() {
-            DurationExpr::Millis(ms) if ms <= 0 => {
-                refuse(ParseErrorKind::Semantic, span(l, r), "duration must be greater than 0")
-            }
-            duration => Ok(duration),
+    /// The duration inside brackets is positive, as far as that is known already.
+    pub(crate) fn range(&mut self, l: u32, r: u32) -> Built<()> {
+        let duration = self.pop_millis();
+        if matches!(duration, DurationExpr::Millis(ms) if ms <= 0) {
+            return refuse(ParseErrorKind::Semantic, span(l, r), "duration must be greater than 0");
         }
+        self.duration_leaf(duration);
+        Ok(())
     }
 
-    pub(crate) fn offset_value(&mut self) -> DurationExpr {
+    /// The last duration; a bare number is one of seconds.
+    pub(super) fn pop_millis(&mut self) -> DurationExpr {
         seconds_to_millis(self.pop_duration().expr)
-    }
-
-    pub(crate) fn offset_negative(&mut self) -> Built<DurationExpr> {
-        self.negative_duration()?;
-        Ok(self.offset_value())
-    }
-
-    pub(crate) fn offset_chain(&mut self) -> Built<DurationExpr> {
-        self.duration_close()?;
-        Ok(self.offset_value())
     }
 }
 
