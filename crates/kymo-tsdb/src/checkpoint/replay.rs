@@ -20,6 +20,9 @@ pub(crate) struct Replay<'a> {
     aliases: HashMap<u32, u32>,
     /// 1 + the highest id that occurs anywhere.
     next_id: u32,
+    /// Columns for reading a chunk, used again and again.
+    timestamps_ms: Vec<i64>,
+    values: Vec<f64>,
 }
 
 /// What a record added.
@@ -32,7 +35,14 @@ struct Added {
 
 impl<'a> Replay<'a> {
     pub(crate) fn new(head: &'a Head) -> Replay<'a> {
-        Replay { head, report: ReplayReport::default(), aliases: HashMap::new(), next_id: 0 }
+        Replay {
+            head,
+            report: ReplayReport::default(),
+            aliases: HashMap::new(),
+            next_id: 0,
+            timestamps_ms: Vec::new(),
+            values: Vec::new(),
+        }
     }
 
     /// No id that was used is used again.
@@ -124,7 +134,7 @@ impl<'a> Replay<'a> {
     }
 
     fn restore(&mut self, chunk: ChunkRecord<'_>) -> Option<()> {
-        let count = chunk.count()?;
+        let count = self.decode(&chunk)?;
         self.report.chunks += 1;
         self.next_id = self.next_id.max(chunk.id.0.saturating_add(1));
         let pages = self.head.pages();
@@ -146,11 +156,9 @@ impl<'a> Replay<'a> {
                 }
             }
             ChunkState::LateBuffer => {
-                let (mut timestamps_ms, mut values) = (Vec::new(), Vec::new());
-                kymo_chunk::decode(chunk.data, &mut timestamps_ms, &mut values).ok()?;
                 added.chunks = 0;
-                for (t_ms, value) in timestamps_ms.into_iter().zip(values) {
-                    added.chunks += series.push_late(t_ms, value) as u64;
+                for (t_ms, value) in self.timestamps_ms.iter().zip(&self.values) {
+                    added.chunks += series.push_late(*t_ms, *value) as u64;
                 }
             }
         }
@@ -158,6 +166,19 @@ impl<'a> Replay<'a> {
         self.head.extend_time(chunk.min_ms, chunk.max_ms);
         self.count(added);
         Some(())
+    }
+
+    /// Reads a chunk's samples into the columns; `None` when they are not what the record says of them. What is in the head
+    /// has passed this, so that readers can rely on the times of a chunk. How many samples there are.
+    fn decode(&mut self, chunk: &ChunkRecord<'_>) -> Option<u16> {
+        let Replay { timestamps_ms, values, .. } = self;
+        timestamps_ms.clear();
+        values.clear();
+        kymo_chunk::decode(chunk.data, timestamps_ms, values).ok()?;
+        let as_said =
+            timestamps_ms.first() == Some(&chunk.min_ms) && timestamps_ms.last() == Some(&chunk.max_ms);
+        let increasing = timestamps_ms.windows(2).all(|pair| pair[0] < pair[1]);
+        if as_said && increasing { chunk.count() } else { None }
     }
 
     fn count(&mut self, added: Added) {
@@ -187,5 +208,34 @@ fn define(
             aliases.insert(id.0, other.0);
         }
         None => head.create([(id, labels)]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wal::put_definitions;
+    use kymo_chunk::XorAppender;
+    use kymo_model::Labels;
+
+    /// A find of the fuzz target: a whole record whose times are not those of its samples.
+    #[test]
+    fn a_chunk_that_is_not_what_its_record_says_is_refused() {
+        let head = Head::default();
+        let mut replay = Replay::new(&head);
+        let mut definitions = vec![RecordKind::Definitions as u8];
+        let labels = Labels::from_pairs([("__name__", "m")]);
+        put_definitions(&mut definitions, [(SeriesId(0), &labels)].into_iter());
+        assert_eq!(replay.checkpoint(&definitions, &mut None), Some(()));
+        let mut data = XorAppender::new();
+        data.push(0, 1.0);
+        data.push(5, 1.0);
+        for (min_ms, max_ms, expected) in [(32, 40, None), (0, 6, None), (0, 5, Some(()))] {
+            let chunk =
+                ChunkRecord { id: SeriesId(0), state: ChunkState::Open, min_ms, max_ms, data: data.bytes() };
+            let mut payload = Vec::new();
+            chunk.put(&mut payload);
+            assert_eq!(replay.checkpoint(&payload, &mut None), expected, "{min_ms} to {max_ms}");
+        }
     }
 }
