@@ -2,9 +2,9 @@
 #![no_main]
 
 use kymo_model::{Labels, Timestamp};
+use kymo_rules::RuleFile;
 use kymo_rules::template::{Expansion, PointValue, Template, TemplateLimits};
 use kymo_rules::unit_test::{LoadedFile, RunOptions, run};
-use kymo_rules::RuleFile;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let Ok(text) = std::str::from_utf8(data) else { return };

@@ -8,7 +8,8 @@ use kymo_model::{Append, Batch, Labels, Queryable, Samples, Selector, TimeRange,
 use kymo_testkit::{SimClock, SimDisk};
 use kymo_tsdb::{Db, Options};
 
-const KINDS: [(&str, &[u8; 8]); 3] = [("wal", b"kymo-wal"), ("checkpoint", b"kymo-chk"), ("chunks", b"kymo-chn")];
+const KINDS: [(&str, &[u8; 8]); 3] =
+    [("wal", b"kymo-wal"), ("checkpoint", b"kymo-chk"), ("chunks", b"kymo-chn")];
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let Some((choice, data)) = data.split_first() else { return };

@@ -13,7 +13,10 @@ fn check(program: &str, expected: &[&str]) {
 
 #[test]
 fn parse_scrape() {
-    check(env!("CARGO_BIN_EXE_parse_scrape"), &["http_requests_total{code=\"500\", path=\"/\"} = 3", "and a mistake"]);
+    check(
+        env!("CARGO_BIN_EXE_parse_scrape"),
+        &["http_requests_total{code=\"500\", path=\"/\"} = 3", "and a mistake"],
+    );
 }
 
 #[test]
@@ -28,5 +31,8 @@ fn embed_axum() {
 
 #[test]
 fn evaluate_rules() {
-    check(env!("CARGO_BIN_EXE_evaluate_rules"), &["alertname=\"OrdersStopped\"", "firing", "shop takes 0 orders"]);
+    check(
+        env!("CARGO_BIN_EXE_evaluate_rules"),
+        &["alertname=\"OrdersStopped\"", "firing", "shop takes 0 orders"],
+    );
 }

@@ -4,7 +4,8 @@ use std::f64::consts::PI;
 use std::sync::Arc;
 
 use kymo::model::{
-    Labels, Matcher, Queryable, Resume, Samples, Selector, SeriesSet, SeriesSource, StoreError, TimeRange, Timestamp,
+    Labels, Matcher, Queryable, Resume, Samples, Selector, SeriesSet, SeriesSource, StoreError, TimeRange,
+    Timestamp,
 };
 use kymo::promql::{Engine, QueryOptions, QueryValue};
 
@@ -34,7 +35,8 @@ impl Queryable for Waves {
     }
 
     fn label_values(&self, name: &str, _: &[Matcher], _: TimeRange) -> Result<Vec<String>, StoreError> {
-        let mut values: Vec<String> = waves().filter_map(|(labels, _)| labels.get(name).map(str::to_owned)).collect();
+        let mut values: Vec<String> =
+            waves().filter_map(|(labels, _)| labels.get(name).map(str::to_owned)).collect();
         values.sort();
         values.dedup();
         Ok(values)

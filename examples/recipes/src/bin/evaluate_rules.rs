@@ -37,7 +37,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         group.evaluate(&context, &store, now, &|| Duration::ZERO);
         for rule in group.rules() {
             for alert in rule.active_alerts() {
-                println!("minute {minute}: {} {} {:?}", alert.labels, alert.state.as_str(), alert.annotations);
+                println!(
+                    "minute {minute}: {} {} {:?}",
+                    alert.labels,
+                    alert.state.as_str(),
+                    alert.annotations
+                );
             }
         }
     }

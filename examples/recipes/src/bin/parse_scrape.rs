@@ -18,7 +18,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             Entry::Help(help) => println!("help: {}", help.text.unescape()),
             Entry::Sample(sample) => {
                 // The raw bytes are what a scrape loop keys its cache by; labels are parsed only for a new series.
-                println!("{} bytes of key, {} = {}", sample.series().len(), sample.labels(&mut scratch)?, sample.value);
+                println!(
+                    "{} bytes of key, {} = {}",
+                    sample.series().len(),
+                    sample.labels(&mut scratch)?,
+                    sample.value
+                );
             }
             _ => {}
         }
