@@ -32,6 +32,22 @@ fn without_a_configuration_it_scrapes_itself() {
 }
 
 #[test]
+fn a_port_alone_is_every_address() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let (config, port) = (dir.path().join("prometheus.yml"), free_port());
+    fs::write(&config, "scrape_configs: []\n").unwrap();
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_kymo"));
+    command
+        .args(["serve", "--config.file"])
+        .arg(config)
+        .arg(format!("--web.listen-address=:{port}"))
+        .arg(format!("--storage.tsdb.path={}", dir.path().join("data").display()));
+    let mut server = Program::start("kymo", port, dir.path(), &mut command);
+    server.wait_for("/-/ready");
+    assert_eq!(server.stop(), Some(0));
+}
+
+#[test]
 fn a_second_process_is_turned_away() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let first = kymo(dir.path(), free_port(), &[]);

@@ -75,8 +75,7 @@ fn fail(message: &str) -> ExitCode {
 async fn serve(args: ServeArgs) -> Result<(), String> {
     let start = now();
     let address = &args.listen_address;
-    let listener =
-        TcpListener::bind(address).await.map_err(|error| format!("cannot listen on {address}: {error}"))?;
+    let listener = listen(address).await.map_err(|error| format!("cannot listen on {address}: {error}"))?;
     let bound =
         listener.local_addr().map_err(|error| format!("cannot listen on {address}: {error}"))?.to_string();
     let loaded = configuration::load(args.config_file.as_deref(), &bound)?;
@@ -130,6 +129,16 @@ async fn serve(args: ServeArgs) -> Result<(), String> {
         .map_err(|error| format!("closing the database: {error}"))?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// `:9090` is every address of the machine, as in Go.
+async fn listen(address: &str) -> std::io::Result<TcpListener> {
+    let Some(port) = address.strip_prefix(':') else { return TcpListener::bind(address).await };
+    match TcpListener::bind(format!("[::]:{port}")).await {
+        Ok(listener) => Ok(listener),
+        // A machine without IPv6; if it is something else, it is so here too.
+        Err(_) => TcpListener::bind(format!("0.0.0.0:{port}")).await,
+    }
 }
 
 async fn open(args: &ServeArgs, loaded: &Loaded) -> Result<Arc<Db>, String> {
