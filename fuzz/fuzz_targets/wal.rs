@@ -26,13 +26,14 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     }
     let options = || Options { vfs: disk.vfs(), clock: SimClock::at_ms(0).shared(), ..Options::default() };
     let Ok(db) = Db::open("/data", options()) else { return };
-    let before = read(&db);
+    read(&db);
     let mut batch = Batch::new();
     batch.push(Labels::from_pairs([("__name__", "fuzz")]), Timestamp::from_millis(0), 1.0);
     let _ = db.append(&batch);
+    // Retention first: any times may be in there, and the next opening drops what is too old.
+    db.maintain(Timestamp::from_millis(0)).unwrap();
     db.checkpoint().unwrap();
     let after = read(&db);
-    assert!(after >= before);
     db.close().unwrap();
     drop(db);
     let again = Db::open("/data", options()).unwrap();

@@ -71,7 +71,9 @@ pub(crate) fn read_definitions(
             }
             pairs.push((name, value));
         }
-        define(SeriesId(id), Labels::from_sorted(pairs.iter().copied(), &mut scratch)?);
+        let labels =
+            Labels::from_sorted(pairs.iter().copied(), &mut scratch).filter(|labels| !labels.is_empty())?;
+        define(SeriesId(id), labels);
         std::mem::swap(&mut before, &mut pairs);
     }
     Some(())
