@@ -144,6 +144,7 @@ pub struct Api {
     pub(crate) status: Option<Arc<dyn Status>>,
     pub(crate) remote_write: Option<Arc<dyn RemoteWrite>>,
     pub(crate) control: Arc<dyn Control>,
+    pub(crate) admin: bool,
     pub(crate) query_slots: Arc<Semaphore>,
     pub(crate) write_slots: Arc<Semaphore>,
 }
@@ -160,6 +161,7 @@ impl Api {
             status: None,
             remote_write: None,
             control: Arc::new(NoControl),
+            admin: false,
             query_slots: Arc::new(Semaphore::new(limits.queries_concurrent_max)),
             write_slots: Arc::new(Semaphore::new(limits.writes_concurrent_max)),
             limits,
@@ -201,6 +203,12 @@ impl Api {
     /// With management endpoints.
     pub fn control(mut self, control: Arc<dyn Control>) -> Api {
         self.control = control;
+        self
+    }
+
+    /// With the admin endpoints allowed.
+    pub fn admin(mut self, allowed: bool) -> Api {
+        self.admin = allowed;
         self
     }
 }

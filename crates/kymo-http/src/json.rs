@@ -15,7 +15,7 @@ const ANNOTATIONS_MAX: usize = 10;
 
 /// What an endpoint answers with when it succeeds: `data` as JSON text, and what the reader should be told.
 pub(crate) struct Answer {
-    pub(crate) data: Vec<u8>,
+    pub(crate) data: String,
     pub(crate) warnings: Vec<String>,
     pub(crate) infos: Vec<String>,
 }
@@ -23,12 +23,12 @@ pub(crate) struct Answer {
 impl Answer {
     /// Data that serde can write.
     pub(crate) fn of(data: &impl serde::Serialize) -> Answer {
-        let data = serde_json::to_vec(data).expect("BUG: the API's own types serialize");
+        let data = serde_json::to_string(data).expect("BUG: the API's own types serialize");
         Answer::raw(data)
     }
 
     /// Data that is JSON text already.
-    pub(crate) fn raw(data: Vec<u8>) -> Answer {
+    pub(crate) fn raw(data: String) -> Answer {
         Answer { data, warnings: Vec::new(), infos: Vec::new() }
     }
 
@@ -45,16 +45,16 @@ pub(crate) fn respond(answer: Result<Answer, ApiError>) -> Response {
         Ok(answer) => answer,
         Err(error) => return self::error(&error),
     };
-    let mut body = Vec::with_capacity(answer.data.len() + 64);
-    body.extend_from_slice(b"{\"status\":\"success\",\"data\":");
-    body.extend_from_slice(&answer.data);
+    let mut body = String::with_capacity(answer.data.len() + 64);
+    body.push_str("{\"status\":\"success\",\"data\":");
+    body.push_str(&answer.data);
     for (key, texts) in [("warnings", answer.warnings), ("infos", answer.infos)] {
         if !texts.is_empty() {
-            body.extend_from_slice(format!(",\"{key}\":").as_bytes());
+            body.push_str(&format!(",\"{key}\":"));
             push_serialized(&mut body, &capped(texts));
         }
     }
-    body.push(b'}');
+    body.push('}');
     json_response(axum::http::StatusCode::OK, body)
 }
 
@@ -63,10 +63,10 @@ pub(crate) fn error(error: &ApiError) -> Response {
     let body = serde_json::json!({
         "status": "error", "errorType": error.kind.as_str(), "error": error.message,
     });
-    json_response(error.kind.status(), body.to_string().into_bytes())
+    json_response(error.kind.status(), body.to_string())
 }
 
-fn json_response(status: axum::http::StatusCode, body: Vec<u8>) -> Response {
+fn json_response(status: axum::http::StatusCode, body: String) -> Response {
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
@@ -83,22 +83,34 @@ fn capped(mut texts: Vec<String>) -> Vec<String> {
     texts
 }
 
-fn push_serialized(out: &mut Vec<u8>, value: &impl serde::Serialize) {
-    serde_json::to_writer(out, value).expect("BUG: writing JSON into memory cannot fail");
+fn push_serialized(out: &mut String, value: &impl serde::Serialize) {
+    out.push_str(&serde_json::to_string(value).expect("BUG: the API's own types serialize"));
+}
+
+/// A string in its quotes. Nearly all names and values need no escape and are copied whole.
+fn push_string(out: &mut String, text: &str) {
+    let plain = |b: u8| b >= 0x20 && b != b'"' && b != b'\\';
+    if text.bytes().all(plain) {
+        out.push('"');
+        out.push_str(text);
+        out.push('"');
+    } else {
+        push_serialized(out, &text);
+    }
 }
 
 /// `{"name":"value",…}`.
-pub(crate) fn push_labels(out: &mut Vec<u8>, labels: &Labels) {
-    out.push(b'{');
+pub(crate) fn push_labels(out: &mut String, labels: &Labels) {
+    out.push('{');
     for (index, label) in labels.iter().enumerate() {
         if index > 0 {
-            out.push(b',');
+            out.push(',');
         }
-        push_serialized(out, &label.name);
-        out.push(b':');
-        push_serialized(out, &label.value);
+        push_string(out, label.name);
+        out.push(':');
+        push_string(out, label.value);
     }
-    out.push(b'}');
+    out.push('}');
 }
 
 /// Labels as a JSON object, for the small endpoints.
@@ -122,31 +134,24 @@ pub(crate) fn seconds_json(seconds: f64) -> serde_json::Value {
 }
 
 /// Seconds with up to three decimals: `1435781451`, `1435781451.781`.
-pub(crate) fn push_timestamp(out: &mut Vec<u8>, ms: i64) {
+pub(crate) fn push_timestamp(out: &mut String, ms: i64) {
     if ms < 0 {
-        out.push(b'-');
+        out.push('-');
     }
     let ms = ms.unsigned_abs();
     push_number(out, ms / 1000);
     let fraction = ms % 1000;
     if fraction > 0 {
-        out.push(b'.');
-        out.extend([100, 10, 1].map(|unit| b'0' + (fraction / unit % 10) as u8));
+        out.push('.');
+        out.extend([100, 10, 1].map(|unit| char::from(b'0' + (fraction / unit % 10) as u8)));
     }
 }
 
-fn push_number(out: &mut Vec<u8>, mut number: u64) {
-    let mut digits = [0u8; 20];
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
-            break;
-        }
+fn push_number(out: &mut String, number: u64) {
+    if number >= 10 {
+        push_number(out, number / 10);
     }
-    out.extend_from_slice(&digits[at..]);
+    out.push(char::from(b'0' + (number % 10) as u8));
 }
 
 fn float_text(value: f64) -> String {
@@ -156,19 +161,19 @@ fn float_text(value: f64) -> String {
 }
 
 /// `[seconds,"value"]`.
-fn push_float_point(out: &mut Vec<u8>, ms: i64, value: f64) {
-    out.push(b'[');
+fn push_float_point(out: &mut String, ms: i64, value: f64) {
+    out.push('[');
     push_timestamp(out, ms);
-    out.extend_from_slice(b",\"");
-    out.extend_from_slice(float_text(value).as_bytes());
-    out.extend_from_slice(b"\"]");
+    out.push_str(",\"");
+    write_float_json(out, value);
+    out.push_str("\"]");
 }
 
 /// `[seconds,{histogram}]`.
-fn push_histogram_point(out: &mut Vec<u8>, ms: i64, histogram: &FloatHistogram) {
-    out.push(b'[');
+fn push_histogram_point(out: &mut String, ms: i64, histogram: &FloatHistogram) {
+    out.push('[');
     push_timestamp(out, ms);
-    out.push(b',');
+    out.push(',');
     let buckets: Vec<serde_json::Value> = histogram
         .buckets()
         .filter(|bucket| bucket.count != 0.0)
@@ -191,86 +196,86 @@ fn push_histogram_point(out: &mut Vec<u8>, ms: i64, histogram: &FloatHistogram) 
         object["buckets"] = buckets.into();
     }
     push_serialized(out, &object);
-    out.push(b']');
+    out.push(']');
 }
 
 /// `{"resultType":…,"result":…}`, without the closing brace, so that the caller can add `stats`.
-pub(crate) fn push_query_value(out: &mut Vec<u8>, value: &QueryValue) {
+pub(crate) fn push_query_value(out: &mut String, value: &QueryValue) {
     match value {
         QueryValue::Scalar { timestamp, value } => {
-            out.extend_from_slice(b"{\"resultType\":\"scalar\",\"result\":[");
+            out.push_str("{\"resultType\":\"scalar\",\"result\":[");
             push_timestamp(out, timestamp.millis());
             // Unlike the values of series, never with an exponent.
-            out.push(b',');
-            push_serialized(out, &format_float(*value));
-            out.push(b']');
+            out.push(',');
+            push_string(out, &format_float(*value));
+            out.push(']');
         }
         QueryValue::String { timestamp, value } => {
-            out.extend_from_slice(b"{\"resultType\":\"string\",\"result\":[");
+            out.push_str("{\"resultType\":\"string\",\"result\":[");
             push_timestamp(out, timestamp.millis());
-            out.push(b',');
-            push_serialized(out, &String::from_utf8_lossy(value));
-            out.push(b']');
+            out.push(',');
+            push_string(out, &String::from_utf8_lossy(value));
+            out.push(']');
         }
         QueryValue::Vector(samples) => {
-            out.extend_from_slice(b"{\"resultType\":\"vector\",\"result\":[");
+            out.push_str("{\"resultType\":\"vector\",\"result\":[");
             for (index, sample) in samples.iter().enumerate() {
                 if index > 0 {
-                    out.push(b',');
+                    out.push(',');
                 }
-                out.extend_from_slice(b"{\"metric\":");
+                out.push_str("{\"metric\":");
                 push_labels(out, &sample.labels);
                 match &sample.value {
                     PointValue::Float(value) => {
-                        out.extend_from_slice(b",\"value\":");
+                        out.push_str(",\"value\":");
                         push_float_point(out, sample.timestamp.millis(), *value);
                     }
                     PointValue::Histogram(histogram) => {
-                        out.extend_from_slice(b",\"histogram\":");
+                        out.push_str(",\"histogram\":");
                         push_histogram_point(out, sample.timestamp.millis(), histogram);
                     }
                 }
-                out.push(b'}');
+                out.push('}');
             }
-            out.push(b']');
+            out.push(']');
         }
         QueryValue::Matrix(series) => {
-            out.extend_from_slice(b"{\"resultType\":\"matrix\",\"result\":[");
+            out.push_str("{\"resultType\":\"matrix\",\"result\":[");
             for (index, one) in series.iter().enumerate() {
                 if index > 0 {
-                    out.push(b',');
+                    out.push(',');
                 }
-                out.extend_from_slice(b"{\"metric\":");
+                out.push_str("{\"metric\":");
                 push_labels(out, &one.labels);
                 push_runs(out, one);
-                out.push(b'}');
+                out.push('}');
             }
-            out.push(b']');
+            out.push(']');
         }
     }
 }
 
 /// `,"values":[…]` and `,"histograms":[…]`, whichever are there.
-fn push_runs(out: &mut Vec<u8>, series: &kymo_promql::MatrixSeries) {
+fn push_runs(out: &mut String, series: &kymo_promql::MatrixSeries) {
     if !series.floats.is_empty() {
-        out.extend_from_slice(b",\"values\":[");
+        out.push_str(",\"values\":[");
         for (index, (ms, value)) in series.floats.iter().enumerate() {
             if index > 0 {
-                out.push(b',');
+                out.push(',');
             }
             push_float_point(out, ms, *value);
         }
-        out.push(b']');
+        out.push(']');
     }
     if !series.histograms.is_empty() {
-        out.extend_from_slice(b",\"histograms\":[");
+        out.push_str(",\"histograms\":[");
         for (index, (ms, histogram)) in series.histograms.iter().enumerate() {
             if index > 0 {
-                out.push(b',');
+                out.push(',');
             }
             push_histogram_point(out, ms, histogram);
         }
-        out.push(b']');
+        out.push(']');
     }
 }
 
@@ -285,9 +290,9 @@ mod tests {
         for (ms, text) in
             [(0, "0"), (1_435_781_451_000, "1435781451"), (1_001, "1.001"), (-1_500, "-1.500"), (50, "0.050")]
         {
-            let mut out = Vec::new();
+            let mut out = String::new();
             push_timestamp(&mut out, ms);
-            assert_eq!(String::from_utf8(out).unwrap(), text);
+            assert_eq!(out, text);
         }
     }
 
@@ -298,10 +303,10 @@ mod tests {
             timestamp: Timestamp::from_millis(1500),
             value: PointValue::Float(f64::INFINITY),
         }]);
-        let mut out = Vec::new();
+        let mut out = String::new();
         push_query_value(&mut out, &value);
         assert_eq!(
-            String::from_utf8(out).unwrap(),
+            out,
             r#"{"resultType":"vector","result":[{"metric":{"__name__":"up","q":"a\"b"},"value":[1.500,"+Inf"]}]"#
         );
     }

@@ -16,6 +16,7 @@
 
 #![forbid(unsafe_code)]
 
+mod admin;
 mod api;
 mod error;
 mod federate;

@@ -153,16 +153,16 @@ fn answer_of(result: QueryResult, limit: usize, stats: Option<&str>) -> Answer {
     if limit > 0 && truncate(&mut value, limit) {
         warnings.push("results truncated due to limit".to_owned());
     }
-    let mut data = Vec::with_capacity(256);
+    let mut data = String::with_capacity(256);
     json::push_query_value(&mut data, &value);
     if let Some(wanted) = stats {
         if !matches!(wanted, "true" | "all") {
             warnings.push(format!("unknown value of stats: expected true or all, found {wanted:?}"));
         }
-        data.extend_from_slice(b",\"stats\":");
-        data.extend_from_slice(stats_json(&counted).to_string().as_bytes());
+        data.push_str(",\"stats\":");
+        data.push_str(&stats_json(&counted).to_string());
     }
-    data.push(b'}');
+    data.push('}');
     Answer { data, warnings, infos }
 }
 

@@ -9,7 +9,7 @@ use axum::routing::{get, post};
 use tower_http::compression::CompressionLayer;
 
 use crate::api::Api;
-use crate::{federate, management, metadata, query, rules, series, status, targets, write};
+use crate::{admin, federate, management, metadata, query, rules, series, status, targets, write};
 
 /// The routes of an API: `/api/v1/…`, `/-/…`, `/metrics`, `/federate`, `/version`. See the crate's page for an example.
 pub fn router(api: Api) -> Router {
@@ -32,7 +32,10 @@ pub fn router(api: Api) -> Router {
         .route("/status/runtimeinfo", get(status::runtime_info))
         .route("/status/tsdb", get(status::tsdb))
         .route("/format_query", get(status::format_query).post(status::format_query))
-        .route("/write", post(write::write));
+        .route("/write", post(write::write))
+        .route("/admin/tsdb/delete_series", post(admin::unsupported).put(admin::unsupported))
+        .route("/admin/tsdb/clean_tombstones", post(admin::unsupported).put(admin::unsupported))
+        .route("/admin/tsdb/snapshot", post(admin::unsupported).put(admin::unsupported));
     Router::new()
         .nest("/api/v1", v1)
         .route("/-/healthy", get(management::healthy))

@@ -71,14 +71,14 @@ pub(crate) async fn series(State(api): State<Api>, params: Params) -> Response {
             found.extend(set.iter().map(|series| series.labels()));
         }
         let cut = limit > 0 && found.len() > limit;
-        let mut data = vec![b'['];
+        let mut data = String::from("[");
         for (index, labels) in found.iter().take(if cut { limit } else { usize::MAX }).enumerate() {
             if index > 0 {
-                data.push(b',');
+                data.push(',');
             }
             json::push_labels(&mut data, labels);
         }
-        data.push(b']');
+        data.push(']');
         if cut {
             warnings.push("results truncated due to limit".to_owned());
         }

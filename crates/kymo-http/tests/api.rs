@@ -297,6 +297,20 @@ async fn remote_write_is_bounded_and_typed() {
 }
 
 #[tokio::test]
+async fn the_admin_api_is_off_and_honest() {
+    let ask = |api: Api| {
+        let request = Request::post("/api/v1/admin/tsdb/snapshot").body(Body::empty()).expect("a request");
+        async move {
+            let (status, body) = send(api, request).await;
+            let answer: Value = serde_json::from_slice(&body).expect("JSON");
+            (status.as_u16(), answer["errorType"].as_str().unwrap_or_default().to_owned())
+        }
+    };
+    assert_eq!(ask(api()).await, (500, "unavailable".to_owned()));
+    assert_eq!(ask(api().admin(true)).await, (500, "internal".to_owned()));
+}
+
+#[tokio::test]
 async fn a_closed_gate_is_healthy_and_not_ready() {
     let gate = Gate::new();
     let ask = |path: &'static str| {

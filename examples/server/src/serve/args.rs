@@ -54,7 +54,7 @@ pub(crate) struct ServeArgs {
     #[arg(long = "web.enable-remote-write-receiver")]
     pub(crate) enable_remote_write_receiver: bool,
 
-    /// Allow the admin API.
+    /// Allow the admin API (the database does not delete series or take snapshots yet, and answers so).
     #[arg(long = "web.enable-admin-api")]
     pub(crate) enable_admin_api: bool,
 

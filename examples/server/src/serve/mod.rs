@@ -235,7 +235,8 @@ impl Server {
             .limits(limits)
             .targets(self.scrape.clone())
             .rules(self.rules.clone())
-            .status(self.status.clone());
+            .status(self.status.clone())
+            .admin(self.args.enable_admin_api);
         if self.args.enable_remote_write_receiver {
             let receiver = Receiver { receiver: WriteReceiver::default(), db: Arc::clone(&self.db) };
             api = api.remote_write(Arc::new(receiver));
