@@ -52,13 +52,13 @@ impl Engine for KymoEngine {
 
     fn instant(&mut self, query: &str, at: Timestamp) -> Answered {
         let expr = parsed(query)?;
-        let result = self.engine.instant(&self.store, &expr, at, &QueryOptions::default());
+        let result = self.engine.instant(&self.store, &expr, at, &options(query));
         result.map(answer).map_err(|e| EngineError::new(e.to_string()))
     }
 
     fn range(&mut self, query: &str, start: Timestamp, end: Timestamp, step_ms: i64) -> Answered {
         let expr = parsed(query)?;
-        let result = self.engine.range(&self.store, &expr, start, end, step_ms, &QueryOptions::default());
+        let result = self.engine.range(&self.store, &expr, start, end, step_ms, &options(query));
         result.map(answer).map_err(|e| EngineError::new(e.to_string()))
     }
 }
@@ -86,4 +86,9 @@ fn answer(result: QueryResult) -> Answer {
         ),
     };
     Answer { value, warnings: result.warnings, infos: result.infos }
+}
+
+/// With the text of the query, so that annotations name its lines.
+fn options(query: &str) -> QueryOptions {
+    QueryOptions { text: Some(query.into()), ..QueryOptions::default() }
 }

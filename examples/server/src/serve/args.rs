@@ -50,6 +50,14 @@ pub(crate) struct ServeArgs {
     #[arg(long = "web.max-connections", value_name = "N", default_value_t = 512)]
     pub(crate) max_connections: usize,
 
+    /// Accepted so that command lines carry over: consoles are not served, and a warning says so.
+    #[arg(long = "web.console.templates", value_name = "DIR")]
+    pub(crate) console_templates: Option<PathBuf>,
+
+    /// Accepted so that command lines carry over: consoles are not served, and a warning says so.
+    #[arg(long = "web.console.libraries", value_name = "DIR")]
+    pub(crate) console_libraries: Option<PathBuf>,
+
     /// Take remote write at /api/v1/write.
     #[arg(long = "web.enable-remote-write-receiver")]
     pub(crate) enable_remote_write_receiver: bool,
@@ -167,6 +175,8 @@ impl ServeArgs {
             ("web.listen-address", self.listen_address.clone()),
             ("web.external-url", self.external_url.clone()),
             ("web.max-connections", self.max_connections.to_string()),
+            ("web.console.templates", self.console_templates.as_ref().map_or_else(String::new, path)),
+            ("web.console.libraries", self.console_libraries.as_ref().map_or_else(String::new, path)),
             ("web.enable-remote-write-receiver", self.enable_remote_write_receiver.to_string()),
             ("web.enable-admin-api", self.enable_admin_api.to_string()),
             ("web.enable-lifecycle", self.enable_lifecycle.to_string()),

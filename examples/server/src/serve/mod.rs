@@ -74,6 +74,11 @@ fn fail(message: &str) -> ExitCode {
 
 async fn serve(args: ServeArgs) -> Result<(), String> {
     let start = now();
+    if args.console_templates.is_some() || args.console_libraries.is_some() {
+        tracing::warn!(
+            "--web.console.templates and --web.console.libraries have no effect: consoles are not served"
+        );
+    }
     let address = &args.listen_address;
     let listener = listen(address).await.map_err(|error| format!("cannot listen on {address}: {error}"))?;
     let bound =
