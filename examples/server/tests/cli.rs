@@ -566,3 +566,32 @@ fn openmetrics_of_the_corpora() {
     let exposition = corpora.join("exposition/node_exporter.txt").display().to_string();
     dir.check(&["check", "metrics", "--format", "text", &exposition], 0, &["SUCCESS"], &[]);
 }
+
+#[test]
+fn the_scheme_of_names_holds_for_rule_files_too() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    std::fs::write(
+        dir.path().join("r.yml"),
+        "groups: [{name: g, rules: [{record: http.requests, expr: 1}]}]",
+    )
+    .unwrap();
+    for (scheme, code) in [("utf8", 0), ("legacy", 1)] {
+        let config = dir.path().join(format!("{scheme}.yml"));
+        std::fs::write(
+            &config,
+            format!("global: {{metric_name_validation_scheme: {scheme}}}\nrule_files: [r.yml]\n"),
+        )
+        .unwrap();
+        let checked = std::process::Command::new(env!("CARGO_BIN_EXE_kymo"))
+            .args(["check", "config"])
+            .arg(&config)
+            .output()
+            .expect("kymo runs");
+        assert_eq!(
+            checked.status.code(),
+            Some(code),
+            "{scheme}: {}",
+            String::from_utf8_lossy(&checked.stdout)
+        );
+    }
+}

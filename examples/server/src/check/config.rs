@@ -34,7 +34,6 @@ pub(super) struct ConfigArgs {
 }
 
 pub(super) fn run(args: &ConfigArgs) -> Verdict {
-    let options = FileOptions { ignore_unknown_keys: args.ignore_unknown_fields, ..FileOptions::default() };
     let progress = Progress::over(args.files.len());
     let mut all = Vec::new();
     for path in &args.files {
@@ -44,6 +43,10 @@ pub(super) fn run(args: &ConfigArgs) -> Verdict {
             && !args.syntax_only
         {
             found.extend(check_target_files(&config));
+            let options = FileOptions {
+                ignore_unknown_keys: args.ignore_unknown_fields,
+                ..crate::serve::rule_file_options(&config)
+            };
             for path in config.rule_paths() {
                 let path = path.display().to_string();
                 progress.doing(&path);
