@@ -52,7 +52,7 @@ pub use labels::{Label, Labels, LabelsBuilder, LabelsIter};
 pub use matcher::{MatchOp, Matcher, MatcherError};
 pub use memory::MemoryStore;
 pub use metadata::{Metadata, MetricType};
-pub use name::{METRIC_NAME, is_legacy_label_name, is_legacy_metric_name};
+pub use name::{METRIC_NAME, NameScheme, is_legacy_label_name, is_legacy_metric_name};
 pub use number::{
     FloatParseError, format_float, format_float_g, parse_float, write_float, write_float_g, write_float_json,
 };

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use kymo_model::{Regex, RegexError, is_legacy_label_name};
+use kymo_model::{NameScheme, Regex, RegexError};
 use serde::{Deserialize, Serialize};
 
 use crate::Action;
@@ -17,31 +17,11 @@ pub(crate) const DEFAULT_REGEX: &str = "(.*)";
 /// The default of `replacement`.
 pub(crate) const DEFAULT_REPLACEMENT: &str = "$1";
 
-/// Which names of labels are allowed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum NameScheme {
-    /// Any UTF-8 but the empty string.
-    #[default]
-    Utf8,
-    /// `[a-zA-Z_][a-zA-Z0-9_]*`.
-    Legacy,
-}
-
-impl NameScheme {
-    /// Is this the name of a label?
-    pub fn is_label_name(self, name: &str) -> bool {
-        match self {
-            NameScheme::Utf8 => !name.is_empty(),
-            NameScheme::Legacy => is_legacy_label_name(name),
-        }
-    }
-
-    /// Can this template become the name of a label?
-    fn is_name_template(self, template: &str) -> bool {
-        match self {
-            NameScheme::Utf8 => !template.is_empty(),
-            NameScheme::Legacy => is_legacy_name_template(template),
-        }
+/// Can this template become the name of a label?
+fn is_name_template(scheme: NameScheme, template: &str) -> bool {
+    match scheme {
+        NameScheme::Utf8 => !template.is_empty(),
+        NameScheme::Legacy => is_legacy_name_template(template),
     }
 }
 
@@ -286,7 +266,7 @@ fn check(spec: &RelabelSpec, scheme: NameScheme) -> Result<(), RelabelConfigErro
         return Err(RelabelConfigError::TargetMissing(action));
     }
     let target_is_valid = match action {
-        Replace if has_variable(target) => scheme.is_name_template(target),
+        Replace if has_variable(target) => is_name_template(scheme, target),
         _ => !writes || scheme.is_label_name(target),
     };
     if !target_is_valid {
@@ -296,7 +276,7 @@ fn check(spec: &RelabelSpec, scheme: NameScheme) -> Result<(), RelabelConfigErro
     if matches!(action, Lowercase | Uppercase | KeepEqual | DropEqual) && !plain_replacement {
         return Err(RelabelConfigError::ReplacementSet(action));
     }
-    if action == LabelMap && !scheme.is_name_template(replacement) {
+    if action == LabelMap && !is_name_template(scheme, replacement) {
         return invalid(FieldFault::Replacement, replacement);
     }
     let plain = spec.modulus == 0 && plain_separator && plain_replacement;

@@ -29,5 +29,5 @@ mod process;
 mod template;
 
 pub use action::Action;
-pub use config::{FieldFault, NameScheme, RelabelConfig, RelabelConfigError, RelabelSpec};
+pub use config::{FieldFault, RelabelConfig, RelabelConfigError, RelabelSpec};
 pub use process::{Step, Verdict, relabel, relabel_labels, relabel_steps};

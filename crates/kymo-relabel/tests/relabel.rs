@@ -1,7 +1,7 @@
 //! The eleven actions and their validation, as cases: rules in YAML, labels before, labels after.
 
-use kymo_model::Labels;
-use kymo_relabel::{NameScheme, RelabelConfig, RelabelSpec, Verdict, relabel_labels, relabel_steps};
+use kymo_model::{Labels, NameScheme};
+use kymo_relabel::{RelabelConfig, RelabelSpec, Verdict, relabel_labels, relabel_steps};
 
 fn rules(yaml: &str) -> Vec<RelabelConfig> {
     serde_saphyr::from_str(yaml).unwrap_or_else(|e| panic!("{yaml}\n{e}"))

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use kymo_model::{Batch, Labels, LabelsBuilder, METRIC_NAME, SampleValue, StoreError, Timestamp};
 use kymo_promql::{Engine, PointValue, QueryError, QueryErrorKind, QueryOptions, QueryValue, VectorSample};
+use kymo_promql_syntax::Parser;
 
 use crate::alert::{Alert, AlertState, Fate, Step};
 use crate::rule_file::{AlertingRule, Query, RecordingRule, TextTemplate};
@@ -33,6 +34,8 @@ pub struct EvalContext<'a> {
     pub external_url: &'a str,
     /// Bounds on templates.
     pub template_limits: TemplateLimits,
+    /// Reads what templates give to `query`.
+    pub parser: Parser,
 }
 
 /// Why a rule has no result.
@@ -74,6 +77,7 @@ impl<'a> EvalContext<'a> {
             external_labels: &NO_LABELS,
             external_url: "",
             template_limits: TemplateLimits::default(),
+            parser: Parser::default(),
         }
     }
 
@@ -92,7 +96,7 @@ impl<'a> EvalContext<'a> {
     /// The function `query` of templates.
     fn template_query(&self, text: &str, at: Timestamp) -> Result<Vec<VectorSample>, QueryError> {
         let execution = |message: String| QueryError::new(QueryErrorKind::Execution, message);
-        let expr = kymo_promql_syntax::parse(text).map_err(|error| execution(error.to_string()))?;
+        let expr = self.parser.parse(text).map_err(|error| execution(error.to_string()))?;
         let result = self.engine.instant(self.queryable, &expr, at, &self.query_options)?;
         as_vector(result.value).ok_or_else(|| execution(RuleError::NotAVector.to_string()))
     }

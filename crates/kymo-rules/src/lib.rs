@@ -26,7 +26,7 @@ pub use alert::{Alert, AlertState};
 pub use evaluate::{ALERT_NAME, ALERTS, ALERTS_FOR_STATE, EvalContext, RuleError};
 pub use fault::{FaultKind, RuleFileError};
 pub use group::{AlertToSend, Group, GroupEvaluation, GroupOptions, RuleHealth, RuleState};
-pub use parse::{FileOptions, NameScheme};
+pub use parse::FileOptions;
 pub use restore::RestoreOptions;
 pub use rule_file::{
     AlertingRule, DuplicateRule, Query, RecordingRule, Rule, RuleFile, RuleGroup, TextTemplate,

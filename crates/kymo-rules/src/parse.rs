@@ -4,23 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use kymo_model::{METRIC_NAME, is_legacy_label_name, is_legacy_metric_name, parse_duration};
+use kymo_model::{METRIC_NAME, NameScheme, parse_duration};
+use kymo_promql_syntax::Parser;
 
 use crate::fault::{FaultKind, Faults};
 use crate::rule_file::{AlertingRule, Query, RecordingRule, Rule, RuleFile, RuleGroup, TextTemplate};
 use crate::template::Template;
 use crate::yaml::{self, Node, NodeKind};
 use crate::{FileLimits, RuleFileError};
-
-/// Which names series and labels may have.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum NameScheme {
-    /// `[a-zA-Z_:][a-zA-Z0-9_:]*`, as Prometheus 2 has it.
-    Legacy,
-    /// Any text, as Prometheus 3 has it by default.
-    #[default]
-    Utf8,
-}
 
 /// How rule files are read.
 #[derive(Clone, Copy, Debug, Default)]
@@ -29,6 +20,8 @@ pub struct FileOptions {
     pub limits: FileLimits,
     /// Which names are good.
     pub names: NameScheme,
+    /// Reads the expressions.
+    pub parser: Parser,
     /// Pass over keys that have no meaning instead of refusing the file (`--ignore-unknown-fields`).
     pub ignore_unknown_keys: bool,
 }
@@ -64,7 +57,7 @@ const MANIFEST_API: &str = "monitoring.coreos.com/v1";
 pub(crate) struct FileReader<'a> {
     text: &'a str,
     path: &'a str,
-    options: FileOptions,
+    pub(crate) options: FileOptions,
     pub(crate) faults: Faults<'a>,
 }
 
@@ -240,11 +233,7 @@ impl<'a> FileReader<'a> {
     }
 
     fn good_label_name(&self, name: &str) -> bool {
-        name != METRIC_NAME
-            && match self.options.names {
-                NameScheme::Legacy => is_legacy_label_name(name),
-                NameScheme::Utf8 => !name.is_empty(),
-            }
+        name != METRIC_NAME && self.options.names.is_label_name(name)
     }
 
     /// Keys that are not among `known`.
@@ -435,7 +424,7 @@ impl<'n> RuleReader<'_, '_, 'n> {
             self.fault(at, FaultKind::Missing, name, "field 'expr' must be set in rule");
             return None;
         };
-        match kymo_promql_syntax::parse(&text) {
+        match self.file.options.parser.parse(&text) {
             Ok(ast) => Some(Query { text: text.into(), ast: Arc::new(ast) }),
             Err(error) => {
                 let at = expr_node.offset_in_file(self.file.text, error.span.start as usize);
@@ -455,11 +444,8 @@ impl<'n> RuleReader<'_, '_, 'n> {
         refuse(annotated, "annotations");
         refuse(for_ms != 0, "for");
         refuse(keep_ms != 0, "keep_firing_for");
-        let good = match self.file.options.names {
-            NameScheme::Legacy => is_legacy_metric_name(name),
-            // Braces are nearly always an expression in the wrong place; Prometheus 3 refuses them too.
-            NameScheme::Utf8 => !name.contains(['{', '}']),
-        };
+        // Braces are nearly always an expression in the wrong place; Prometheus 3 refuses them too.
+        let good = self.file.options.names.is_metric_name(name) && !name.contains(['{', '}']);
         if !good {
             let at = node.get("record").unwrap_or(node).start;
             self.fault(at, FaultKind::Invalid, name, &format!("invalid recording rule name: {name}"));

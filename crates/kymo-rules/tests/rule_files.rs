@@ -1,6 +1,7 @@
 //! Rule files: what is accepted, and every fault of what is not, with its place.
 
-use kymo_rules::{FileOptions, NameScheme, Rule, RuleFile};
+use kymo_model::NameScheme;
+use kymo_rules::{FileOptions, Rule, RuleFile};
 
 /// Rules under one group; the first rule is on line 4.
 fn group(rules: &str) -> String {

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod check;
+mod language;
 mod output;
 mod progress;
 mod query;

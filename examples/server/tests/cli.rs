@@ -214,6 +214,25 @@ fn check_rules() {
     assert_eq!(found["files"][1]["faults"][0]["line"], 5);
 }
 
+/// What Prometheus hides behind flags is hidden in rules too, wherever they are read.
+#[test]
+fn rules_in_experimental_language() {
+    let rules = "groups: [{name: g, rules: [{record: r, expr: 'limitk(1, up)'}]}]";
+    let tests = "rule_files: [r.yml]
+tests:
+- input_series: [{series: up, values: '1x5'}]
+  promql_expr_test: [{expr: 'limitk(1, r)', eval_time: 2m, exp_samples: [{labels: r, value: 1}]}]
+";
+    let dir = Dir::new(&[("r.yml", rules), ("p.yml", "rule_files: [r.yml]"), ("r.test.yml", tests)]);
+    for (command, file) in
+        [(["check", "rules"], "r.yml"), (["check", "config"], "p.yml"), (["test", "rules"], "r.test.yml")]
+    {
+        dir.check(&[command[0], command[1], file], 1, &[], &["limitk"]);
+        let flag = "--enable-feature=promql-experimental-functions";
+        dir.check(&[command[0], command[1], flag, file], 0, &["SUCCESS"], &[]);
+    }
+}
+
 #[test]
 fn check_config() {
     let config = "global: {scrape_interval: 15s}

@@ -256,7 +256,7 @@ fn expr_test(reader: &mut FileReader<'_>, node: &Node) -> Option<ExprTest> {
     }
     let eval_ms = reader.duration(node.get("eval_time"), "eval_time").unwrap_or(0);
     let text = reader.string(node.get("expr"), "expr").unwrap_or_default();
-    let expr = match kymo_promql_syntax::parse(&text) {
+    let expr = match reader.options.parser.parse(&text) {
         Ok(ast) => Some(Query { text: text.into(), ast: std::sync::Arc::new(ast) }),
         Err(error) => {
             let place = node.get("expr").filter(|node| node.text().is_some()).unwrap_or(node);

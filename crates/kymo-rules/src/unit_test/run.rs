@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use kymo_model::{Append, Batch, Labels, MemoryStore, SampleValue, Timestamp};
 use kymo_promql::{Engine, EngineOptions, PointValue, QueryOptions, QueryValue};
+use kymo_promql_syntax::Parser;
 use kymo_promql_syntax::series::SequenceValue;
 
 use super::expected::{ExpectedAlert, ExpectedSample, ExpectedValue};
@@ -78,7 +79,7 @@ pub fn run(
             continue;
         }
         let name = if test.name.is_empty() { format!("unnamed#{index}") } else { test.name.clone() };
-        let failures = Session::new(&file, test, &groups, options.evaluations_max).run();
+        let failures = Session::new(&file, test, &groups, options).run();
         report.groups.push(TestGroupReport { name, failures });
     }
     report
@@ -121,6 +122,7 @@ struct Session<'a> {
     fuzzy: bool,
     interval_ms: i64,
     evaluations_max: u64,
+    parser: Parser,
     engine: Engine,
     store: MemoryStore,
     groups: Vec<Group>,
@@ -130,14 +132,15 @@ struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    fn new(file: &TestFile, test: &'a Test, groups: &[RuleGroup], evaluations_max: u64) -> Session<'a> {
+    fn new(file: &TestFile, test: &'a Test, groups: &[RuleGroup], run: &RunOptions<'_>) -> Session<'a> {
         let interval_ms = file.evaluation_interval_ms;
         let options = GroupOptions { interval_ms: test.interval_ms, ..GroupOptions::default() };
         Session {
             test,
             fuzzy: file.fuzzy_compare,
             interval_ms,
-            evaluations_max,
+            evaluations_max: run.evaluations_max,
+            parser: run.files.parser,
             engine: Engine::new(EngineOptions { subquery_step_ms: interval_ms, ..EngineOptions::default() }),
             store: MemoryStore::default(),
             groups: groups.iter().map(|group| Group::new(group, options)).collect(),
@@ -221,6 +224,7 @@ impl<'a> Session<'a> {
             let context = EvalContext {
                 external_labels: &self.test.external_labels,
                 external_url: &self.test.external_url,
+                parser: self.parser,
                 ..EvalContext::new(&self.engine, &self.store)
             };
             group.evaluate(&context, &self.store, now, &|| Duration::ZERO);

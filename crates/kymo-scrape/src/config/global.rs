@@ -2,8 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use kymo_model::Labels;
-use kymo_relabel::NameScheme;
+use kymo_model::{Labels, NameScheme};
 
 use super::http_client::path_in;
 use super::limits::Limits;

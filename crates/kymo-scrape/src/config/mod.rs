@@ -39,7 +39,6 @@ pub(crate) use discovery::{check_address, read_group};
 pub use fault::{ConfigError, FAULTS_MAX, Fault};
 pub use global::Global;
 pub use http_client::{Authorization, BasicAuth, HttpClientConfig, HttpHeader, TlsConfig, TlsVersion};
-pub use kymo_relabel::NameScheme;
 pub use limits::Limits;
 pub use names::Escaping;
 pub use protocol::ScrapeProtocol;

@@ -1,6 +1,6 @@
 //! Names: which names of metrics and labels a job takes, and how it asks targets to escape others.
 
-use kymo_relabel::NameScheme;
+use kymo_model::NameScheme;
 
 use super::reader::{Fields, Reader};
 

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use kymo_relabel::{NameScheme, RelabelConfig};
+use kymo_model::NameScheme;
+use kymo_relabel::RelabelConfig;
 
 use super::discovery::Discovery;
 use super::http_client::{HttpClientConfig, read_tls, refuse};

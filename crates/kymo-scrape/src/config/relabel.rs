@@ -1,6 +1,7 @@
 //! Relabelling rules of a file: each key where it stands, each fault at its key.
 
-use kymo_relabel::{Action, NameScheme, RelabelConfig, RelabelSpec};
+use kymo_model::NameScheme;
+use kymo_relabel::{Action, RelabelConfig, RelabelSpec};
 
 use super::reader::{Fields, Reader};
 use crate::yaml::{Node, Value};

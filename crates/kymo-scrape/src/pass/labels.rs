@@ -1,7 +1,7 @@
 //! SampleRules: from the labels a target wrote to those that are stored. Run once per new series, never per sample.
 
-use kymo_model::{Labels, METRIC_NAME, is_legacy_label_name, is_legacy_metric_name};
-use kymo_relabel::{NameScheme, RelabelConfig, Verdict, relabel};
+use kymo_model::{Labels, METRIC_NAME, NameScheme, is_legacy_label_name, is_legacy_metric_name};
+use kymo_relabel::{RelabelConfig, Verdict, relabel};
 
 use super::error::PassError;
 use crate::config::{Limits, ScrapeConfig};

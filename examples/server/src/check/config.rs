@@ -3,13 +3,11 @@
 use std::path::Path;
 
 use clap::Args;
-use kymo_rules::FileOptions;
 use kymo_scrape::config::{Config, HttpClientConfig, ScrapeConfig};
 
 use super::source::matching;
-use super::{Checked, LintArgs, conclude, rules, targets};
+use super::{Checked, RuleFileArgs, check_each, rules, targets};
 use crate::output::{Fault, Verdict};
-use crate::progress::Progress;
 
 #[derive(Args)]
 pub(super) struct ConfigArgs {
@@ -21,46 +19,26 @@ pub(super) struct ConfigArgs {
     #[arg(long)]
     syntax_only: bool,
 
-    /// In rule files, pass over keys that have no meaning.
-    #[arg(long)]
-    ignore_unknown_fields: bool,
-
     #[command(flatten)]
-    lint: LintArgs,
-
-    /// Print one JSON document.
-    #[arg(long)]
-    json: bool,
+    rules: RuleFileArgs,
 }
 
 pub(super) fn run(args: &ConfigArgs) -> Verdict {
-    let progress = Progress::over(args.files.len());
-    let mut all = Vec::new();
-    for path in &args.files {
-        progress.doing(path);
+    let on_lint = args.rules.lint.verdict();
+    check_each(&args.files, args.rules.json, on_lint, |path, progress| {
         let mut found = vec![Checked::new("config", path)];
-        if let Some(config) = check_file(path, args.syntax_only, &mut found[0])
-            && !args.syntax_only
-        {
+        let config = check_file(path, args.syntax_only, &mut found[0]);
+        if let Some(config) = config.filter(|_| !args.syntax_only) {
             found.extend(check_target_files(&config));
-            let options = FileOptions {
-                ignore_unknown_keys: args.ignore_unknown_fields,
-                ..crate::serve::rule_file_options(&config)
-            };
+            let options = args.rules.options(config.global.name_scheme);
             for path in config.rule_paths() {
                 let path = path.display().to_string();
                 progress.doing(&path);
-                found.push(rules::check_file(&path, options, args.lint.wants_duplicates()));
+                found.push(rules::check_file(&path, options, args.rules.lint.wants_duplicates()));
             }
         }
-        if !args.json {
-            progress.aside(|| found.iter().for_each(Checked::print));
-        }
-        progress.done();
-        all.append(&mut found);
-    }
-    drop(progress);
-    conclude(&all, args.json, args.lint.verdict())
+        found
+    })
 }
 
 /// Reads the file itself, and sees whether the files are there that it names.

@@ -6,9 +6,8 @@ use kymo_exposition::{Entry, Format, LabelScratch, ParseError, Parser};
 use kymo_model::Labels;
 
 use super::source::{read_bytes, shown};
-use super::{Checked, conclude};
+use super::{Checked, check_each};
 use crate::output::{Fault, Verdict};
-use crate::progress::Progress;
 
 mod lint;
 mod strict_text;
@@ -64,19 +63,9 @@ pub(super) fn run(args: &MetricsArgs) -> Verdict {
         Some(lint) => lint == LintArg::All,
         None => args.format.is_none(),
     };
-    let progress = Progress::over(args.files.len());
-    let mut all = Vec::new();
-    for path in &args.files {
-        progress.doing(path);
-        let checked = check_file(path, format, args.strict, lints);
-        if !args.json {
-            progress.aside(|| checked.print());
-        }
-        progress.done();
-        all.push(checked);
-    }
-    drop(progress);
-    conclude(&all, args.json, Verdict::Lint)
+    check_each(&args.files, args.json, Verdict::Lint, |path, _| {
+        vec![check_file(path, format, args.strict, lints)]
+    })
 }
 
 fn check_file(path: &str, format: Format, strict: bool, lints: bool) -> Checked {

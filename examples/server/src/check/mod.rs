@@ -10,9 +10,13 @@ mod targets;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand, ValueEnum};
+use kymo_model::NameScheme;
+use kymo_rules::FileOptions;
 use serde_json::{Value, json};
 
+use crate::language::LanguageArgs;
 use crate::output::{Fault, Verdict, complain, say, say_json};
+use crate::progress::Progress;
 
 /// Arguments of `kymo check`.
 #[derive(Args)]
@@ -53,6 +57,36 @@ enum Lint {
     DuplicateRules,
     /// Nothing.
     None,
+}
+
+/// What `check config` and `check rules` ask about rule files, and how they answer.
+#[derive(Args, Debug)]
+struct RuleFileArgs {
+    /// In rule files, pass over keys that have no meaning.
+    #[arg(long)]
+    ignore_unknown_fields: bool,
+
+    #[command(flatten)]
+    language: LanguageArgs,
+
+    #[command(flatten)]
+    lint: LintArgs,
+
+    /// Print one JSON document.
+    #[arg(long)]
+    json: bool,
+}
+
+impl RuleFileArgs {
+    /// How rule files are read whose names follow `names`.
+    fn options(&self, names: NameScheme) -> FileOptions {
+        FileOptions {
+            names,
+            parser: self.language.parser(),
+            ignore_unknown_keys: self.ignore_unknown_fields,
+            ..FileOptions::default()
+        }
+    }
 }
 
 #[derive(Args, Debug)]
@@ -139,8 +173,26 @@ impl Checked {
     }
 }
 
-/// Ends a command: the document for machines if it was asked for, and the worst verdict of all files.
-fn conclude(checked: &[Checked], as_json: bool, on_lint: Verdict) -> Verdict {
+/// Checks file after file and prints what was found in each, or all of it as one document. `check` gives the file itself
+/// and the files it names. The verdict is the worst of all.
+fn check_each(
+    files: &[String],
+    as_json: bool,
+    on_lint: Verdict,
+    mut check: impl FnMut(&str, &Progress) -> Vec<Checked>,
+) -> Verdict {
+    let progress = Progress::over(files.len());
+    let mut checked = Vec::new();
+    for path in files {
+        progress.doing(path);
+        let mut found = check(path, &progress);
+        if !as_json {
+            progress.aside(|| found.iter().for_each(Checked::print));
+        }
+        progress.done();
+        checked.append(&mut found);
+    }
+    drop(progress);
     if as_json {
         let invalid = checked.iter().filter(|one| !one.faults.is_empty()).count();
         say_json(&json!({

@@ -1,10 +1,11 @@
 //! `kymo check promql`: expressions from the command line, or one per line from standard input.
 
-use clap::{Args, ValueEnum};
-use kymo_promql_syntax::{ParseError, ParseOptions, Parser};
+use clap::Args;
+use kymo_promql_syntax::{ParseError, Parser};
 use serde_json::{Value, json};
 
 use super::source::read_bytes;
+use crate::language::LanguageArgs;
 use crate::output::{Verdict, complain, say, say_json};
 
 #[derive(Args)]
@@ -13,44 +14,16 @@ pub(super) struct PromqlArgs {
     #[arg(value_name = "EXPR", required = true, allow_hyphen_values = true)]
     expressions: Vec<String>,
 
-    /// Allow parts of the language that Prometheus hides behind flags.
-    #[arg(long, value_enum, value_delimiter = ',', value_name = "FEATURE")]
-    enable_feature: Vec<Feature>,
+    #[command(flatten)]
+    language: LanguageArgs,
 
     /// Print one JSON document.
     #[arg(long)]
     json: bool,
 }
 
-/// Prometheus' names of the parts of the language behind flags.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Feature {
-    /// Experimental functions and aggregations.
-    #[value(name = "promql-experimental-functions")]
-    ExperimentalFunctions,
-    /// The modifiers anchored and smoothed.
-    #[value(name = "promql-extended-range-selectors")]
-    ExtendedRangeSelectors,
-    /// The modifiers fill, fill_left and fill_right.
-    #[value(name = "promql-binop-fill-modifiers")]
-    BinopFillModifiers,
-}
-
-fn options(features: &[Feature]) -> ParseOptions {
-    let mut options = ParseOptions::default();
-    for feature in features {
-        match feature {
-            Feature::ExperimentalFunctions => options.experimental_functions = true,
-            Feature::ExtendedRangeSelectors => options.extended_range_selectors = true,
-            Feature::BinopFillModifiers => options.fill_modifiers = true,
-        }
-    }
-    options
-}
-
 pub(super) fn run(args: &PromqlArgs) -> Verdict {
-    let mut tally =
-        Tally { parser: Parser::new(options(&args.enable_feature)), json: args.json, ..Tally::default() };
+    let mut tally = Tally { parser: args.language.parser(), json: args.json, ..Tally::default() };
     for (index, expression) in args.expressions.iter().enumerate() {
         if expression == "-" {
             match read_bytes("-") {

@@ -1,12 +1,12 @@
 //! `kymo check rules`: rule files, and streams and lists of PrometheusRule manifests.
 
 use clap::Args;
+use kymo_model::NameScheme;
 use kymo_rules::{FileOptions, RuleFile, RuleFileError};
 
 use super::source::{read_text, shown};
-use super::{Checked, LintArgs, conclude};
+use super::{Checked, RuleFileArgs, check_each};
 use crate::output::{Fault, Verdict};
-use crate::progress::Progress;
 
 #[derive(Args)]
 pub(super) struct RulesArgs {
@@ -14,33 +14,15 @@ pub(super) struct RulesArgs {
     #[arg(value_name = "FILE", default_value = "-")]
     files: Vec<String>,
 
-    /// Pass over keys that have no meaning.
-    #[arg(long)]
-    ignore_unknown_fields: bool,
-
     #[command(flatten)]
-    lint: LintArgs,
-
-    /// Print one JSON document.
-    #[arg(long)]
-    json: bool,
+    rules: RuleFileArgs,
 }
 
 pub(super) fn run(args: &RulesArgs) -> Verdict {
-    let options = FileOptions { ignore_unknown_keys: args.ignore_unknown_fields, ..FileOptions::default() };
-    let progress = Progress::over(args.files.len());
-    let mut all = Vec::new();
-    for path in &args.files {
-        progress.doing(path);
-        let checked = check_file(path, options, args.lint.wants_duplicates());
-        if !args.json {
-            progress.aside(|| checked.print());
-        }
-        progress.done();
-        all.push(checked);
-    }
-    drop(progress);
-    conclude(&all, args.json, args.lint.verdict())
+    let (options, duplicates) =
+        (args.rules.options(NameScheme::default()), args.rules.lint.wants_duplicates());
+    let on_lint = args.rules.lint.verdict();
+    check_each(&args.files, args.rules.json, on_lint, |path, _| vec![check_file(path, options, duplicates)])
 }
 
 /// Checks one file; used for the files that a configuration names too.

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use kymo_rules::{FileOptions, NameScheme, RuleFile, RuleGroup};
+use kymo_rules::{FileOptions, RuleFile, RuleGroup};
 use kymo_scrape::config::Config;
 
 /// A configuration that was read whole: with its rules.
@@ -19,7 +19,8 @@ pub(crate) fn load(file: Option<&Path>, listen_address: &str) -> Result<Loaded, 
         None => Config::parse(&own_config(listen_address), "the built-in configuration")
             .map_err(|error| error.to_string())?,
     };
-    let options = rule_file_options(&config);
+    // The scheme of names holds for the rule files too.
+    let options = FileOptions { names: config.global.name_scheme, ..FileOptions::default() };
     let mut groups = Vec::new();
     let mut faults = Vec::new();
     for path in config.rule_paths() {
@@ -33,15 +34,6 @@ pub(crate) fn load(file: Option<&Path>, listen_address: &str) -> Result<Loaded, 
         }
     }
     if faults.is_empty() { Ok(Loaded { config, groups }) } else { Err(faults.join("\n")) }
-}
-
-/// How the rule files of a configuration are read: its scheme of names holds for them too.
-pub(crate) fn rule_file_options(config: &Config) -> FileOptions {
-    let names = match config.global.name_scheme {
-        kymo_scrape::config::NameScheme::Utf8 => NameScheme::Utf8,
-        kymo_scrape::config::NameScheme::Legacy => NameScheme::Legacy,
-    };
-    FileOptions { names, ..FileOptions::default() }
 }
 
 /// Without a configuration file there is one target: this server.

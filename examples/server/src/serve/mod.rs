@@ -27,7 +27,6 @@ use tokio::sync::{mpsc, oneshot};
 pub(crate) use args::ServeArgs;
 use args::{LogLevel, Sync};
 use configuration::Loaded;
-pub(crate) use configuration::rule_file_options;
 use rules::{RuleManager, RuleSetting};
 use status::{ConfigState, Lifecycle, Order, Receiver, ServerStatus};
 use targets::ScrapeView;

@@ -8,6 +8,7 @@ use kymo_rules::unit_test::{LoadedFile, RunOptions, TestFailure, TestReport, run
 use serde_json::{Value, json};
 
 use crate::check::source::{matching, read_text, shown};
+use crate::language::LanguageArgs;
 use crate::output::{Fault, Verdict, complain, say, say_json};
 use crate::progress::Progress;
 
@@ -21,13 +22,20 @@ pub(super) struct RulesArgs {
     #[arg(long)]
     ignore_unknown_fields: bool,
 
+    #[command(flatten)]
+    language: LanguageArgs,
+
     /// Print one JSON document.
     #[arg(long)]
     json: bool,
 }
 
 pub(super) fn run(args: &RulesArgs) -> Verdict {
-    let files = FileOptions { ignore_unknown_keys: args.ignore_unknown_fields, ..FileOptions::default() };
+    let files = FileOptions {
+        parser: args.language.parser(),
+        ignore_unknown_keys: args.ignore_unknown_fields,
+        ..FileOptions::default()
+    };
     let options = RunOptions { files, ..RunOptions::default() };
     let progress = Progress::over(args.files.len());
     let mut reports = Vec::new();
