@@ -45,8 +45,8 @@ pub use batch::{Batch, Row, RowSeries, SampleValue, SeriesHandle};
 pub use duration::{DurationError, format_duration, parse_duration};
 pub use error::{StoreError, StoreErrorKind};
 pub use histogram::{
-    Bucket, CUSTOM_BUCKETS_SCHEMA, CounterResetHint, FloatHistogram, Histogram, HistogramError,
-    HistogramSide, Span,
+    Bucket, CUSTOM_BUCKETS_SCHEMA, Combined, Compensation, CounterResetHint, FloatHistogram, Histogram,
+    HistogramError, HistogramSide, IncompatibleHistograms, Span,
 };
 pub use labels::{Label, Labels, LabelsBuilder, LabelsIter};
 pub use matcher::{MatchOp, Matcher, MatcherError};

@@ -19,6 +19,20 @@ pub struct Bucket {
     pub index: i32,
 }
 
+impl Bucket {
+    /// Which share of it lies below `value`, on a linear scale. For finite bounds and a value between them.
+    pub fn share_below_linear(&self, value: f64) -> f64 {
+        (value - self.lower) / (self.upper - self.lower)
+    }
+
+    /// Which share of it lies below `value`, on a logarithmic scale, on which all buckets of an exponential schema are equally
+    /// wide. For finite bounds of one sign and a value between them.
+    pub fn share_below_logarithmic(&self, value: f64) -> f64 {
+        let [lower, upper, at] = [self.lower, self.upper, value].map(|bound| bound.abs().log2());
+        if value > 0.0 { (at - lower) / (upper - lower) } else { 1.0 - (at - upper) / (lower - upper) }
+    }
+}
+
 /// Index and count of the present buckets of one side, from both ends.
 #[derive(Clone)]
 pub(super) struct Side<'a, C> {

@@ -6,7 +6,7 @@ use super::buckets::Side;
 use super::{FloatHistogram, Histogram, HistogramError, Span, absolute, bounds};
 
 /// The buckets of one side by index, indices strictly increasing.
-type Indexed<C> = Vec<(i64, C)>;
+pub(super) type Indexed<C> = Vec<(i64, C)>;
 
 impl FloatHistogram {
     /// Leaves out empty buckets, except for gaps of up to `max_empty_buckets`, which are written as empty buckets rather
@@ -106,7 +106,8 @@ fn compacted<C: Copy + PartialEq + Default>(side: Side<'_, C>, max_empty: usize)
     out
 }
 
-fn merged<C: Copy + AddAssign>(side: Side<'_, C>, steps: u32) -> Indexed<C> {
+/// Buckets of a schema this many steps lower, each the sum of those it covers.
+pub(super) fn merged<C: AddAssign>(side: impl ExactSizeIterator<Item = (i64, C)>, steps: u32) -> Indexed<C> {
     let mut out: Indexed<C> = Vec::with_capacity(side.len());
     for (index, count) in side {
         // A bucket's index belongs to its upper bound, hence the moves by one.
@@ -120,7 +121,7 @@ fn merged<C: Copy + AddAssign>(side: Side<'_, C>, steps: u32) -> Indexed<C> {
 }
 
 /// Spans and counts of buckets by index.
-fn unindexed<C>(buckets: Indexed<C>) -> (Vec<Span>, Vec<C>) {
+pub(super) fn unindexed<C>(buckets: Indexed<C>) -> (Vec<Span>, Vec<C>) {
     let mut spans: Vec<Span> = Vec::new();
     let mut next = 0;
     for (index, _) in &buckets {
