@@ -10,6 +10,8 @@ use kymo_model::{Labels, Queryable, Refusal, Samples, Selector, StoreError, Time
 #[derive(Clone, Debug)]
 pub struct ModelStore {
     series: HashMap<Labels, BTreeMap<i64, Cell>>,
+    /// When each series was last written to; none for those of which only the database knows.
+    written_ms: HashMap<Labels, u64>,
     /// What the last batch changed, and what was there before.
     undo: Vec<(Labels, i64, Option<Cell>, u64)>,
     /// As the database's options.
@@ -24,7 +26,12 @@ struct Cell {
     acked: Option<(u64, bool)>,
     /// Bits of writes that failed: after a reopening one of them may be there.
     maybe: Vec<u64>,
+    /// Past the retention: it need not be there any more.
+    aged: bool,
 }
+
+/// A series that was not written to for so long is idle. One second less than the database says, which counts in seconds.
+const IDLE_MS: u64 = 3_599_000;
 
 /// What differs between the model and a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,26 +65,34 @@ impl fmt::Display for Mismatch {
 impl ModelStore {
     /// An empty model of a database with these options.
     pub fn new(out_of_order_window_ms: i64, retention_ms: i64) -> ModelStore {
-        ModelStore { series: HashMap::new(), undo: Vec::new(), out_of_order_window_ms, retention_ms }
+        ModelStore {
+            series: HashMap::new(),
+            written_ms: HashMap::new(),
+            undo: Vec::new(),
+            out_of_order_window_ms,
+            retention_ms,
+        }
     }
 
     /// Takes the rows of a batch that are to be taken, and says of each what the database must say. `durable`: what is taken
-    /// must survive a loss of power.
-    pub fn take(&mut self, rows: &[(Labels, i64, f64)], durable: bool) -> Vec<Result<(), Refusal>> {
+    /// must survive a loss of power. `monotonic_ms` is the time of the database's clock.
+    pub fn take(
+        &mut self,
+        rows: &[(Labels, i64, f64)],
+        durable: bool,
+        monotonic_ms: u64,
+    ) -> Vec<Result<(), Refusal>> {
         self.undo.clear();
-        // Too old is judged against what was there before the batch.
-        let newest_ms = self.series.values().filter_map(newest).max();
-        let oldest_ms = newest_ms.map_or(i64::MIN, |newest_ms| newest_ms - self.retention_ms);
         let mut outcomes = Vec::with_capacity(rows.len());
         for (labels, t_ms, value) in rows {
-            let outcome =
-                if *t_ms < oldest_ms { Err(Refusal::TooOld) } else { self.judge(labels, *t_ms, *value) };
+            let outcome = self.judge(labels, *t_ms, *value);
             if outcome.is_ok() {
+                self.written_ms.insert(labels.clone(), monotonic_ms);
                 let cells = self.series.entry(labels.clone()).or_default();
                 let before = cells.get(t_ms).cloned();
                 let durable = durable
                     || before.as_ref().and_then(|cell| cell.acked).is_some_and(|(_, durable)| durable);
-                cells.insert(*t_ms, Cell { acked: Some((value.to_bits(), durable)), maybe: Vec::new() });
+                cells.insert(*t_ms, Cell { acked: Some((value.to_bits(), durable)), ..Cell::default() });
                 self.undo.push((labels.clone(), *t_ms, before, value.to_bits()));
             }
             outcomes.push(outcome);
@@ -101,12 +116,26 @@ impl ModelStore {
         if let Some((bits, _)) = cells.get(&t_ms).and_then(|cell| cell.acked) {
             return if bits == value.to_bits() { Ok(()) } else { Err(Refusal::DuplicateTimestamp) };
         }
+        let window_ms = self.out_of_order_window_ms.min(self.retention_ms);
         match newest(cells) {
-            Some(newest_ms) if t_ms < newest_ms && self.out_of_order_window_ms == 0 => {
-                Err(Refusal::OutOfOrder)
-            }
-            Some(newest_ms) if newest_ms - t_ms > self.out_of_order_window_ms => Err(Refusal::TooOld),
+            Some(newest_ms) if t_ms < newest_ms && window_ms == 0 => Err(Refusal::OutOfOrder),
+            Some(newest_ms) if newest_ms - t_ms > window_ms => Err(Refusal::TooOld),
             _ => Ok(()),
+        }
+    }
+
+    /// The database was maintained: what is past the retention may be gone from now on. A series that is written to is judged
+    /// by its own newest sample, an idle one by the newest of all.
+    pub fn maintained(&mut self, now_ms: i64, monotonic_ms: u64) {
+        let cutoff = |newest_ms: i64| newest_ms.min(now_ms) - self.retention_ms;
+        let Some(of_idle_ms) = self.series.values().filter_map(newest_of_all).max().map(cutoff) else {
+            return;
+        };
+        for (labels, cells) in &mut self.series {
+            let written_ms = self.written_ms.get(labels);
+            let idle = written_ms.is_none_or(|written_ms| monotonic_ms - written_ms >= IDLE_MS);
+            let cutoff_ms = if idle { of_idle_ms } else { newest(cells).map_or(i64::MIN, cutoff) };
+            cells.range_mut(..cutoff_ms).for_each(|(_, cell)| cell.aged = true);
         }
     }
 
@@ -153,10 +182,11 @@ impl ModelStore {
     pub fn adopt(&mut self, store: &dyn Queryable, durable: bool) -> Result<(), StoreError> {
         let mut series: HashMap<Labels, BTreeMap<i64, Cell>> = HashMap::new();
         for_each_sample(store, |labels, t_ms, bits| {
-            let cell = Cell { acked: Some((bits, durable)), maybe: Vec::new() };
+            let cell = Cell { acked: Some((bits, durable)), ..Cell::default() };
             series.entry(labels.clone()).or_default().insert(t_ms, cell);
         })?;
         self.series = series;
+        self.written_ms.clear();
         Ok(())
     }
 
@@ -186,7 +216,7 @@ impl ModelStore {
         })?;
         for (labels, cells) in &self.series {
             for (t_ms, cell) in cells {
-                let wanted = cell.acked.is_some_and(|(_, durable)| must_be_there(durable));
+                let wanted = !cell.aged && cell.acked.is_some_and(|(_, durable)| must_be_there(durable));
                 if wanted && !seen.get(labels).is_some_and(|found| found.contains_key(t_ms)) {
                     mismatches.push(Mismatch::Lost(labels.clone(), *t_ms));
                 }
@@ -194,6 +224,11 @@ impl ModelStore {
         }
         Ok(mismatches)
     }
+}
+
+/// With the rows that failed: the database may have them.
+fn newest_of_all(cells: &BTreeMap<i64, Cell>) -> Option<i64> {
+    cells.keys().next_back().copied()
 }
 
 fn newest(cells: &BTreeMap<i64, Cell>) -> Option<i64> {

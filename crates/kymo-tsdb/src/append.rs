@@ -16,7 +16,7 @@ use kymo_model::{
 
 use crate::db::{Db, Shared};
 use crate::frame::{PAYLOAD_BYTES_MAX, begin_record};
-use crate::head::{Cursor, PageTable, Verdict, judge_late, judge_same_time};
+use crate::head::{Cursor, ROWS_MAX, Second, Verdict, judge_late, judge_same_time};
 use crate::index::SeriesId;
 use crate::lock::{lock, write};
 use crate::options::{Options, SyncMode};
@@ -75,9 +75,9 @@ impl Append for Db {
     fn append(&self, batch: &Batch) -> Result<Appended, StoreError> {
         let shared = self.shared();
         let options = &shared.options;
-        if batch.len() > options.batch_rows_max {
-            let message =
-                format!("expected at most {} rows in a batch, found {}", options.batch_rows_max, batch.len());
+        let rows_max = options.batch_rows_max.min(ROWS_MAX);
+        if batch.len() > rows_max {
+            let message = format!("expected at most {rows_max} rows in a batch, found {}", batch.len());
             return Err(StoreError::new(StoreErrorKind::Limit, message));
         }
         let (known_ids, _) = shared.head.next_and_live();
@@ -94,7 +94,7 @@ impl Append for Db {
             match log(&mut writer) {
                 Ok(record) => record,
                 Err(error) => {
-                    forget_pending(&shared.head.pages(), &writer.taken);
+                    forget_pending(shared, &writer.taken);
                     return Err(error);
                 }
             }
@@ -141,7 +141,7 @@ fn log(writer: &mut Writer) -> Result<u64, StoreError> {
 
 /// Makes the taken rows visible, all at once.
 fn apply(shared: &Shared, writer: &mut Writer) {
-    let head = &shared.head;
+    let (head, now) = (&shared.head, shared.second());
     let Some(first) = writer.taken.first() else { return };
     let (mut min_ms, mut max_ms, mut late, mut chunks) = (first.t_ms, first.t_ms, 0, 0);
     let _whole_batches = write(&head.isolation);
@@ -152,7 +152,7 @@ fn apply(shared: &Shared, writer: &mut Writer) {
     let mut cursor = Cursor::new(&pages);
     for row in &writer.taken {
         let series = cursor.get(row.id).expect("BUG: a series was removed while the writer was held");
-        series.pending = 0;
+        series.touch(now);
         chunks += if row.late {
             late += 1;
             series.push_late(row.t_ms, row.value)
@@ -170,12 +170,13 @@ fn apply(shared: &Shared, writer: &mut Writer) {
 }
 
 /// A batch that could not be logged: the series forget its rows.
-fn forget_pending(pages: &PageTable, taken: &[Taken]) {
-    let mut cursor = Cursor::new(pages);
+fn forget_pending(shared: &Shared, taken: &[Taken]) {
+    let (pages, now) = (shared.head.pages(), shared.second());
+    let mut cursor = Cursor::new(&pages);
     for row in taken {
         // The new series of the batch are not there.
         if let Some(series) = cursor.get(row.id) {
-            series.pending = 0;
+            series.touch(now);
         }
     }
 }
@@ -190,7 +191,11 @@ struct Judge<'a> {
     next_id: u32,
     live: usize,
     latest_ms: i64,
-    oldest_ms: i64,
+    /// Samples before this were dropped for their size.
+    floor_ms: i64,
+    /// How much older than the newest of its series a sample may be.
+    window_ms: i64,
+    now: Second,
 }
 
 /// The series of a row.
@@ -205,7 +210,11 @@ impl<'a> Judge<'a> {
         let options = &shared.options;
         let (next_id, live) = shared.head.next_and_live();
         let latest_ms = options.clock.now().millis().saturating_add(options.ahead_ms_max);
-        Judge { shared, options, writer, known_ids, next_id, live, latest_ms, oldest_ms: shared.oldest_ms() }
+        let floor_ms = shared.floor_ms.load(Relaxed);
+        // What retention would drop at once is not taken. A new series has no age: its first sample may be as old as it likes.
+        let window_ms = options.out_of_order_window_ms.min(options.retention_ms);
+        let now = shared.see_second();
+        Judge { shared, options, writer, known_ids, next_id, live, latest_ms, floor_ms, window_ms, now }
     }
 
     fn rows(&mut self, batch: &Batch, found: &[Option<SeriesId>]) -> Appended {
@@ -246,7 +255,7 @@ impl<'a> Judge<'a> {
         if t_ms > self.latest_ms {
             return Err(Refusal::TooFarAhead);
         }
-        if t_ms < self.oldest_ms {
+        if t_ms < self.floor_ms {
             return Err(Refusal::TooOld);
         }
         let place = match series {
@@ -256,17 +265,19 @@ impl<'a> Judge<'a> {
         match place {
             Place::Existing(id) => {
                 let series = cursor.get(id).ok_or(Refusal::UnknownHandle)?;
-                let window_ms = self.options.out_of_order_window_ms;
-                let verdict = if series.pending == 0 {
-                    series.judge(t_ms, value, window_ms)
+                let pending = series.pending();
+                let verdict = if pending == 0 {
+                    series.judge(t_ms, value, self.window_ms)
                 } else {
-                    self.judge_after(series.pending, t_ms, value, series.newest_ms(), |t_ms, value| {
+                    self.judge_after(pending, t_ms, value, series.newest_ms(), |t_ms, value| {
                         series.judge(t_ms, value, i64::MAX)
                     })
                 };
-                let late = is_late(verdict)?;
-                if let Some(late) = late {
-                    series.pending = self.take(Taken { id, t_ms, value, late }, series.pending);
+                match is_late(verdict)? {
+                    Some(late) => series.set_pending(self.take(Taken { id, t_ms, value, late }, pending)),
+                    // Somebody still says what is known.
+                    None if pending == 0 => series.touch(self.now),
+                    None => {}
                 }
                 Ok(id)
             }
@@ -318,9 +329,7 @@ impl<'a> Judge<'a> {
             return Verdict::InOrder;
         }
         match stored(t_ms, value) {
-            Verdict::InOrder | Verdict::Late => {
-                judge_late(newest_ms, t_ms, self.options.out_of_order_window_ms)
-            }
+            Verdict::InOrder | Verdict::Late => judge_late(newest_ms, t_ms, self.window_ms),
             same_time => same_time,
         }
     }

@@ -1,7 +1,7 @@
 //! Db: a database in a directory. Opening, closing, figures; the rest of its methods are in append.rs, query.rs, maintain.rs.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
 use kymo_model::{Appended, Refusal, StoreError, StoreErrorKind};
@@ -10,7 +10,7 @@ use crate::append::Writer;
 use crate::checkpoint::{ChunkFiles, Resumed, load};
 use crate::error::OpenError;
 use crate::frame::{FileId, FileKind};
-use crate::head::Head;
+use crate::head::{Head, Second};
 use crate::index::Cardinality;
 use crate::lock::lock;
 use crate::options::Options;
@@ -36,6 +36,9 @@ pub(crate) struct Shared {
     pub(crate) counters: Counters,
     /// Samples before this were dropped to keep the size limit.
     pub(crate) floor_ms: AtomicI64,
+    /// The monotonic time of the opening.
+    opened_ms: u64,
+    second: AtomicU32,
     replay: ReplayReport,
     closed: AtomicBool,
     /// Held from the opening to the end.
@@ -48,6 +51,8 @@ pub(crate) struct Files {
     pub(crate) chunks: ChunkFiles,
     /// Number and size of the last checkpoint.
     pub(crate) checkpoint: Option<(u64, u64)>,
+    /// When retention by time last looked at every series, and what the newest sample was then.
+    pub(crate) aged: Option<(Second, i64)>,
 }
 
 /// Where everything is.
@@ -133,9 +138,11 @@ impl Db {
             head,
             writer: Mutex::new(Writer::new(log)),
             syncer,
-            files: Mutex::new(Files { chunks: loaded.chunks, checkpoint: loaded.checkpoint }),
+            files: Mutex::new(Files { chunks: loaded.chunks, checkpoint: loaded.checkpoint, aged: None }),
             counters: Counters::default(),
             floor_ms: AtomicI64::new(i64::MIN),
+            opened_ms: started_ms,
+            second: AtomicU32::new(Second::OPENING.number()),
             replay,
             closed: AtomicBool::new(false),
             directory_lock: Mutex::new(Some(directory_lock)),
@@ -252,10 +259,16 @@ impl Shared {
         Ok(())
     }
 
-    /// Samples before this are too old to be taken.
-    pub(crate) fn oldest_ms(&self) -> i64 {
-        let by_age = self.head.max_ms().saturating_sub(self.options.retention_ms);
-        by_age.max(self.floor_ms.load(Relaxed))
+    /// The second of the database's life, as it was last seen.
+    pub(crate) fn second(&self) -> Second {
+        Second::from_number(self.second.load(Relaxed))
+    }
+
+    /// Looks at the clock for [`Shared::second`].
+    pub(crate) fn see_second(&self) -> Second {
+        let open_ms = self.options.clock.monotonic_ms().saturating_sub(self.opened_ms);
+        let second = Second::after_opening(open_ms);
+        Second::from_number(self.second.fetch_max(second.number(), Relaxed)).max(second)
     }
 
     pub(crate) fn count(&self, outcome: &Appended) {

@@ -7,6 +7,7 @@ use kymo_model::{StoreError, Timestamp};
 
 use crate::checkpoint::checkpoint;
 use crate::db::{Db, Files, Shared};
+use crate::head::{Cutoffs, file_tag};
 use crate::lock::lock;
 use crate::options::SyncMode;
 
@@ -44,7 +45,7 @@ impl Db {
         shared.ensure_writable()?;
         // Retention comes first: it makes room for what needs some.
         enforce_age(shared, &mut files, now, &mut done);
-        enforce_size(shared, &mut files, &mut done)?;
+        enforce_size(shared, &mut files, now, &mut done)?;
         if checkpoint_is_due(shared, &files) {
             write_checkpoint(shared, &mut files, &mut done)?;
         }
@@ -67,16 +68,26 @@ impl Db {
     }
 }
 
+/// Retention by time looks at every series, so not more often than by this: in seconds, or by the newest sample.
+const AGE_STEP_S: u32 = 60;
+
 fn enforce_age(shared: &Shared, files: &mut MutexGuard<'_, Files>, now: Timestamp, done: &mut Maintained) {
-    let newest_ms = shared.head.max_ms().min(now.millis());
-    let cutoff_ms = newest_ms.saturating_sub(shared.options.retention_ms);
-    drop_before(shared, files, cutoff_ms, done);
+    let (second, newest_ms) = (shared.see_second(), shared.head.max_ms());
+    let is_due = files.aged.is_none_or(|(before, before_ms)| {
+        second.number().saturating_sub(before.number()) >= AGE_STEP_S
+            || newest_ms.saturating_sub(before_ms) >= 1000 * i64::from(AGE_STEP_S)
+    });
+    if is_due {
+        files.aged = Some((second, newest_ms));
+        drop_before(shared, files, now, done);
+    }
 }
 
 /// Removes the chunk files with the oldest samples, and these samples, while all files together are too large.
 fn enforce_size(
     shared: &Shared,
     files: &mut MutexGuard<'_, Files>,
+    now: Timestamp,
     done: &mut Maintained,
 ) -> Result<(), StoreError> {
     let limit = shared.options.retention_bytes;
@@ -93,7 +104,7 @@ fn enforce_size(
         let cutoff_ms = oldest_ms.saturating_add(1);
         shared.floor_ms.fetch_max(cutoff_ms, Relaxed);
         let before = files.chunks.files.len();
-        drop_before(shared, files, cutoff_ms, done);
+        drop_before(shared, files, now, done);
         if files.chunks.files.len() == before {
             break;
         }
@@ -101,15 +112,23 @@ fn enforce_size(
     Ok(())
 }
 
-fn drop_before(shared: &Shared, files: &mut MutexGuard<'_, Files>, cutoff_ms: i64, done: &mut Maintained) {
-    let dropped = {
+fn drop_before(shared: &Shared, files: &mut MutexGuard<'_, Files>, now: Timestamp, done: &mut Maintained) {
+    let cutoffs = Cutoffs {
+        floor_ms: shared.floor_ms.load(Relaxed),
+        retention_ms: shared.options.retention_ms,
+        now_ms: now.millis(),
+        second: shared.second(),
+    };
+    let (dropped, cutoff_ms) = {
         let _no_appends = lock(&shared.writer);
-        shared.head.drop_before(cutoff_ms)
+        (shared.head.drop_before(&cutoffs), cutoffs.of_idle(shared.head.max_ms()))
     };
     done.series_dropped += dropped.series as u64;
     done.chunks_dropped += dropped.chunks as u64;
     shared.counters.series_removed.fetch_add(dropped.series as u64, Relaxed);
-    let removed = files.chunks.remove_before(&*shared.options.vfs, &shared.paths.chunks, cutoff_ms);
+    let is_needed = |number| dropped.needed_files.contains(&file_tag(number));
+    let removed =
+        files.chunks.remove_before(&*shared.options.vfs, &shared.paths.chunks, cutoff_ms, is_needed);
     done.files_removed += removed as u64;
 }
 

@@ -30,8 +30,9 @@ pub struct Options {
     pub clock: Arc<dyn Clock>,
     /// How durable an acknowledged write is.
     pub sync: SyncMode,
-    /// Samples this much older than the newest one are dropped. Counted from the newest sample and not from the wall
-    /// clock, so a clock that jumps deletes nothing, and old data can be loaded.
+    /// Samples this much older than the newest one of their series are dropped; those of a series that nobody has written to
+    /// for an hour, when they are this much older than the newest of all. Not counted from the wall clock, so a clock that
+    /// jumps deletes nothing, and old data can be loaded beside new.
     pub retention_ms: i64,
     /// All files together stay below this; 0 for no limit. The oldest samples go first.
     pub retention_bytes: u64,

@@ -84,7 +84,6 @@ fn every_reason_to_refuse() {
     check(vec![(a.clone(), t - 60_000, 3.0)], &[]);
     check(vec![(a.clone(), t - 60_000, 3.5)], &[(0, Refusal::DuplicateTimestamp)]);
     check(vec![(a.clone(), t - 60_001, 3.0)], &[(0, Refusal::TooOld)]);
-    check(vec![(series("s=b"), t - HOUR_MS - 1, 3.0)], &[(0, Refusal::TooOld)]);
     check(vec![(Labels::empty(), t, 1.0)], &[(0, Refusal::InvalidLabels)]);
     check(vec![(series("s=b,t=c,u=d"), t, 1.0)], &[(0, Refusal::LabelCountLimit)]);
     check(vec![(series("s=12345678901"), t, 1.0)], &[(0, Refusal::LabelSizeLimit)]);
@@ -195,10 +194,11 @@ fn labels_and_values_by_matchers_and_time() {
 
 #[test]
 fn retention_by_time_drops_chunks_series_and_files() {
+    let clock = SimClock::at_ms(NOW_MS);
     let (disk, db) = open(|options| {
         options.retention_ms = 10 * HOUR_MS;
         options.chunk_file_bytes = 4096;
-        options.clock = SimClock::at_ms(NOW_MS).shared();
+        options.clock = clock.shared();
     });
     let start = NOW_MS - 30 * HOUR_MS;
     let handles = append(&db, [(series("s=old"), start, 1.0), (series("s=live"), start, 1.0)]).0.handles;
@@ -209,6 +209,9 @@ fn retention_by_time_drops_chunks_series_and_files() {
             db.maintain(Timestamp::from_millis(NOW_MS)).unwrap();
         }
     }
+    assert_eq!(db.stats().series, 2, "what was written to a moment ago stays, however old it is");
+    clock.advance_ms(HOUR_MS as u64);
+    append(&db, [(handles[1].1, NOW_MS, 1.0)]);
     let done = db.maintain(Timestamp::from_millis(NOW_MS)).unwrap();
     let stats = db.stats();
     assert_eq!((stats.series, stats.series_removed), (1, 1), "{done:?}");
@@ -229,6 +232,91 @@ fn retention_by_time_drops_chunks_series_and_files() {
     assert_eq!(found.len(), before.len());
     assert_eq!(found[1].1, before[1].1);
     assert_eq!(*found[0].1.last().unwrap(), *before[0].1.last().unwrap());
+}
+
+/// A back-fill of three years ago beside a scrape of today; the old series number `s` has 200 samples from `LONG_AGO_MS` on.
+fn back_fill(db: &Db) {
+    for i in 0..200 {
+        let old = (0..3).map(|s| (series(&format!("s={s}")), LONG_AGO_MS + i * 60_000, i as f64));
+        let fresh = [(series("s=fresh"), NOW_MS - 200_000 + i * 1000, i as f64)];
+        assert_eq!(append(db, old.chain(fresh)).1, []);
+    }
+}
+
+const LONG_AGO_MS: i64 = NOW_MS - 3 * 365 * 24 * HOUR_MS;
+
+#[test]
+fn old_data_stays_beside_new_until_nobody_wrote_to_it_for_an_hour() {
+    let (disk, clock) = (SimDisk::new(1), SimClock::at_ms(NOW_MS));
+    let options = || Options {
+        vfs: disk.vfs(),
+        clock: clock.shared(),
+        wal_segment_bytes: 4096,
+        chunk_file_bytes: 1024,
+        ..Options::default()
+    };
+    let maintain = |db: &Db| db.maintain(kymo_tsdb::Clock::now(&clock)).unwrap();
+    let samples = |db: &Db| db.stats().samples;
+    let mut db = Db::open("/data", options()).unwrap();
+    back_fill(&db);
+    clock.advance_ms(30 * 60_000);
+    maintain(&db);
+    assert_eq!(samples(&db), 800);
+    // Opened again, from the log and from a checkpoint: it has been idle for half an hour, however often it is opened.
+    for checkpoint in [false, true, true] {
+        if checkpoint {
+            db.checkpoint().unwrap();
+        }
+        db.close().unwrap();
+        db = Db::open("/data", options()).unwrap();
+        maintain(&db);
+        assert_eq!(samples(&db), 800, "after a checkpoint: {checkpoint}");
+    }
+    // One of the old series goes on, a little later.
+    append(&db, [(series("s=1"), LONG_AGO_MS + 13 * HOUR_MS, 1.0)]);
+    let files = disk.files().len();
+    clock.advance_ms(59 * 60_000);
+    append(&db, [(series("s=1"), LONG_AGO_MS + 14 * HOUR_MS, 1.0)]);
+    append(&db, [(series("s=fresh"), NOW_MS + HOUR_MS, 1.0)]);
+    clock.advance_ms(60_000);
+    let done = maintain(&db);
+    assert_eq!((done.series_dropped, samples(&db)), (2, 403), "{done:?}");
+    assert!(db.stats().series == 2 && disk.files().len() <= files, "{:?}", disk.files());
+    // What is gone stays gone, and what was kept does too.
+    db.checkpoint().unwrap();
+    db.close().unwrap();
+    db = Db::open("/data", options()).unwrap();
+    assert_eq!((samples(&db), db.stats().series), (403, 2), "{:?}", db.stats());
+    clock.advance_ms(HOUR_MS as u64);
+    append(&db, [(series("s=fresh"), NOW_MS + 2 * HOUR_MS, 1.0)]);
+    let done = maintain(&db);
+    assert_eq!((samples(&db), db.stats().series), (202, 1), "{done:?}");
+}
+
+#[test]
+fn retention_bounds_a_series_that_is_written_to() {
+    let (_disk, db) = open(|options| {
+        options.retention_ms = 10 * HOUR_MS;
+        options.chunk_file_bytes = 1024;
+    });
+    // Two series three years apart, each a day long.
+    for i in 0..24 * 60 {
+        let rows = [LONG_AGO_MS, NOW_MS - 24 * HOUR_MS]
+            .map(|start| (series(&format!("s={start}")), start + i * 60_000, i as f64));
+        assert_eq!(append(&db, rows).1, []);
+        if i % 300 == 299 {
+            db.checkpoint().unwrap();
+        }
+        if i % 100 == 99 {
+            db.maintain(Timestamp::from_millis(NOW_MS)).unwrap();
+        }
+    }
+    let done = db.maintain(Timestamp::from_millis(NOW_MS)).unwrap();
+    let found = all(&select(&db, &[], TimeRange::ALL));
+    for ((_, points), start) in found.iter().zip([LONG_AGO_MS, NOW_MS - 24 * HOUR_MS]) {
+        assert!((600..800).contains(&points.len()), "{} samples, {done:?}", points.len());
+        assert_eq!(points.last().unwrap().0, start + (24 * 60 - 1) * 60_000);
+    }
 }
 
 #[test]

@@ -51,11 +51,19 @@ impl ChunkFiles {
         self.files.iter().map(|file| file.bytes).sum()
     }
 
-    /// Removes the files whose newest sample is before the cutoff; gives how many.
-    pub(crate) fn remove_before(&mut self, vfs: &dyn Vfs, dir: &Path, cutoff_ms: i64) -> usize {
+    /// Removes the files whose newest sample is before the cutoff and that nobody needs; gives how many.
+    pub(crate) fn remove_before(
+        &mut self,
+        vfs: &dyn Vfs,
+        dir: &Path,
+        cutoff_ms: i64,
+        is_needed: impl Fn(u64) -> bool,
+    ) -> usize {
         let before = self.files.len();
         let last = self.files.last().map(|file| file.number);
-        self.files.retain(|file| file.max_ms >= cutoff_ms || vfs.remove(&path(dir, file.number)).is_err());
+        self.files.retain(|file| {
+            file.max_ms >= cutoff_ms || is_needed(file.number) || vfs.remove(&path(dir, file.number)).is_err()
+        });
         if self.files.last().map(|file| file.number) != last {
             self.last_is_open = false;
         }
@@ -111,16 +119,15 @@ impl<'a> ChunkWriter<'a> {
         Ok(&mut self.current.as_mut().expect("BUG: it was just made").1)
     }
 
-    /// Adds a sealed chunk to the current file.
-    pub(crate) fn put(&mut self, id: SeriesId, chunk: &SealedChunk) -> Result<(), StoreError> {
+    /// Adds a sealed chunk to the current file; gives the file's number.
+    pub(crate) fn put(&mut self, id: SeriesId, chunk: &SealedChunk) -> Result<u64, StoreError> {
         let state = if chunk.late { ChunkState::SealedLate } else { ChunkState::Sealed };
         let record =
             ChunkRecord { id, state, min_ms: chunk.min_ms, max_ms: chunk.max_ms, data: chunk.bytes() };
         self.file()?.put(|out| record.put(out));
-        if let Some((file, _)) = &mut self.current {
-            file.extend(chunk.min_ms, chunk.max_ms);
-        }
-        Ok(())
+        let (file, _) = self.current.as_mut().expect("BUG: a record was just put into it");
+        file.extend(chunk.min_ms, chunk.max_ms);
+        Ok(file.number)
     }
 
     /// Writes out what is large, and goes on to another file when this one is full.

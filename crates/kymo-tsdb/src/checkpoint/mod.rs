@@ -4,6 +4,7 @@
 //! from which segment on the log is replayed over it, and which chunk files up to which length belong to the database.
 //! The rename that gives it its name is the moment at which all of this becomes true together.
 
+mod activity_record;
 mod chunk_files;
 mod chunk_record;
 mod load;

@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::sync::atomic::Ordering::Relaxed;
 
+use super::activity_record::read_activity;
 use super::chunk_files::ChunkFile;
 use super::chunk_record::{ChunkRecord, ChunkState};
 use super::manifest::Manifest;
 use crate::frame::Bytes;
-use crate::head::{Cursor, Flush, Head, SealedChunk};
+use crate::head::{Cursor, Head, SealedChunk, Second};
 use crate::index::SeriesId;
 use crate::stats::ReplayReport;
 use crate::wal::{RecordKind, read_batch, read_definitions};
@@ -62,10 +63,11 @@ impl<'a> Replay<'a> {
             (RecordKind::Chunk, bytes) => {
                 let chunk = ChunkRecord::read(bytes)?;
                 match chunk.state {
-                    ChunkState::Open | ChunkState::LateBuffer => self.restore(chunk),
+                    ChunkState::Open | ChunkState::LateBuffer => self.restore(chunk, 0),
                     ChunkState::Sealed | ChunkState::SealedLate => None,
                 }
             }
+            (RecordKind::Activity, bytes) => self.activity(bytes),
             (RecordKind::Batch, _) => None,
         }
     }
@@ -78,11 +80,11 @@ impl<'a> Replay<'a> {
                 let chunk = ChunkRecord::read(bytes)?;
                 file.extend(chunk.min_ms, chunk.max_ms);
                 match chunk.state {
-                    ChunkState::Sealed | ChunkState::SealedLate => self.restore(chunk),
+                    ChunkState::Sealed | ChunkState::SealedLate => self.restore(chunk, file.number),
                     ChunkState::Open | ChunkState::LateBuffer => None,
                 }
             }
-            (RecordKind::Batch | RecordKind::Manifest, _) => None,
+            (RecordKind::Batch | RecordKind::Manifest | RecordKind::Activity, _) => None,
         }
     }
 
@@ -105,6 +107,7 @@ impl<'a> Replay<'a> {
                 added.orphans += 1;
                 return;
             };
+            series.touch(Second::OPENING);
             let newest_ms = series.newest_ms();
             let in_order = newest_ms.is_none_or(|newest_ms| row.t_ms > newest_ms);
             if in_order {
@@ -127,13 +130,26 @@ impl<'a> Replay<'a> {
         read
     }
 
+    /// A series of which this is not said, and of which the log says nothing, is idle.
+    fn activity(&mut self, bytes: Bytes<'_>) -> Option<()> {
+        let pages = self.head.pages();
+        let mut cursor = Cursor::new(&pages);
+        let aliases = &self.aliases;
+        read_activity(bytes, |id, idle_s| {
+            if let Some(series) = cursor.get(canonical(aliases, id)) {
+                series.touch(Second::before_opening(idle_s).max(series.written()));
+            }
+        })
+    }
+
     fn define_all(&mut self, mut bytes: Bytes<'_>) -> Option<()> {
         read_definitions(&mut bytes, |id, labels| {
             define(self.head, &mut self.aliases, &mut self.next_id, id, labels);
         })
     }
 
-    fn restore(&mut self, chunk: ChunkRecord<'_>) -> Option<()> {
+    /// `file` is the number of the chunk file, of a sealed chunk.
+    fn restore(&mut self, chunk: ChunkRecord<'_>, file: u64) -> Option<()> {
         let count = self.decode(&chunk)?;
         self.report.chunks += 1;
         self.next_id = self.next_id.max(chunk.id.0.saturating_add(1));
@@ -148,7 +164,7 @@ impl<'a> Replay<'a> {
             ChunkState::Sealed | ChunkState::SealedLate => {
                 let late = chunk.state == ChunkState::SealedLate;
                 let ChunkRecord { min_ms, max_ms, data, .. } = chunk;
-                series.restore(SealedChunk::new(min_ms, max_ms, count, late, Flush::Durable, data));
+                series.restore(SealedChunk::new(min_ms, max_ms, count, late, data).in_file(file));
             }
             ChunkState::Open => {
                 if !series.restore_open(chunk.min_ms, chunk.data) {

@@ -6,6 +6,7 @@
 
 use kymo_model::StoreError;
 
+use super::activity_record::{IdleRun, put_activity};
 use super::chunk_files::ChunkWriter;
 use super::chunk_record::{ChunkRecord, ChunkState};
 use super::manifest::Manifest;
@@ -13,7 +14,7 @@ use super::record_file::RecordFile;
 use crate::db::{Files, Shared};
 use crate::error::store_error;
 use crate::frame::{FileId, FileKind};
-use crate::head::{Flush, PageTable, Series, late_chunk};
+use crate::head::{Flush, PageTable, Second, Series, file_tag, late_chunk};
 use crate::lock::lock;
 use crate::wal::{RecordKind, put_definitions};
 
@@ -82,6 +83,7 @@ fn write_files(
     for _copy in 0..2 {
         for page in 0..pages.page_count() {
             put_page_definitions(&pages, page, &mut out);
+            put_page_activity(&pages, page, shared.second(), &mut out);
             out.flush_if_large()?;
         }
     }
@@ -133,6 +135,21 @@ fn put_page_definitions(pages: &PageTable, page: usize, out: &mut RecordFile) {
     }
 }
 
+/// How long the series of a page have been idle.
+fn put_page_activity(pages: &PageTable, page: usize, now: Second, out: &mut RecordFile) {
+    let mut runs: Vec<IdleRun> = Vec::new();
+    pages.for_each_in_page(page, |id, series| {
+        let idle_s = now.idle_s(series.written());
+        match runs.last_mut() {
+            Some(run) if run.idle_s == idle_s && run.first.0 + run.count == id.0 => run.count += 1,
+            _ => runs.push(IdleRun { first: id, count: 1, idle_s }),
+        }
+    });
+    if !runs.is_empty() {
+        out.put(|payload| put_activity(payload, &runs));
+    }
+}
+
 fn put_page_chunks(
     pages: &PageTable,
     page: usize,
@@ -146,9 +163,12 @@ fn put_page_chunks(
             defined.push((id, series.labels().clone()));
             if let Some(closed) = series.closed_mut() {
                 for chunk in closed.chunks.iter_mut().filter(|chunk| chunk.flush == Flush::Unwritten) {
-                    if result.is_ok() {
-                        result = chunks.put(id, chunk);
-                        chunk.flush = Flush::Written;
+                    match chunks.put(id, chunk) {
+                        Ok(number) => (chunk.flush, chunk.file) = (Flush::Written, file_tag(number)),
+                        Err(error) => {
+                            result = Err(error);
+                            break;
+                        }
                     }
                 }
             }

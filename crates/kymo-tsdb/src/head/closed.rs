@@ -17,6 +17,8 @@ pub(crate) struct SealedChunk {
     /// Did its samples come out of order, so that it may overlap others?
     pub(crate) late: bool,
     pub(crate) flush: Flush,
+    /// The number of the chunk file it is in, unless it is unwritten. Numbers that do not fit are all the highest one.
+    pub(crate) file: u32,
     /// XOR-encoded. On the heap for now; that this is the only place that knows keeps the door open for files.
     data: Arc<[u8]>,
 }
@@ -30,16 +32,22 @@ pub(crate) enum Flush {
     Durable,
 }
 
+const _: () = assert!(size_of::<SealedChunk>() <= 40, "there are very many");
+
+/// The number of a chunk file as chunks keep it.
+pub(crate) fn file_tag(number: u64) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
 impl SealedChunk {
-    pub(crate) fn new(
-        min_ms: i64,
-        max_ms: i64,
-        count: u16,
-        late: bool,
-        flush: Flush,
-        data: &[u8],
-    ) -> SealedChunk {
-        SealedChunk { min_ms, max_ms, count, late, flush, data: Arc::from(data) }
+    pub(crate) fn new(min_ms: i64, max_ms: i64, count: u16, late: bool, data: &[u8]) -> SealedChunk {
+        let flush = Flush::Unwritten;
+        SealedChunk { min_ms, max_ms, count, late, flush, file: 0, data: Arc::from(data) }
+    }
+
+    /// The same chunk, read from a chunk file.
+    pub(crate) fn in_file(self, number: u64) -> SealedChunk {
+        SealedChunk { flush: Flush::Durable, file: file_tag(number), ..self }
     }
 
     pub(crate) fn overlaps(&self, range: TimeRange) -> bool {
@@ -120,6 +128,12 @@ impl Closed {
             .find_map(|chunk| value_in(chunk.bytes(), t_ms))
     }
 
+    /// The chunk files of the chunks that end before a time.
+    pub(crate) fn files_before(&self, cutoff_ms: i64) -> impl Iterator<Item = u32> {
+        let old = self.chunks.iter().filter(move |chunk| chunk.max_ms < cutoff_ms);
+        old.filter(|chunk| chunk.flush != Flush::Unwritten).map(|chunk| chunk.file)
+    }
+
     /// Drops what ends before the cutoff; gives the numbers of chunks and of samples dropped.
     pub(crate) fn drop_before(&mut self, cutoff_ms: i64) -> (usize, usize) {
         let (mut chunks, mut samples) = (0, 0);
@@ -144,7 +158,7 @@ pub(crate) fn late_chunk(samples: &[(i64, f64)]) -> SealedChunk {
         chunk.push(*t_ms, *value);
     }
     let (first, last) = (samples[0].0, samples[samples.len() - 1].0);
-    SealedChunk::new(first, last, chunk.len(), true, Flush::Unwritten, chunk.bytes())
+    SealedChunk::new(first, last, chunk.len(), true, chunk.bytes())
 }
 
 /// The value at a time in one chunk.

@@ -3,6 +3,7 @@
 //!
 //! Locks are taken in this order and no other: the writer (append.rs), isolation, directory, pages table, one page.
 
+mod activity;
 mod closed;
 mod page;
 mod pinned;
@@ -19,10 +20,12 @@ use crate::index::{Cardinality, LabelsTable, Postings, SeriesId, Top, cardinalit
 use crate::lock::{read, write};
 use crate::stats::MemoryStats;
 
-pub(crate) use closed::{Flush, SealedChunk, late_chunk};
+pub(crate) use activity::Second;
+pub(crate) use closed::{Flush, SealedChunk, file_tag, late_chunk};
 pub(crate) use page::{Cursor, PageTable};
 pub(crate) use pinned::Snapshot;
-pub(crate) use series::{Series, Verdict, judge_late, judge_same_time};
+pub(crate) use retain::Cutoffs;
+pub(crate) use series::{ROWS_MAX, Series, Verdict, judge_late, judge_same_time};
 
 /// Every series of the database.
 #[derive(Debug)]

@@ -1,38 +1,78 @@
 //! Retention: what ends before a cutoff leaves the head, and series that have nothing left leave with it.
+//!
+//! Each series has its own cutoff. One that is being written to is judged by its own newest sample, so that old data can be
+//! loaded beside new; one that is idle by the newest of all, so that what is gone for good leaves at last.
 
 use std::collections::HashSet;
 use std::sync::atomic::Ordering::Relaxed;
 
+use super::activity::{IDLE_S, Second};
 use super::{Cursor, Directory, Head, Series};
 use crate::index::SeriesId;
 use crate::lock::write;
 
-/// What a cutoff took away.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Before which time samples are dropped.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cutoffs {
+    /// For every series: what retention by bytes asks for.
+    pub(crate) floor_ms: i64,
+    /// Nothing of a series is older than its newest sample by more than this.
+    pub(crate) retention_ms: i64,
+    /// No sample counts as newer than this.
+    pub(crate) now_ms: i64,
+    /// Tells which series are idle.
+    pub(crate) second: Second,
+}
+
+impl Cutoffs {
+    /// For series that are idle, when `newest_ms` is the newest sample of all. No series has a later cutoff.
+    pub(crate) fn of_idle(&self, newest_ms: i64) -> i64 {
+        newest_ms.min(self.now_ms).saturating_sub(self.retention_ms).max(self.floor_ms)
+    }
+
+    fn of(&self, series: &Series, of_idle_ms: i64) -> i64 {
+        if self.second.idle_s(series.written()) >= IDLE_S {
+            return of_idle_ms;
+        }
+        series.newest_ms().map_or(self.floor_ms, |newest_ms| self.of_idle(newest_ms))
+    }
+}
+
+/// What the cutoffs took away.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Dropped {
     pub(crate) series: usize,
     pub(crate) chunks: usize,
     pub(crate) samples: usize,
+    /// The chunk files that hold chunks which are older than the cutoff of idle series and stay all the same.
+    pub(crate) needed_files: HashSet<u32>,
 }
 
 impl Head {
-    /// Drops chunks whose newest sample is before the cutoff, and series without any sample at or after it.
+    /// Drops chunks whose newest sample is before the cutoff of their series, and series without any sample at or after it.
     ///
     /// The caller holds the writer, so that no series is being written to.
-    pub(crate) fn drop_before(&self, cutoff_ms: i64) -> Dropped {
+    pub(crate) fn drop_before(&self, cutoffs: &Cutoffs) -> Dropped {
         let mut dropped = Dropped::default();
-        if self.time().is_none_or(|time| time.min.millis() >= cutoff_ms) {
+        let of_idle_ms = cutoffs.of_idle(self.max_ms());
+        if self.time().is_none_or(|time| time.min.millis() >= of_idle_ms) {
             return dropped;
         }
         let pages = self.pages();
         let mut directory = write(&self.directory);
         let mut oldest_ms = i64::MAX;
         let dead: Vec<(SeriesId, Series)> = pages.take_out(|_, series| {
-            let (chunks, samples, nothing_left) = series.drop_before(cutoff_ms);
+            let (chunks, samples, nothing_left) = series.drop_before(cutoffs.of(series, of_idle_ms));
             dropped.chunks += chunks;
             dropped.samples += samples;
             if !nothing_left {
-                oldest_ms = oldest_ms.min(series.oldest_ms().unwrap_or(i64::MAX));
+                let series_oldest_ms = series.oldest_ms().unwrap_or(i64::MAX);
+                oldest_ms = oldest_ms.min(series_oldest_ms);
+                if series_oldest_ms < of_idle_ms
+                    && let Some(closed) = series.closed()
+                {
+                    dropped.needed_files.extend(closed.files_before(of_idle_ms));
+                }
             }
             nothing_left
         });

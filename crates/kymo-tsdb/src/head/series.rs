@@ -5,7 +5,8 @@ use std::sync::Arc;
 use kymo_chunk::{CutPolicy, XorAppender};
 use kymo_model::{Labels, Refusal, TimeRange};
 
-use super::closed::{Closed, Flush, SealedChunk, value_in};
+use super::activity::Second;
+use super::closed::{Closed, SealedChunk, value_in};
 use crate::stats::MemoryStats;
 
 /// No chunk crosses a multiple of this, so that blocks of two hours and more take chunks as they are.
@@ -27,9 +28,15 @@ pub(crate) struct Series {
     closed: Option<Arc<Closed>>,
     /// How many chunks were opened before this one; tells a select whether its chunk is still the open one.
     open_number: u32,
-    /// While a batch is judged: 1 + the index of the newest row that was taken for this series. Otherwise 0.
-    pub(crate) pending: u32,
+    /// While a batch is judged, and a row of it was taken for this series: PENDING, and 1 + the index of the newest such row.
+    /// Otherwise the second in which it was last written to.
+    mark: u32,
 }
+
+const PENDING: u32 = !Second::MAX.number();
+
+/// No batch can have more rows, so that [`Series::pending`] can count them.
+pub(crate) const ROWS_MAX: usize = Second::MAX.number() as usize - 1;
 
 /// What becomes of a sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,11 +53,34 @@ pub(crate) enum Verdict {
 impl Series {
     pub(crate) fn new(labels: Labels) -> Series {
         let open = XorAppender::new();
-        Series { labels, open, open_min_ms: 0, closed: None, open_number: 0, pending: 0 }
+        Series { labels, open, open_min_ms: 0, closed: None, open_number: 0, mark: 0 }
     }
 
     pub(crate) fn labels(&self) -> &Labels {
         &self.labels
+    }
+
+    /// While a batch is judged: 1 + the index of the newest row that was taken for this series. Otherwise 0.
+    #[inline]
+    pub(crate) fn pending(&self) -> u32 {
+        if self.mark & PENDING == 0 { 0 } else { self.mark & !PENDING }
+    }
+
+    /// See [`Series::pending`]; stays until [`Series::touch`].
+    #[inline]
+    pub(crate) fn set_pending(&mut self, row: u32) {
+        self.mark = PENDING | row;
+    }
+
+    /// It was written to now, and has no pending rows.
+    #[inline]
+    pub(crate) fn touch(&mut self, now: Second) {
+        self.mark = now.number();
+    }
+
+    /// When it was last written to. Not while a batch is judged.
+    pub(crate) fn written(&self) -> Second {
+        Second::from_number(self.mark)
     }
 
     /// The newest sample; those out of order are all older.
@@ -136,7 +166,7 @@ impl Series {
     fn seal(&mut self) {
         let max_ms = self.open.last().map_or(self.open_min_ms, |(t_ms, _)| t_ms);
         let (count, bytes) = (self.open.len(), self.open.bytes());
-        let chunk = SealedChunk::new(self.open_min_ms, max_ms, count, false, Flush::Unwritten, bytes);
+        let chunk = SealedChunk::new(self.open_min_ms, max_ms, count, false, bytes);
         // The next chunk will be about as long. Most of that at once saves most of the reallocations, which otherwise take a
         // third of the time of an append; not all of it, because a new chunk is not full for long.
         let capacity = bytes.len() * 3 / 4;

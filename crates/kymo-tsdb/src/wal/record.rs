@@ -25,13 +25,20 @@ pub(crate) enum RecordKind {
     Definitions = 2,
     Chunk = 3,
     Manifest = 4,
+    Activity = 5,
 }
 
 impl RecordKind {
     /// Splits a payload into its kind and the rest.
     pub(crate) fn of(payload: &[u8]) -> Option<(RecordKind, Bytes<'_>)> {
         let (kind, rest) = payload.split_first()?;
-        let all = [RecordKind::Batch, RecordKind::Definitions, RecordKind::Chunk, RecordKind::Manifest];
+        let all = [
+            RecordKind::Batch,
+            RecordKind::Definitions,
+            RecordKind::Chunk,
+            RecordKind::Manifest,
+            RecordKind::Activity,
+        ];
         let kind = all.into_iter().find(|known| *known as u8 == *kind)?;
         Some((kind, Bytes(rest)))
     }

@@ -38,7 +38,7 @@ fn written() -> (SimDisk, ModelStore) {
         for (labels, t_ms, value) in &rows {
             batch.push(labels.clone(), Timestamp::from_millis(*t_ms), *value);
         }
-        let expected = model.take(&rows, true);
+        let expected = model.take(&rows, true, 0);
         let outcome = db.append(&batch).unwrap();
         assert_eq!(outcome.refused.len(), expected.iter().filter(|row| row.is_err()).count());
     }

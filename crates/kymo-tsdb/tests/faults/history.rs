@@ -22,6 +22,7 @@ pub(crate) struct History {
     /// Did an fsync fail, so that the kernel may show what will never be durable?
     sync_failed: bool,
     power_was_lost: bool,
+    series_removed: u64,
     what: String,
 }
 
@@ -30,7 +31,11 @@ impl History {
         History {
             disk: SimDisk::new(seed),
             clock: SimClock::at_ms(START_MS),
-            model: ModelStore::new(60_000, 15 * 24 * 3_600_000),
+            // So that every other history loses samples by their age.
+            model: ModelStore::new(
+                60_000,
+                if seed.is_multiple_of(2) { 8 * 60_000 } else { 15 * 24 * 3_600_000 },
+            ),
             db: None,
             sync,
             random: Random::new(seed ^ 0x5eed),
@@ -39,6 +44,7 @@ impl History {
             handles: HashMap::new(),
             sync_failed: false,
             power_was_lost: false,
+            series_removed: 0,
             what: format!("seed {seed}, {sync:?}, {what}"),
         }
     }
@@ -113,7 +119,8 @@ impl History {
             batch.push(series, Timestamp::from_millis(t_ms), value);
             rows.push((labels, t_ms, value));
         }
-        let expected = self.model.take(&rows, self.sync == SyncMode::Always);
+        let monotonic_ms = kymo_tsdb::Clock::monotonic_ms(&self.clock);
+        let expected = self.model.take(&rows, self.sync == SyncMode::Always, monotonic_ms);
         match db.append(&batch) {
             Ok(outcome) => {
                 let refused: Vec<_> =
@@ -148,15 +155,25 @@ impl History {
     }
 
     fn maintain(&mut self) {
-        let Some(db) = &self.db else { return };
-        self.clock.advance_ms(self.random.below(2000));
+        let Some(db) = self.db.clone() else { return };
+        // Now and then nothing is written for more than an hour.
+        self.clock.advance_ms(if self.random.chance(1, 12) { 3_700_000 } else { self.random.below(2000) });
         self.now_ms = Timestamp::millis(kymo_tsdb::Clock::now(&self.clock)).max(self.now_ms);
-        if let Ok(done) = db.maintain(Timestamp::from_millis(self.now_ms))
-            && done.synced
-        {
+        let maintained = db.maintain(Timestamp::from_millis(self.now_ms));
+        self.model_maintained();
+        if maintained.is_ok_and(|done| done.synced) {
             self.model.synced();
         }
+        if db.stats().series_removed > self.series_removed {
+            self.series_removed = db.stats().series_removed;
+            self.handles.clear();
+        }
         self.note_failure();
+    }
+
+    fn model_maintained(&mut self) {
+        let now_ms = Timestamp::millis(kymo_tsdb::Clock::now(&self.clock));
+        self.model.maintained(now_ms, kymo_tsdb::Clock::monotonic_ms(&self.clock));
     }
 
     fn note_failure(&mut self) {
@@ -195,12 +212,15 @@ impl History {
             // A fault that was planned for an operation of the opening; the next step tries again.
             Err(_) => return,
         };
+        // Retention by time is a part of opening.
+        self.model_maintained();
         let mismatches = self.model.compare_reopened(&db, power_lost).unwrap();
         assert_eq!(mismatches, [], "after opening again: {}", self.what);
         let replay = db.stats().replay;
         // Holes that a loss of power tore stay in the log, and are named, until a checkpoint overrules it.
         self.power_was_lost |= power_lost;
         assert!(self.power_was_lost || !replay.has_loss(), "{:?}: {}", replay.damaged, self.what);
+        self.series_removed = 0;
         self.model.adopt(&db, !self.sync_failed).unwrap();
         if power_lost {
             self.sync_failed = false;

@@ -17,7 +17,8 @@ pub(crate) struct ServeArgs {
     #[arg(long = "storage.tsdb.path", value_name = "DIR", default_value = "data/")]
     pub(crate) storage_path: PathBuf,
 
-    /// How long samples are kept, counted back from the newest one.
+    /// How long samples are kept, counted back from the newest one of their series; once nobody has written to a series for
+    /// an hour, from the newest one of all.
     #[arg(long = "storage.tsdb.retention.time", value_name = "DURATION", default_value = "15d", value_parser = duration)]
     pub(crate) retention_time: DurationMs,
 
