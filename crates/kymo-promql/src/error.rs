@@ -37,17 +37,25 @@ pub struct QueryError {
     pub message: String,
     /// The part of the query text that the error is about.
     pub span: Option<Span>,
+    /// What is behind it, where the message, being Prometheus' own, does not say: the series that are in conflict.
+    pub detail: Option<String>,
 }
 
 impl QueryError {
     /// An error without a place.
     pub fn new(kind: QueryErrorKind, message: impl Into<String>) -> QueryError {
-        QueryError { kind, message: message.into(), span: None }
+        QueryError { kind, message: message.into(), span: None, detail: None }
     }
 
     /// The same error with its place in the query text, unless it has one already.
     pub fn at(mut self, span: Span) -> QueryError {
         self.span.get_or_insert(span);
+        self
+    }
+
+    /// The same error with what is behind it.
+    pub(crate) fn with_detail(mut self, detail: String) -> QueryError {
+        self.detail = Some(detail);
         self
     }
 

@@ -191,9 +191,7 @@ fn names_are_dropped_at_once_or_at_the_end() {
 fn what_is_not_there_yet_says_so() {
     for (text, what) in [
         ("histogram_count(heat)", "histogram_count()"),
-        ("info(heat)", "info()"),
         ("rate(heat[5m] anchored)", "the anchored modifier"),
-        ("heat + fill(0) heat", "filling of missing series"),
         ("heat </ 5", "trimming of histograms"),
     ] {
         let error = ask(text, 1).expect_err(text);

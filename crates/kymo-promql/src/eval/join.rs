@@ -1,7 +1,8 @@
 //! Operators between two vectors. Which series pair up is decided once, by labels; steps are then plain loops over rows.
 //!
 //! Upstream judges every step for itself: two series of the "one" side with the same labels are an error only where both
-//! have a value. Here bitmaps of such series are compared, and only where there are any.
+//! have a value. Here bitmaps of such series are compared, and only where there are any. `fill` adds pairs of a series and
+//! nothing, which count at the steps where the other side has nothing (`fill.rs`).
 
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
@@ -10,6 +11,7 @@ use kymo_model::Labels;
 use kymo_promql_syntax::ast::{Cardinality, VectorMatching};
 
 use super::binary::Operand;
+use super::fill::Fill;
 use super::same::{CarriedHash, add_apart};
 use crate::QueryError;
 use crate::bits::Bits;
@@ -45,7 +47,8 @@ fn joined<'q>(
     let (matching, operation) = (&plan.matching, plan.operation);
     let swapped = matching.cardinality == Cardinality::OneToMany;
     let (many, one) = if swapped { (rhs, lhs) } else { (lhs, rhs) };
-    if many.len() == 0 || one.len() == 0 {
+    let mut fill = Fill::new(matching);
+    if !fill.any() && (many.len() == 0 || one.len() == 0) {
         return Ok(Vector::empty());
     }
     let mut one_rows = Block::new(grid.steps, &context.budget);
@@ -64,65 +67,106 @@ fn joined<'q>(
             ones[number].push(at as u32);
         }
     }
-    let sides = Sides { context, matching, operation, many, one: one.series, one_rows, ones, grid };
-    let pairs = sides.pairs(&mut numbering);
-    sides.refuse_conflicts(&pairs)?;
+    let mut sides = Sides { context, matching, operation, many, one: one.series, one_rows, ones, grid };
+    let pairs = sides.pairs(&mut numbering, &fill);
+    if fill.any() {
+        sides.ones.resize(numbering.len(), Vec::new());
+        fill.note_presence(&sides, &pairs)?;
+    }
+    sides.refuse_conflicts(&pairs, &fill)?;
     let Sides { many, one_rows, .. } = sides;
     let Pairs { series, members, .. } = pairs;
     let one_name = operation.drops_name() && !context.delayed_name_removal;
-    let mut rows = Joined { many: many.rows, one_rows, members, shared: Vec::new(), operation, swapped };
+    let mut rows =
+        Joined { many: many.rows, one_rows, members, shared: Vec::new(), operation, swapped, fill };
     rows.share(context, grid)?;
     Ok(Vector { series, rows: Box::new(rows), one_name })
 }
 
-struct Sides<'q, 'm> {
-    context: &'q Context,
+pub(super) struct Sides<'q, 'm> {
+    pub(super) context: &'q Context,
     matching: &'m VectorMatching,
     operation: Operation,
-    many: Vector<'q>,
+    pub(super) many: Vector<'q>,
     one: Vec<Series>,
     one_rows: Block,
     /// For each match group the series of the "one" side.
-    ones: Vec<Vec<u32>>,
-    grid: Grid,
+    pub(super) ones: Vec<Vec<u32>>,
+    pub(super) grid: Grid,
 }
 
-/// A series of the "many" side, one of the "one" side, and their match group.
+/// A series of the "many" side, one of the "one" side, and their match group. A side that is filled has no series.
 #[derive(Clone, Copy)]
-struct Pair {
-    many: u32,
-    one: u32,
+pub(super) struct Pair {
+    many: Option<u32>,
+    one: Option<u32>,
     group: u32,
 }
 
-struct Pairs {
+#[derive(Default)]
+pub(super) struct Pairs {
     /// The series of the result.
     series: Vec<Series>,
     /// For each of them what it is computed from.
     members: Vec<Vec<Pair>>,
     /// For each match group the series of the "many" side.
-    manys: Vec<Vec<u32>>,
+    pub(super) manys: Vec<Vec<u32>>,
+    /// The number of each series of the result.
+    found: HashMap<Labels, u32, BuildHasherDefault<CarriedHash>>,
+}
+
+impl Pairs {
+    fn add(&mut self, result: Series, pair: Pair) {
+        let number = *self.found.entry(result.labels()).or_insert(self.series.len() as u32);
+        if number as usize == self.series.len() {
+            self.series.push(result);
+            self.members.push(Vec::with_capacity(1));
+        }
+        self.members[number as usize].push(pair);
+    }
 }
 
 impl Sides<'_, '_> {
-    fn pairs(&self, numbering: &mut Numbering) -> Pairs {
-        let mut found: HashMap<Labels, u32, BuildHasherDefault<CarriedHash>> = HashMap::default();
-        let mut pairs =
-            Pairs { series: Vec::new(), members: Vec::new(), manys: vec![Vec::new(); numbering.len()] };
+    fn pairs(&self, numbering: &mut Numbering, fill: &Fill) -> Pairs {
+        let mut pairs = Pairs { manys: vec![Vec::new(); numbering.len()], ..Pairs::default() };
         for (at, series) in self.many.series.iter().enumerate() {
-            let Some(group) = numbering.find(series) else { continue };
+            let many = Some(at as u32);
+            let group = match fill.one {
+                Some(_) => numbering.number(series),
+                None => match numbering.find(series) {
+                    Some(group) => group,
+                    None => continue,
+                },
+            };
+            if group as usize == pairs.manys.len() {
+                pairs.manys.push(Vec::new());
+            }
             pairs.manys[group as usize].push(at as u32);
-            for one in &self.ones[group as usize] {
+            for one in self.ones.get(group as usize).into_iter().flatten() {
                 let result = self.result(series, &self.one[*one as usize]);
-                let number = *found.entry(result.labels()).or_insert(pairs.series.len() as u32);
-                if number as usize == pairs.series.len() {
-                    pairs.series.push(result);
-                    pairs.members.push(Vec::with_capacity(1));
+                pairs.add(result, Pair { many, one: Some(*one), group });
+            }
+            if fill.one.is_some() {
+                let result = self.result(series, &self.filled(series));
+                pairs.add(result, Pair { many, one: None, group });
+            }
+        }
+        if fill.many.is_some() {
+            for (group, ones) in self.ones.iter().enumerate() {
+                for one in ones {
+                    let series = &self.one[*one as usize];
+                    let result = self.result(&self.filled(series), series);
+                    pairs.add(result, Pair { many: None, one: Some(*one), group: group as u32 });
                 }
-                pairs.members[number as usize].push(Pair { many: at as u32, one: *one, group });
             }
         }
         pairs
+    }
+
+    /// The series that stands for a missing partner of `series`: it has the labels that are matched.
+    fn filled(&self, series: &Series) -> Series {
+        let key = matching_key(self.matching);
+        Series::new(series.labels().filtered(|name| key.wants(name)))
     }
 
     /// The labels of the result of a pair.
@@ -149,29 +193,28 @@ impl Sides<'_, '_> {
     }
 
     /// Reports the conflict of the earliest step, if there is one.
-    fn refuse_conflicts(&self, pairs: &Pairs) -> Result<(), QueryError> {
-        let ambiguous = self.ambiguous_step()?;
-        let repeated = self.repeated_step(pairs)?;
+    fn refuse_conflicts(&self, pairs: &Pairs, fill: &Fill) -> Result<(), QueryError> {
+        let ambiguous = self.ambiguous_step(fill)?;
+        let repeated = self.repeated_step(pairs, fill)?;
         match (ambiguous, repeated) {
             (None, None) => Ok(()),
-            (Some(step), other) if other.is_none_or(|other| step <= other) => Err(self.ambiguous(step)),
-            _ if self.matching.cardinality == Cardinality::OneToOne => Err(QueryError::execution(
-                "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)",
-            )),
-            _ => Err(QueryError::execution(
-                "multiple matches for labels: grouping labels must ensure unique matches",
-            )),
+            (Some(step), other) if other.as_ref().is_none_or(|other| step <= other.step) => {
+                Err(self.ambiguous(step))
+            }
+            (_, Some(repeated)) => Err(self.repeated(&repeated)),
+            (Some(step), None) => Err(self.ambiguous(step)),
         }
     }
 
-    fn one_bits(&self, index: u32) -> Bits {
+    pub(super) fn one_bits(&self, index: u32) -> Bits {
         let mut bits = Bits::zeros(self.grid.steps);
         bits.copy_from(self.one_rows.words(index as usize));
         bits
     }
 
-    /// The first step at which a match group has two series of the "one" side, while the other side has any at all.
-    fn ambiguous_step(&self) -> Result<Option<usize>, QueryError> {
+    /// The first step at which a match group has two series of the "one" side, while the other side has any at all, or is
+    /// filled.
+    fn ambiguous_step(&self, fill: &Fill) -> Result<Option<usize>, QueryError> {
         let mut twice = Bits::zeros(self.grid.steps);
         for ones in self.ones.iter().filter(|ones| ones.len() > 1) {
             let mut once = Bits::zeros(self.grid.steps);
@@ -183,16 +226,15 @@ impl Sides<'_, '_> {
                 once.or(&both);
             }
         }
-        if !twice.any() {
-            return Ok(None);
+        if twice.any() && !fill.any() {
+            let mut many = Bits::zeros(self.grid.steps);
+            let (mut scratch, mut row) = (self.context.scratch(), Row::default());
+            for index in 0..self.many.len() {
+                self.many.fill(index, &mut scratch, &mut row)?;
+                many.or(&row.valid);
+            }
+            twice.and(&many);
         }
-        let mut many = Bits::zeros(self.grid.steps);
-        let (mut scratch, mut row) = (self.context.scratch(), Row::default());
-        for index in 0..self.many.len() {
-            self.many.fill(index, &mut scratch, &mut row)?;
-            many.or(&row.valid);
-        }
-        twice.and(&many);
         Ok(twice.iter().next())
     }
 
@@ -221,32 +263,37 @@ impl Sides<'_, '_> {
     }
 
     /// The first step at which two series of the "many" side claim the same place in the result.
-    fn repeated_step(&self, pairs: &Pairs) -> Result<Option<usize>, QueryError> {
-        let mut earliest: Option<usize> = None;
+    fn repeated_step(&self, pairs: &Pairs, fill: &Fill) -> Result<Option<Repeated>, QueryError> {
+        let mut earliest: Option<Repeated> = None;
         if self.matching.cardinality == Cardinality::OneToOne {
-            for (group, manys) in pairs.manys.iter().enumerate() {
-                if manys.len() > 1 && !self.ones[group].is_empty() {
-                    let mut ones = Bits::zeros(self.grid.steps);
-                    self.ones[group].iter().for_each(|one| ones.or(&self.one_bits(*one)));
-                    earlier(&mut earliest, self.first_meeting(manys, &ones)?);
+            for (group, manys) in pairs.manys.iter().enumerate().filter(|(_, manys)| manys.len() > 1) {
+                let mut ones = Bits::zeros(self.grid.steps);
+                match fill.one {
+                    Some(_) => ones.set_all(),
+                    None => self.ones[group].iter().for_each(|one| ones.or(&self.one_bits(*one))),
                 }
+                earlier(&mut earliest, self.first_meeting(manys, &ones)?);
             }
             return Ok(earliest);
         }
         for members in pairs.members.iter().filter(|members| members.len() > 1) {
             for pair in members {
                 let same = members.iter().filter(|p| p.group == pair.group && p.one == pair.one);
-                let manys: Vec<u32> = same.map(|p| p.many).collect();
-                if manys.len() > 1 && manys[0] == pair.many {
-                    earlier(&mut earliest, self.first_meeting(&manys, &self.one_bits(pair.one))?);
+                let manys: Vec<u32> = same.filter_map(|p| p.many).collect();
+                if manys.len() > 1 && Some(manys[0]) == pair.many {
+                    let within = match pair.one {
+                        Some(one) => self.one_bits(one),
+                        None => fill.without_one(pair.group, self.grid.steps),
+                    };
+                    earlier(&mut earliest, self.first_meeting(&manys, &within)?);
                 }
             }
         }
         Ok(earliest)
     }
 
-    /// The first step inside `within` at which two of these series of the "many" side have a value.
-    fn first_meeting(&self, manys: &[u32], within: &Bits) -> Result<Option<usize>, QueryError> {
+    /// The first step inside `within` at which two of these series of the "many" side have a value, and the two.
+    fn first_meeting(&self, manys: &[u32], within: &Bits) -> Result<Option<Repeated>, QueryError> {
         let mut once = Bits::zeros(self.grid.steps);
         let mut twice = Bits::zeros(self.grid.steps);
         let (mut scratch, mut row) = (self.context.scratch(), Row::default());
@@ -258,13 +305,48 @@ impl Sides<'_, '_> {
             once.or(&row.valid);
         }
         twice.and(within);
-        Ok(twice.iter().next())
+        let Some(step) = twice.iter().next() else { return Ok(None) };
+        let mut met = Vec::with_capacity(2);
+        for many in manys {
+            self.many.fill(*many as usize, &mut scratch, &mut row)?;
+            if row.valid.get(step) && met.len() < 2 {
+                met.push(*many);
+            }
+        }
+        Ok(Some(Repeated { step, manys: met }))
+    }
+
+    /// Two series of the "many" side for one place: what upstream says, and which two they are.
+    fn repeated(&self, repeated: &Repeated) -> QueryError {
+        let message = if self.matching.cardinality == Cardinality::OneToOne {
+            "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)"
+        } else {
+            "multiple matches for labels: grouping labels must ensure unique matches"
+        };
+        let side = if self.matching.cardinality == Cardinality::OneToMany { "right" } else { "left" };
+        let manys = repeated.manys.iter().map(|many| &self.many.series[*many as usize]);
+        let manys: Vec<String> = manys.map(|series| label_list(&series.labels())).collect();
+        let group =
+            repeated.manys.first().map(|many| self.filled(&self.many.series[*many as usize]).labels());
+        let group = label_list(&group.unwrap_or_else(Labels::empty));
+        QueryError::execution(message).with_detail(format!(
+            "the match group {group} has more than one series on the {side} hand-side: {}",
+            manys.join(" and ")
+        ))
     }
 }
 
-fn earlier(earliest: &mut Option<usize>, step: Option<usize>) {
-    if let Some(step) = step {
-        *earliest = Some(earliest.map_or(step, |known| known.min(step)));
+/// Series of the "many" side that meet at a step.
+struct Repeated {
+    step: usize,
+    manys: Vec<u32>,
+}
+
+fn earlier(earliest: &mut Option<Repeated>, found: Option<Repeated>) {
+    if let Some(found) = found
+        && earliest.as_ref().is_none_or(|known| found.step < known.step)
+    {
+        *earliest = Some(found);
     }
 }
 
@@ -276,6 +358,7 @@ struct Joined<'q> {
     shared: Vec<(usize, Block)>,
     operation: Operation,
     swapped: bool,
+    fill: Fill,
 }
 
 impl Rows for Joined<'_> {
@@ -308,12 +391,29 @@ impl Joined<'_> {
 
     fn pair(&self, pair: Pair, scratch: &mut Scratch, out: &mut Row) -> Result<(), QueryError> {
         let mut many = scratch.take_row();
-        self.many.fill(pair.many as usize, scratch, &mut many)?;
-        out.reset(many.values.len());
-        out.valid.copy_from(self.one_rows.words(pair.one as usize));
-        out.valid.and(&many.valid);
-        let one = Operand::Values(self.one_rows.values(pair.one as usize));
-        let many_values = Operand::Values(&many.values);
+        if let Some(index) = pair.many {
+            self.many.fill(index as usize, scratch, &mut many)?;
+        }
+        let steps = self.one_rows.steps();
+        out.reset(steps);
+        let many_values = match (pair.many, self.fill.many) {
+            (None, Some(value)) => Operand::Constant(value),
+            _ => Operand::Values(&many.values),
+        };
+        let one = match (pair.one, self.fill.one) {
+            (Some(one), _) => {
+                out.valid.copy_from(self.one_rows.words(one as usize));
+                Operand::Values(self.one_rows.values(one as usize))
+            }
+            (None, value) => {
+                out.valid.copy_from(self.fill.without_one(pair.group, steps).words());
+                Operand::Constant(value.unwrap_or(f64::NAN))
+            }
+        };
+        match pair.many {
+            Some(_) => out.valid.and(&many.valid),
+            None => out.valid.and(&self.fill.without_many(pair.group, steps)),
+        }
         let (left, right) = if self.swapped { (one, many_values) } else { (many_values, one) };
         self.operation.run(left, right, left, out);
         scratch.give_back(many);

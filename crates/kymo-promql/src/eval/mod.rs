@@ -6,7 +6,9 @@
 mod absent;
 mod aggregate;
 mod binary;
+mod fill;
 mod histogram;
+mod info;
 mod join;
 mod labels;
 mod map;
@@ -85,6 +87,7 @@ pub(crate) fn vector<'q>(
         VectorPlan::LabelReplace(plan, input) => labels::replace(context, plan, input, grid),
         VectorPlan::LabelJoin(plan, input) => labels::join(context, plan, input, grid),
         VectorPlan::Sort(plan, span, input) => sort::sort(context, plan, *span, input, grid),
+        VectorPlan::Info(plan) => info::info(context, plan, grid),
         VectorPlan::Histogram(plan) => histogram::histogram(context, plan, grid),
         VectorPlan::WithScalar(plan) => binary::with_scalar(context, plan, grid),
         VectorPlan::Join(plan) => join::join(context, plan, grid),

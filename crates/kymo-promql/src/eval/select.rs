@@ -28,6 +28,11 @@ pub(super) fn times<'q>(
     super::map::drop_names(context, selected(context, plan, grid, true))
 }
 
+/// The times of samples that must be floats, for `info`.
+pub(super) fn times_of_floats<'q>(context: &'q Context, plan: &SelectPlan, grid: Grid) -> Vector<'q> {
+    selected(context, plan, grid, true)
+}
+
 fn selected<'q>(context: &'q Context, plan: &SelectPlan, grid: Grid, times: bool) -> Vector<'q> {
     let set = &context.sets[plan.selection];
     let series = set.series.iter().map(|s| Series::new(s.labels())).collect();

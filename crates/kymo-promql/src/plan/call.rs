@@ -83,6 +83,7 @@ impl Lower {
                 let sort = Sort::Labels { names, descending: call.function == Function::SortByLabelDesc };
                 VectorPlan::Sort(sort, expr.span, self.vector(args.at(0)?, grid)?)
             }
+            Function::Info => VectorPlan::Info(Box::new(self.info(call, expr.span, grid)?)),
             Function::HistogramQuantile | Function::HistogramFraction => {
                 let (function, count) = match call.function {
                     Function::HistogramQuantile => (HistogramFunction::Quantile, 1),
@@ -211,7 +212,7 @@ fn absent_labels(arg: &Expr) -> Labels {
     builder.build()
 }
 
-fn range_function(function: Function) -> Option<RangeFunction> {
+pub(super) fn range_function(function: Function) -> Option<RangeFunction> {
     Some(match function {
         Function::AvgOverTime => RangeFunction::Avg,
         Function::Changes => RangeFunction::Changes,
@@ -243,7 +244,7 @@ fn range_function(function: Function) -> Option<RangeFunction> {
     })
 }
 
-fn map_function(function: Function) -> Option<MapFunction> {
+pub(super) fn map_function(function: Function) -> Option<MapFunction> {
     Some(match function {
         Function::Abs => MapFunction::Abs,
         Function::Acos => MapFunction::Acos,

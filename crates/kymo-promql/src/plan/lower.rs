@@ -157,7 +157,7 @@ impl Lower {
         Ok(RangePlan { source: RangeSource::Subquery(inner?, inner_grid), range_ms, shift })
     }
 
-    fn shift(&self, time: &TimeModifiers, span: Span) -> Result<Shift, QueryError> {
+    pub(super) fn shift(&self, time: &TimeModifiers, span: Span) -> Result<Shift, QueryError> {
         let offset_ms = match &time.offset {
             Some(offset) => millis(offset, &self.times, span)?,
             None => 0,
@@ -171,7 +171,13 @@ impl Lower {
     }
 
     /// Asks for the samples in `(t - back, t]` for every `t` of `track`.
-    fn selection(&mut self, matchers: &[Matcher], track: Grid, back_ms: i64, range_ms: i64) -> usize {
+    pub(super) fn selection(
+        &mut self,
+        matchers: &[Matcher],
+        track: Grid,
+        back_ms: i64,
+        range_ms: i64,
+    ) -> usize {
         let min = track.start.saturating_sub(back_ms).saturating_add(1);
         let wanted = Use {
             matchers,
@@ -263,11 +269,11 @@ impl Lower {
         self.function = around;
         match rhs {
             None => lhs,
-            Some(rhs) => self.binary_of(binary, span, lhs?, rhs?),
+            Some(rhs) => self.binary_of(binary, lhs?, rhs?),
         }
     }
 
-    fn binary_of(&self, binary: &Binary, span: Span, lhs: Root, rhs: Root) -> Result<Root, QueryError> {
+    fn binary_of(&self, binary: &Binary, lhs: Root, rhs: Root) -> Result<Root, QueryError> {
         let operation = Operation { op: binary.op, bool: binary.return_bool };
         let with_scalar = |vector: VectorPlan, scalar, swapped| {
             let vector = Box::new(vector);
@@ -281,9 +287,6 @@ impl Lower {
             (Root::Scalar(a), Root::Vector(b)) => Ok(with_scalar(b, a, true)),
             (Root::Vector(a), Root::Vector(b)) => {
                 let matching = binary.matching.clone().unwrap_or_default();
-                if matching.fill_left.is_some() || matching.fill_right.is_some() {
-                    return Err(not_yet("filling of missing series", span));
-                }
                 Ok(Root::Vector(match set_op(operation.op) {
                     Some(op) => VectorPlan::Set(Box::new(SetPlan { op, matching, lhs: a, rhs: b })),
                     None => VectorPlan::Join(Box::new(JoinPlan { operation, matching, lhs: a, rhs: b })),

@@ -5,15 +5,17 @@
 
 mod call;
 mod duration;
+mod info;
 mod invariant;
 mod lower;
 mod selection;
 
-use kymo_model::{Labels, Regex};
+use kymo_model::{Labels, Matcher, Regex};
 use kymo_promql_syntax::ast::{BinaryOp, Span, VectorMatching};
 
 use crate::grid::{Grid, Shift};
 use crate::kernel::RangeFunction;
+pub(crate) use info::IDENTIFYING_LABELS;
 pub(crate) use lower::{Times, plan};
 pub(crate) use selection::Selection;
 
@@ -72,6 +74,7 @@ pub(crate) enum VectorPlan {
     LabelReplace(Box<LabelReplace>, Box<VectorPlan>),
     LabelJoin(Box<LabelJoin>, Box<VectorPlan>),
     Sort(Sort, Span, Box<VectorPlan>),
+    Info(Box<InfoPlan>),
     Histogram(Box<HistogramPlan>),
     WithScalar(WithScalarPlan),
     Join(Box<JoinPlan>),
@@ -178,6 +181,18 @@ pub(crate) struct LabelJoin {
 pub(crate) enum Sort {
     Value { descending: bool },
     Labels { names: Vec<String>, descending: bool },
+}
+
+/// `info`: labels of series that describe others.
+#[derive(Debug)]
+pub(crate) struct InfoPlan {
+    pub(crate) input: Box<VectorPlan>,
+    /// The series that describe.
+    pub(crate) source: SelectPlan,
+    /// What their names must match. Series of the input that match are not described themselves.
+    pub(crate) names: Vec<Matcher>,
+    /// The labels that are wanted, with what they must match; all labels if there are none.
+    pub(crate) data: Vec<Matcher>,
 }
 
 /// `histogram_quantile` and `histogram_fraction`.
