@@ -38,7 +38,7 @@ pub struct QueryError {
     /// The part of the query text that the error is about.
     pub span: Option<Span>,
     /// What is behind it, where the message, being Prometheus' own, does not say: the series that are in conflict.
-    pub detail: Option<String>,
+    pub detail: Option<Box<str>>,
 }
 
 impl QueryError {
@@ -55,7 +55,7 @@ impl QueryError {
 
     /// The same error with what is behind it.
     pub(crate) fn with_detail(mut self, detail: String) -> QueryError {
-        self.detail = Some(detail);
+        self.detail = Some(detail.into());
         self
     }
 

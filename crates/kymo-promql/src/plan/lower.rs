@@ -69,26 +69,31 @@ impl Lower {
         let expr = bare(expr);
         let once = grid.is_range() && self.invariants.contains(expr);
         let own = if once { grid.first() } else { grid };
-        let plan = match &expr.kind {
-            ExprKind::Number(number) => return Ok(Root::Scalar(ScalarPlan::Number(number.value))),
-            ExprKind::String(bytes) => return Ok(Root::String(bytes.clone())),
-            ExprKind::Matrix(_) | ExprKind::Subquery(_) => return Ok(Root::Range(self.range(expr, grid)?)),
-            ExprKind::Paren(inner) => return self.any(inner, grid),
-            ExprKind::Selector(selector) => {
-                Root::Vector(VectorPlan::Select(self.select(selector, expr.span, own)?))
-            }
-            ExprKind::Call(call) => self.call(call, expr, own)?,
-            ExprKind::Aggregate(aggregate) => {
-                Root::Vector(VectorPlan::Aggregate(Box::new(self.aggregate(aggregate, expr.span, own)?)))
-            }
-            ExprKind::Binary(binary) => self.binary(binary, expr.span, own)?,
-            ExprKind::Unary(unary) => self.unary(unary, own)?,
-        };
-        Ok(match plan {
-            Root::Scalar(scalar) if once => Root::Scalar(ScalarPlan::Once(Box::new(scalar))),
-            Root::Vector(vector) if once => Root::Vector(VectorPlan::Once(Box::new(vector))),
-            plan => plan,
-        })
+        let plan = self.node(expr, own);
+        if once { plan.map(evaluated_once) } else { plan }
+    }
+
+    /// Each arm is a call and nothing else, so that this frame, which recurs, stays small.
+    fn node(&mut self, expr: &Expr, grid: Grid) -> Result<Root, QueryError> {
+        match &expr.kind {
+            ExprKind::Number(number) => Ok(Root::Scalar(ScalarPlan::Number(number.value))),
+            ExprKind::String(bytes) => Ok(Root::String(bytes.clone())),
+            ExprKind::Matrix(_) | ExprKind::Subquery(_) => self.range(expr, grid).map(Root::Range),
+            ExprKind::Paren(inner) => self.any(inner, grid),
+            ExprKind::Selector(selector) => self.selected(selector, expr.span, grid),
+            ExprKind::Call(call) => self.call(call, expr, grid),
+            ExprKind::Aggregate(aggregate) => self.aggregated(aggregate, expr.span, grid),
+            ExprKind::Binary(binary) => self.binary(binary, expr.span, grid),
+            ExprKind::Unary(unary) => self.unary(unary, grid),
+        }
+    }
+
+    fn selected(&mut self, selector: &VectorSelector, span: Span, grid: Grid) -> Result<Root, QueryError> {
+        Ok(Root::Vector(VectorPlan::Select(self.select(selector, span, grid)?)))
+    }
+
+    fn aggregated(&mut self, aggregate: &Aggregate, span: Span, grid: Grid) -> Result<Root, QueryError> {
+        Ok(Root::Vector(VectorPlan::Aggregate(Box::new(self.aggregate(aggregate, span, grid)?))))
     }
 
     pub(super) fn vector(&mut self, expr: &Expr, grid: Grid) -> Result<Box<VectorPlan>, QueryError> {
@@ -297,6 +302,16 @@ impl Lower {
             }
             (other, _) => Err(unexpected("a scalar or an instant vector", &other, binary.lhs.span)),
         }
+    }
+}
+
+/// What is the same at every step is evaluated at the first.
+fn evaluated_once(plan: Root) -> Root {
+    match plan {
+        Root::Scalar(number @ ScalarPlan::Number(_)) => Root::Scalar(number),
+        Root::Scalar(scalar) => Root::Scalar(ScalarPlan::Once(Box::new(scalar))),
+        Root::Vector(vector) => Root::Vector(VectorPlan::Once(Box::new(vector))),
+        plan => plan,
     }
 }
 
