@@ -1,18 +1,26 @@
 //! Columns: the samples of one series while range functions and selectors run over them. Reused from series to series.
+//!
+//! Floats and native histograms stand in columns of their own, each with its times, and no time is in both. Series of floats
+//! alone leave the other column empty.
 
-use kymo_model::{Samples, Values, is_stale};
+use std::sync::Arc;
+
+use kymo_model::{CounterResetHint, FloatHistogram, Samples, Values, is_stale};
 
 use crate::QueryError;
+use crate::budget::weight;
 use crate::context::Context;
 use crate::grid::Grid;
-use crate::row::Row;
+use crate::row::{Point, Row};
 
-/// Timestamps, strictly increasing, and as many floats.
+/// Timestamps, strictly increasing, and as many values, of either kind.
 #[derive(Debug, Default)]
 pub(crate) struct Columns {
     samples: Samples,
     /// A run after the first lands here before it is appended.
     next_run: Samples,
+    histogram_times: Vec<i64>,
+    histograms: Vec<Arc<FloatHistogram>>,
 }
 
 /// Borrowed columns of equal length.
@@ -22,65 +30,102 @@ pub(crate) struct Floats<'a> {
     pub(crate) values: &'a [f64],
 }
 
+/// The same for native histograms.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Natives<'a> {
+    pub(crate) times: &'a [i64],
+    pub(crate) values: &'a [Arc<FloatHistogram>],
+}
+
 impl Columns {
     pub(crate) fn floats(&self) -> Floats<'_> {
         let values = self.samples.floats().unwrap_or(&[]);
         Floats { times: &self.samples.timestamps_ms[..values.len()], values }
     }
 
-    /// Decodes a series. Samples in `[min, max]` must be floats; what lies outside is another use's business.
+    pub(crate) fn natives(&self) -> Natives<'_> {
+        Natives { times: &self.histogram_times, values: &self.histograms }
+    }
+
+    /// Decodes a series.
     pub(crate) fn load(
         &mut self,
         context: &Context,
         selection: usize,
         index: usize,
-        (min, max): (i64, i64),
     ) -> Result<(), QueryError> {
         let series = context.sets[selection].series.series(index);
         let mut reader = series.reader();
-        let unsupported = |run: &Samples| {
-            let wanted = run.timestamps_ms.iter().any(|t| (min..=max).contains(t));
-            wanted.then(|| {
-                QueryError::execution(format!(
-                    "native histograms are not supported yet, found samples of them in {}",
-                    series.labels()
-                ))
-            })
-        };
-        let mut read = 0;
+        self.histogram_times.clear();
+        self.histograms.clear();
         let mut more = reader.read(&mut self.samples)?;
         while more && self.samples.floats().is_none() {
-            read += self.samples.len();
-            unsupported(&self.samples).map_or(Ok(()), Err)?;
+            std::mem::swap(&mut self.samples, &mut self.next_run);
+            self.append_next(context)?;
             more = reader.read(&mut self.samples)?;
         }
         while more {
             context.budget.touch(self.samples.len(), 0)?;
             more = reader.read(&mut self.next_run)?;
-            match (&mut self.samples.values, &self.next_run.values) {
-                (Values::Floats(values), Values::Floats(next)) => {
-                    values.extend_from_slice(next);
-                    self.samples.timestamps_ms.extend_from_slice(&self.next_run.timestamps_ms);
-                }
-                _ => unsupported(&self.next_run).map_or(Ok(()), Err)?,
-            }
+            self.append_next(context)?;
         }
-        read += self.samples.len();
-        context.counters.read(read);
+        context.counters.read(self.samples.len() + self.histograms.len());
+        Ok(())
+    }
+
+    /// Appends the run just read to the columns of its kind.
+    fn append_next(&mut self, context: &Context) -> Result<(), QueryError> {
+        match (&mut self.samples.values, &mut self.next_run.values) {
+            (Values::Floats(values), Values::Floats(next)) => {
+                values.extend_from_slice(next);
+                self.samples.timestamps_ms.extend_from_slice(&self.next_run.timestamps_ms);
+            }
+            (_, Values::Histograms(next)) => {
+                self.histogram_times.extend_from_slice(&self.next_run.timestamps_ms);
+                self.histograms.append(next);
+                // `append` took the values; the run must keep columns of equal length.
+                self.next_run.timestamps_ms.clear();
+                let samples = self.histograms.iter().map(|h| weight(h)).sum::<usize>();
+                context.budget.touch(samples, samples.saturating_mul(16))?;
+            }
+            (Values::Histograms(_), Values::Floats(_)) => {}
+        }
         Ok(())
     }
 
     /// The points of a row, as a subquery gives them to a range function.
+    ///
+    /// What is known about counter resets between histograms holds for neighbours in the store and not for points of a
+    /// subquery, so it is forgotten.
     pub(crate) fn take_points(&mut self, row: &Row, grid: Grid) {
         let (times, values) = self.samples.floats_mut();
+        self.histogram_times.clear();
+        self.histograms.clear();
+        if row.histograms.is_empty() {
+            for step in row.valid.iter() {
+                times.push(grid.time(step));
+                values.push(row.values[step]);
+            }
+            return;
+        }
         for step in row.valid.iter() {
-            times.push(grid.time(step));
-            values.push(row.values[step]);
+            match row.point(step) {
+                Some(Point::Float(value)) => {
+                    times.push(grid.time(step));
+                    values.push(value);
+                }
+                Some(Point::Histogram(histogram)) => {
+                    self.histogram_times.push(grid.time(step));
+                    self.histograms.push(without_reset_hint(histogram));
+                }
+                None => {}
+            }
         }
     }
 
     /// Leaves out staleness markers, which ranges do not see.
     pub(crate) fn drop_stale(&mut self) {
+        self.drop_stale_histograms();
         let Values::Floats(values) = &mut self.samples.values else { return };
         let Some(first) = values.iter().position(|v| is_stale(*v)) else { return };
         let times = &mut self.samples.timestamps_ms;
@@ -94,5 +139,24 @@ impl Columns {
         }
         values.truncate(kept);
         times.truncate(kept);
+    }
+
+    fn drop_stale_histograms(&mut self) {
+        if self.histograms.iter().any(|h| h.is_stale()) {
+            let stale: Vec<bool> = self.histograms.iter().map(|h| h.is_stale()).collect();
+            let mut at = stale.iter();
+            self.histogram_times.retain(|_| at.next() == Some(&false));
+            self.histograms.retain(|h| !h.is_stale());
+        }
+    }
+}
+
+fn without_reset_hint(histogram: &Arc<FloatHistogram>) -> Arc<FloatHistogram> {
+    match histogram.counter_reset_hint {
+        CounterResetHint::Unknown | CounterResetHint::Gauge => histogram.clone(),
+        CounterResetHint::Reset | CounterResetHint::NotReset => Arc::new(FloatHistogram {
+            counter_reset_hint: CounterResetHint::Unknown,
+            ..FloatHistogram::clone(histogram)
+        }),
     }
 }

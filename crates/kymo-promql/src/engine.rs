@@ -3,14 +3,14 @@
 use kymo_model::{Labels, Queryable, Timestamp};
 use kymo_promql_syntax::ast::Expr;
 
-use crate::budget::Budget;
+use crate::budget::{Budget, weight};
 use crate::context::{Context, Counters};
 use crate::eval::{self, RangeSamples};
 use crate::grid::Grid;
 use crate::notes::Notes;
 use crate::plan::{Plan, RangePlan, Root, Times, plan};
 use crate::result::Points;
-use crate::row::Row;
+use crate::row::{Point, Row};
 use crate::scalar::Scalar;
 use crate::vector::Vector;
 use crate::{
@@ -193,14 +193,13 @@ fn samples(context: &Context, vector: Vector<'_>, at: Timestamp) -> Result<Query
     let (mut scratch, mut row) = (context.scratch(), Row::default());
     for (index, series) in vector.series.iter().enumerate() {
         vector.fill(index, &mut scratch, &mut row)?;
-        if let Some(value) = row.get(0) {
-            held.more(1, size_of::<VectorSample>())?;
-            samples.push(VectorSample {
-                labels: series.final_labels(),
-                timestamp: at,
-                value: PointValue::Float(value),
-            });
-        }
+        let value = match row.point(0) {
+            Some(Point::Float(value)) => PointValue::Float(value),
+            Some(Point::Histogram(histogram)) => PointValue::Histogram(histogram.clone()),
+            None => continue,
+        };
+        held.more(row.weight(), size_of::<VectorSample>())?;
+        samples.push(VectorSample { labels: series.final_labels(), timestamp: at, value });
     }
     Ok(QueryValue::Vector(samples))
 }
@@ -218,7 +217,14 @@ fn matrix(context: &Context, vector: Vector<'_>, grid: Grid) -> Result<QueryValu
         if points == 0 {
             continue;
         }
-        held.more(points, points * 16)?;
+        held.more(row.weight(), points * 16)?;
+        let histogram_steps = row.histogram_steps();
+        let histograms = Points {
+            timestamps_ms: histogram_steps.iter().map(|step| times[*step]).collect(),
+            values: histogram_steps.iter().filter_map(|step| row.histogram(*step).cloned()).collect(),
+        };
+        row.floats_only();
+        let points = points - histogram_steps.len();
         let floats = if points == grid.steps {
             Points { timestamps_ms: times.clone(), values: row.values.clone() }
         } else {
@@ -227,7 +233,7 @@ fn matrix(context: &Context, vector: Vector<'_>, grid: Grid) -> Result<QueryValu
                 values: row.valid.iter().map(|step| row.values[step]).collect(),
             }
         };
-        all.push(MatrixSeries { labels: series.final_labels(), floats, histograms: Points::default() });
+        all.push(MatrixSeries { labels: series.final_labels(), floats, histograms });
     }
     all.sort_by(|a, b| a.labels.cmp(&b.labels));
     Ok(QueryValue::Matrix(all))
@@ -258,17 +264,23 @@ fn range_vector(context: &Context, plan: &RangePlan, grid: Grid) -> Result<Query
     for (index, series) in samples.series().iter().enumerate() {
         samples.load(index, &mut scratch)?;
         let inside = scratch.windows.first().map_or(0..0, |w| w.indices());
-        context.counters.looked_at(inside.len());
-        if inside.is_empty() {
+        let natives_inside = scratch.native_windows.first().map_or(0..0, |w| w.indices());
+        let (columns, natives) = (scratch.columns.floats(), scratch.columns.natives());
+        let samples = inside.len() + natives.values[natives_inside.clone()].iter().map(|h| weight(h)).sum::<usize>();
+        context.counters.looked_at(samples);
+        if samples == 0 {
             continue;
         }
-        held.more(inside.len(), inside.len() * 16)?;
-        let columns = scratch.columns.floats();
+        held.more(samples, samples * 16)?;
         let floats = Points {
             timestamps_ms: columns.times[inside.clone()].to_vec(),
             values: columns.values[inside].to_vec(),
         };
-        all.push(MatrixSeries { labels: series.final_labels(), floats, histograms: Points::default() });
+        let histograms = Points {
+            timestamps_ms: natives.times[natives_inside.clone()].to_vec(),
+            values: natives.values[natives_inside].to_vec(),
+        };
+        all.push(MatrixSeries { labels: series.final_labels(), floats, histograms });
     }
     all.sort_by(|a, b| a.labels.cmp(&b.labels));
     Ok(QueryValue::Matrix(all))

@@ -1,10 +1,16 @@
-//! Row and Block: values between operators. One dense `f64` per step and a bit that says whether it counts.
+//! Row and Block: values between operators. One value per step, a bit that says whether there is one, and beside the floats
+//! the steps whose value is a native histogram.
 //!
-//! Values at steps without a bit are left over from earlier and mean nothing. A row of native histograms will be a second
-//! kind of column beside `values`, with a bitmap of its own; floats then stay as they are.
+//! Floats and histograms at steps without a bit are left over from earlier and mean nothing. Where there is a bit, the value
+//! is the histogram if the row has one for that step, the float otherwise. Rows of floats alone, nearly all of them, carry an
+//! empty list of histograms and pay nothing else.
+
+use std::sync::Arc;
+
+use kymo_model::FloatHistogram;
 
 use crate::bits::{Bits, words_of};
-use crate::budget::{Budget, Held};
+use crate::budget::{Budget, Held, weight};
 use crate::{QueryError, vector::Scratch};
 
 /// The values of one series, one per step.
@@ -12,6 +18,46 @@ use crate::{QueryError, vector::Scratch};
 pub(crate) struct Row {
     pub(crate) values: Vec<f64>,
     pub(crate) valid: Bits,
+    pub(crate) histograms: Histograms,
+}
+
+/// The native histograms of a row by step; empty, not merely without any, for rows of floats.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Histograms(Vec<Option<Arc<FloatHistogram>>>);
+
+impl Histograms {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The histogram at a step, left over or not: ask the row's bits first.
+    pub(crate) fn get(&self, step: usize) -> Option<&Arc<FloatHistogram>> {
+        self.0.get(step)?.as_ref()
+    }
+
+    fn set(&mut self, step: usize, steps: usize, histogram: Arc<FloatHistogram>) {
+        if self.0.is_empty() {
+            self.0.resize(steps, None);
+        }
+        self.0[step] = Some(histogram);
+    }
+
+    fn remove(&mut self, step: usize) {
+        if let Some(histogram) = self.0.get_mut(step) {
+            *histogram = None;
+        }
+    }
+
+    fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
+/// The value at a step.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Point<'a> {
+    Float(f64),
+    Histogram(&'a Arc<FloatHistogram>),
 }
 
 impl Row {
@@ -19,22 +65,104 @@ impl Row {
     pub(crate) fn reset(&mut self, steps: usize) {
         self.values.resize(steps, 0.0);
         self.valid.reset(steps);
+        self.histograms.clear();
     }
 
+    /// Sets a float in a row that has no histogram at this step.
     pub(crate) fn set(&mut self, step: usize, value: f64) {
+        debug_assert!(self.histograms.get(step).is_none());
         self.values[step] = value;
         self.valid.set(step);
     }
 
-    pub(crate) fn get(&self, step: usize) -> Option<f64> {
-        self.valid.get(step).then(|| self.values[step])
+    pub(crate) fn set_histogram(&mut self, step: usize, histogram: Arc<FloatHistogram>) {
+        self.histograms.set(step, self.values.len(), histogram);
+        self.valid.set(step);
     }
 
-    /// Replaces every value, those that mean nothing included, so that the loop has no branches.
+    /// Sets a value of either kind, whatever was there before.
+    pub(crate) fn put(&mut self, step: usize, point: Point<'_>) {
+        match point {
+            Point::Float(value) => {
+                self.histograms.remove(step);
+                self.set(step, value);
+            }
+            Point::Histogram(histogram) => self.set_histogram(step, histogram.clone()),
+        }
+    }
+
+    /// The value at a step.
+    pub(crate) fn point(&self, step: usize) -> Option<Point<'_>> {
+        self.valid.get(step).then(|| match self.histograms.get(step) {
+            Some(histogram) => Point::Histogram(histogram),
+            None => Point::Float(self.values[step]),
+        })
+    }
+
+    /// The float at a step.
+    pub(crate) fn get(&self, step: usize) -> Option<f64> {
+        (self.valid.get(step) && self.histograms.get(step).is_none()).then(|| self.values[step])
+    }
+
+    /// The histogram at a step.
+    pub(crate) fn histogram(&self, step: usize) -> Option<&Arc<FloatHistogram>> {
+        self.histograms.get(step).filter(|_| self.valid.get(step))
+    }
+
+    /// The steps whose value is a histogram.
+    pub(crate) fn histogram_steps(&self) -> Vec<usize> {
+        match self.histograms.is_empty() {
+            true => Vec::new(),
+            false => self.valid.iter().filter(|step| self.histograms.get(*step).is_some()).collect(),
+        }
+    }
+
+    /// Leaves out histograms. Says whether there were any.
+    pub(crate) fn floats_only(&mut self) -> bool {
+        if self.histograms.is_empty() {
+            return false;
+        }
+        let histograms = &self.histograms;
+        let before = self.valid.count();
+        self.valid.retain(|step| histograms.get(step).is_none());
+        self.histograms.clear();
+        self.valid.count() != before
+    }
+
+    /// Turns histograms into floats, and leaves out what was a float.
+    pub(crate) fn measure_histograms(&mut self, f: impl Fn(&FloatHistogram) -> f64) {
+        let (histograms, values) = (&self.histograms, &mut self.values);
+        self.valid.retain(|step| match histograms.get(step) {
+            Some(histogram) => {
+                values[step] = f(histogram);
+                true
+            }
+            None => false,
+        });
+        self.histograms.clear();
+    }
+
+    /// Replaces every value by a float that depends on its step alone.
+    pub(crate) fn overwrite(&mut self, f: impl Fn(usize) -> f64) {
+        self.histograms.clear();
+        self.values.iter_mut().enumerate().for_each(|(step, value)| *value = f(step));
+    }
+
+    /// Replaces every float, those that mean nothing included, so that the loop has no branches.
     pub(crate) fn map(&mut self, f: impl Fn(f64) -> f64) {
         for value in &mut self.values {
             *value = f(*value);
         }
+    }
+
+    /// As many samples as the budget counts for this row.
+    pub(crate) fn weight(&self) -> usize {
+        let points = self.valid.count();
+        if self.histograms.is_empty() {
+            return points;
+        }
+        let of_histograms = self.histogram_steps().into_iter().filter_map(|step| self.histograms.get(step));
+        of_histograms.fold(points, |sum, h| sum - 1 + weight(h))
     }
 }
 
@@ -49,12 +177,15 @@ pub(crate) struct Block {
     rows: usize,
     values: Vec<f64>,
     valid: Vec<u64>,
+    /// By row, up to the last one that has any.
+    histograms: Vec<Histograms>,
     held: Held,
 }
 
 impl Block {
     pub(crate) fn new(steps: usize, budget: &Budget) -> Block {
-        Block { steps, rows: 0, values: Vec::new(), valid: Vec::new(), held: budget.nothing() }
+        let held = budget.nothing();
+        Block { steps, rows: 0, values: Vec::new(), valid: Vec::new(), histograms: Vec::new(), held }
     }
 
     /// Rows without any value.
@@ -65,13 +196,18 @@ impl Block {
             rows,
             values: vec![0.0; rows * steps],
             valid: vec![0; rows * words_of(steps)],
+            histograms: Vec::new(),
             held,
         })
     }
 
     pub(crate) fn push(&mut self, row: &Row) -> Result<(), QueryError> {
-        let points = row.valid.count();
-        self.held.more(points, self.steps * 8 + words_of(self.steps) * 8)?;
+        self.held.more(row.weight(), self.steps * 8 + words_of(self.steps) * 8)?;
+        if !row.histograms.is_empty() {
+            self.held.more(0, row.weight().saturating_mul(16))?;
+            self.histograms.resize_with(self.rows + 1, Histograms::default);
+            self.histograms[self.rows] = row.histograms.clone();
+        }
         self.rows += 1;
         self.values.extend_from_slice(&row.values[..self.steps]);
         self.valid.extend_from_slice(row.valid.words());
@@ -95,8 +231,28 @@ impl Block {
         &self.valid[row * words..][..words]
     }
 
+    /// The histograms of a row, if it has any.
+    pub(crate) fn histograms(&self, row: usize) -> Option<&Histograms> {
+        self.histograms.get(row).filter(|histograms| !histograms.is_empty())
+    }
+
+    /// Is there a value of either kind?
+    pub(crate) fn has(&self, row: usize, step: usize) -> bool {
+        self.words(row)[step / 64] >> (step % 64) & 1 == 1
+    }
+
+    /// The float at a step.
     pub(crate) fn get(&self, row: usize, step: usize) -> Option<f64> {
-        (self.words(row)[step / 64] >> (step % 64) & 1 == 1).then(|| self.values(row)[step])
+        (self.has(row, step) && self.histograms.get(row).and_then(|h| h.get(step)).is_none())
+            .then(|| self.values(row)[step])
+    }
+
+    /// The value at a step.
+    pub(crate) fn point(&self, row: usize, step: usize) -> Option<Point<'_>> {
+        self.has(row, step).then(|| match self.histograms.get(row).and_then(|h| h.get(step)) {
+            Some(histogram) => Point::Histogram(histogram),
+            None => Point::Float(self.values(row)[step]),
+        })
     }
 
     pub(crate) fn set(&mut self, row: usize, step: usize, value: f64) {
@@ -108,6 +264,9 @@ impl Block {
         out.reset(self.steps);
         out.values.copy_from_slice(self.values(row));
         out.valid.copy_from(self.words(row));
+        if let Some(histograms) = self.histograms(row) {
+            out.histograms.clone_from(histograms);
+        }
     }
 }
 

@@ -117,6 +117,8 @@ impl<'q> Vector<'q> {
 pub(crate) struct Scratch {
     pub(crate) columns: Columns,
     pub(crate) windows: Vec<Window>,
+    /// The windows of native histograms; empty when the series has none.
+    pub(crate) native_windows: Vec<Window>,
     pub(crate) work: Work,
     pub(crate) pulse: Pulse,
     rows: Vec<Row>,
@@ -127,6 +129,7 @@ impl Scratch {
         Scratch {
             columns: Columns::default(),
             windows: Vec::new(),
+            native_windows: Vec::new(),
             work: Work::default(),
             pulse: Pulse { cancel, left: Pulse::EVERY },
             rows: Vec::new(),

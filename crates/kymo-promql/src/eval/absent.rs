@@ -41,8 +41,10 @@ pub(super) fn over_time<'q>(
     let mut scratch = context.scratch();
     for index in 0..samples.series().len() {
         samples.load(index, &mut scratch)?;
-        let windows = scratch.windows.iter().enumerate();
-        windows.filter(|(_, w)| !w.is_empty()).for_each(|(step, _)| present.set(step));
+        for windows in [&scratch.windows, &scratch.native_windows] {
+            let windows = windows.iter().enumerate();
+            windows.filter(|(_, w)| !w.is_empty()).for_each(|(step, _)| present.set(step));
+        }
         context.counters.looked_at(scratch.windows.iter().map(|w| w.len()).sum());
         if present.all() {
             break;

@@ -33,8 +33,20 @@ impl<F: Fn(&mut Row) + Send + Sync> Rows for Mapped<'_, F> {
     }
 }
 
-/// Changes rows and drops names.
+/// Changes floats, leaves out histograms, and drops names.
 pub(super) fn mapped<'q>(
+    context: &Context,
+    input: Vector<'q>,
+    f: impl Fn(&mut Row) + Send + Sync + 'q,
+) -> Result<Vector<'q>, QueryError> {
+    mapped_rows(context, input, move |row| {
+        row.floats_only();
+        f(row);
+    })
+}
+
+/// Changes rows and drops names.
+pub(super) fn mapped_rows<'q>(
     context: &Context,
     input: Vector<'q>,
     f: impl Fn(&mut Row) + Send + Sync + 'q,
@@ -176,11 +188,7 @@ pub(super) fn timestamps<'q>(
     grid: Grid,
 ) -> Result<Vector<'q>, QueryError> {
     let input = super::vector(context, input, grid)?;
-    mapped(context, input, move |row| {
-        for (step, value) in row.values.iter_mut().enumerate() {
-            *value = grid.time(step) as f64 / 1000.0;
-        }
-    })
+    mapped_rows(context, input, move |row| row.overwrite(|step| grid.time(step) as f64 / 1000.0))
 }
 
 /// A part of the date that each value means, or of the time of evaluation.

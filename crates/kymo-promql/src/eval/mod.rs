@@ -50,7 +50,7 @@ pub(crate) fn scalar(context: &Context, plan: &ScalarPlan, grid: Grid) -> Result
     })
 }
 
-/// `scalar(v)`: the value of the only series at each step, NaN where there is none or more than one.
+/// `scalar(v)`: the float of the only series with one at each step, NaN where there is none or more than one.
 fn single_values(context: &Context, plan: &VectorPlan, grid: Grid) -> Result<Scalar, QueryError> {
     let input = vector(context, plan, grid)?;
     let _held = context.budget.hold_bytes(grid.steps.saturating_mul(9))?;
@@ -59,6 +59,7 @@ fn single_values(context: &Context, plan: &VectorPlan, grid: Grid) -> Result<Sca
     let (mut scratch, mut row) = (context.scratch(), Row::default());
     for index in 0..input.len() {
         input.fill(index, &mut scratch, &mut row)?;
+        row.floats_only();
         for step in row.valid.iter() {
             values[step] = if found[step] == 0 { row.values[step] } else { f64::NAN };
             found[step] = 1;
@@ -126,11 +127,17 @@ fn repeated<'q>(context: &'q Context, plan: &'q VectorPlan, grid: Grid) -> Resul
     impl Rows for Repeated<'_> {
         fn fill(&self, index: usize, scratch: &mut Scratch, out: &mut Row) -> Result<(), QueryError> {
             self.0.fill(index, scratch, out)?;
-            let value = if out.values.is_empty() { None } else { out.get(0) };
+            let (value, histogram) = match out.values.is_empty() {
+                true => (None, None),
+                false => (out.get(0), out.histogram(0).cloned()),
+            };
             out.reset(self.1);
             if let Some(value) = value {
                 out.values.fill(value);
                 out.valid.set_all();
+            }
+            if let Some(histogram) = histogram {
+                (0..self.1).for_each(|step| out.set_histogram(step, histogram.clone()));
             }
             Ok(())
         }

@@ -55,12 +55,12 @@ impl<'q> RangeSamples<'q> {
         }
     }
 
-    /// Puts the samples of a series into `scratch.columns` and the window of each step into `scratch.windows`.
+    /// Puts the samples of a series into `scratch.columns` and the window of each step into `scratch.windows` and
+    /// `scratch.native_windows`.
     pub(crate) fn load(&self, index: usize, scratch: &mut Scratch) -> Result<(), QueryError> {
         match &self.source {
             Source::Selection(selection) => {
-                let from = self.ends.start.saturating_sub(self.range_ms).saturating_add(1);
-                scratch.columns.load(self.context, *selection, index, (from, self.ends.last()))?;
+                scratch.columns.load(self.context, *selection, index)?;
             }
             Source::Points(vector, points) => {
                 let mut row = scratch.take_row();
@@ -70,8 +70,14 @@ impl<'q> RangeSamples<'q> {
                 self.context.budget.touch(scratch.columns.floats().times.len(), 0)?;
             }
         }
-        scratch.columns.drop_stale();
-        slide(scratch.columns.floats().times, self.ends, self.range_ms, &mut scratch.windows)
+        let Scratch { columns, windows, native_windows, .. } = scratch;
+        columns.drop_stale();
+        native_windows.clear();
+        let natives = columns.natives();
+        if !natives.times.is_empty() {
+            slide(natives.times, self.ends, self.range_ms, native_windows)?;
+        }
+        slide(columns.floats().times, self.ends, self.range_ms, windows)
     }
 }
 

@@ -110,7 +110,9 @@ pub(super) fn add_apart(row: &Row, refuse: bool, out: &mut Row) -> Result<(), Qu
         if out.valid.get(step) {
             return Err(same_labelset());
         }
-        out.set(step, row.values[step]);
+        if let Some(point) = row.point(step) {
+            out.put(step, point);
+        }
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use crate::QueryError;
 use crate::context::Context;
 use crate::grid::Grid;
-use crate::kernel::{last_times, last_values};
+use crate::kernel::{last_points, last_times, last_times_of_both, last_values};
 use crate::plan::SelectPlan;
 use crate::row::{Row, Rows};
 use crate::vector::{Scratch, Series, Vector};
@@ -44,16 +44,17 @@ fn selected<'q>(context: &'q Context, plan: &SelectPlan, grid: Grid, times: bool
 impl Rows for Selected<'_> {
     fn fill(&self, index: usize, scratch: &mut Scratch, out: &mut Row) -> Result<(), QueryError> {
         let lookback_ms = self.context.lookback_ms;
-        let used = (self.track.start.saturating_sub(lookback_ms).saturating_add(1), self.track.last());
-        scratch.columns.load(self.context, self.selection, index, used)?;
-        let samples = scratch.columns.floats();
-        scratch.pulse.tick(samples.times.len())?;
+        scratch.columns.load(self.context, self.selection, index)?;
+        let (floats, natives) = (scratch.columns.floats(), scratch.columns.natives());
+        scratch.pulse.tick(floats.times.len() + natives.times.len())?;
         out.reset(self.track.steps);
-        match self.times {
-            true => last_times(samples, self.track, lookback_ms, out),
-            false => last_values(samples, self.track, lookback_ms, out),
+        match (self.times, natives.times.is_empty()) {
+            (true, true) => last_times(floats, self.track, lookback_ms, out),
+            (false, true) => last_values(floats, self.track, lookback_ms, out),
+            (true, false) => last_times_of_both((floats, natives), self.track, lookback_ms, out),
+            (false, false) => last_points((floats, natives), self.track, lookback_ms, out),
         }
-        self.context.counters.looked_at(out.valid.count());
+        self.context.counters.looked_at(out.weight());
         Ok(())
     }
 }

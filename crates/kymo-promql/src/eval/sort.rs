@@ -9,8 +9,8 @@ use crate::context::Context;
 use crate::grid::Grid;
 use crate::notes::Note;
 use crate::plan::{Sort, VectorPlan};
-use crate::row::{Block, Row};
-use crate::vector::{Series, Vector};
+use crate::row::{Block, Row, Rows};
+use crate::vector::{Scratch, Series, Vector};
 
 pub(super) fn sort<'q>(
     context: &'q Context,
@@ -19,7 +19,10 @@ pub(super) fn sort<'q>(
     input: &'q VectorPlan,
     grid: Grid,
 ) -> Result<Vector<'q>, QueryError> {
-    let input = super::vector(context, input, grid)?;
+    let mut input = super::vector(context, input, grid)?;
+    if let Sort::Value { .. } = plan {
+        input.rows = Box::new(FloatRows(input.rows));
+    }
     if grid.is_range() {
         context.notes.add(Note::SortInRangeQuery, span);
         return Ok(input);
@@ -51,6 +54,17 @@ pub(super) fn sort<'q>(
         series.push(one);
     }
     Ok(Vector { series, rows: Box::new(block), one_name: input.one_name })
+}
+
+/// Rows without their histograms, which have no order.
+struct FloatRows<'q>(Box<dyn Rows + 'q>);
+
+impl Rows for FloatRows<'_> {
+    fn fill(&self, index: usize, scratch: &mut Scratch, out: &mut Row) -> Result<(), QueryError> {
+        self.0.fill(index, scratch, out)?;
+        out.floats_only();
+        Ok(())
+    }
 }
 
 /// NaN last, whichever way.

@@ -1,9 +1,11 @@
 //! Instant selectors: for each step the last sample that is not older than the lookback. A staleness marker ends a series.
+//!
+//! Of floats and native histograms the later one counts.
 
 use kymo_model::is_stale;
 
 use super::window::first_after;
-use crate::columns::Floats;
+use crate::columns::{Floats, Natives};
 use crate::grid::Grid;
 use crate::row::Row;
 
@@ -15,6 +17,64 @@ pub(crate) fn last_values(samples: Floats<'_>, track: Grid, lookback_ms: i64, ou
 /// The times of the samples, in seconds.
 pub(crate) fn last_times(samples: Floats<'_>, track: Grid, lookback_ms: i64, out: &mut Row) {
     each(samples, track, lookback_ms, |step, at| out.set(step, samples.times[at] as f64 / 1000.0));
+}
+
+/// The values of a series that has native histograms.
+pub(crate) fn last_points(
+    (floats, natives): (Floats<'_>, Natives<'_>),
+    track: Grid,
+    lookback_ms: i64,
+    out: &mut Row,
+) {
+    each_of_both((floats, natives), track, lookback_ms, |step, at| match at {
+        At::Float(at) => out.set(step, floats.values[at]),
+        At::Native(at) => out.set_histogram(step, natives.values[at].clone()),
+    });
+}
+
+/// The times of the samples of a series that has native histograms, in seconds.
+pub(crate) fn last_times_of_both(
+    (floats, natives): (Floats<'_>, Natives<'_>),
+    track: Grid,
+    lookback_ms: i64,
+    out: &mut Row,
+) {
+    each_of_both((floats, natives), track, lookback_ms, |step, at| {
+        let time = match at {
+            At::Float(at) => floats.times[at],
+            At::Native(at) => natives.times[at],
+        };
+        out.set(step, time as f64 / 1000.0);
+    });
+}
+
+/// An index into one of the columns.
+enum At {
+    Float(usize),
+    Native(usize),
+}
+
+fn each_of_both(
+    (floats, natives): (Floats<'_>, Natives<'_>),
+    track: Grid,
+    lookback_ms: i64,
+    mut found: impl FnMut(usize, At),
+) {
+    let (mut next, mut next_native) = (0, 0);
+    for (step, t) in track.times().enumerate() {
+        next = first_after(floats.times, next, t);
+        next_native = first_after(natives.times, next_native, t);
+        let float = next.checked_sub(1).map(|at| (floats.times[at], At::Float(at)));
+        let native = next_native.checked_sub(1).map(|at| (natives.times[at], At::Native(at)));
+        let Some((time, at)) = float.into_iter().chain(native).max_by_key(|(time, _)| *time) else { continue };
+        let stale = match at {
+            At::Float(at) => is_stale(floats.values[at]),
+            At::Native(at) => natives.values[at].is_stale(),
+        };
+        if time > t.saturating_sub(lookback_ms) && !stale {
+            found(step, at);
+        }
+    }
 }
 
 fn each(samples: Floats<'_>, track: Grid, lookback_ms: i64, mut found: impl FnMut(usize, usize)) {

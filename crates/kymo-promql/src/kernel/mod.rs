@@ -24,7 +24,7 @@ use crate::grid::Grid;
 use crate::row::Row;
 use crate::scalar::Scalar;
 use crate::vector::Pulse;
-pub(crate) use instant::{last_times, last_values};
+pub(crate) use instant::{last_points, last_times, last_times_of_both, last_values};
 pub(crate) use order::quantile_of;
 pub(crate) use sum::{Mean, Sum};
 pub(crate) use window::{Window, slide};
