@@ -6,21 +6,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use kymo_model::FloatHistogram;
-
 use crate::QueryError;
 use crate::bits::words_of;
-
-/// How many samples a native histogram counts for: its size in upstream's memory, 16 bytes each.
-pub(crate) fn weight(histogram: &FloatHistogram) -> usize {
-    const FIELDS: usize = 168;
-    let words = histogram.positive_spans.len()
-        + histogram.negative_spans.len()
-        + histogram.positive_buckets.len()
-        + histogram.negative_buckets.len()
-        + histogram.custom_values.len();
-    (FIELDS + words * 8 + 8) / 16
-}
 
 /// Shared by all operators of a query.
 #[derive(Clone, Debug)]

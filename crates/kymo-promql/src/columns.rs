@@ -8,7 +8,6 @@ use std::sync::Arc;
 use kymo_model::{CounterResetHint, FloatHistogram, Samples, Values, is_stale};
 
 use crate::QueryError;
-use crate::budget::weight;
 use crate::context::Context;
 use crate::grid::Grid;
 use crate::row::{Point, Row};
@@ -21,6 +20,8 @@ pub(crate) struct Columns {
     next_run: Samples,
     histogram_times: Vec<i64>,
     histograms: Vec<Arc<FloatHistogram>>,
+    /// What the histograms count for in the budget.
+    histogram_weight: usize,
 }
 
 /// Borrowed columns of equal length.
@@ -58,6 +59,7 @@ impl Columns {
         let mut reader = series.reader();
         self.histogram_times.clear();
         self.histograms.clear();
+        self.histogram_weight = 0;
         let mut more = reader.read(&mut self.samples)?;
         while more && self.samples.floats().is_none() {
             std::mem::swap(&mut self.samples, &mut self.next_run);
@@ -82,11 +84,11 @@ impl Columns {
             }
             (_, Values::Histograms(next)) => {
                 self.histogram_times.extend_from_slice(&self.next_run.timestamps_ms);
+                self.histogram_weight += next.iter().map(|h| h.sample_weight()).sum::<usize>();
+                context.budget.touch(self.histogram_weight, self.histogram_weight.saturating_mul(16))?;
                 self.histograms.append(next);
                 // `append` took the values; the run must keep columns of equal length.
                 self.next_run.timestamps_ms.clear();
-                let samples = self.histograms.iter().map(|h| weight(h)).sum::<usize>();
-                context.budget.touch(samples, samples.saturating_mul(16))?;
             }
             (Values::Histograms(_), Values::Floats(_)) => {}
         }

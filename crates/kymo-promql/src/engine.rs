@@ -3,7 +3,7 @@
 use kymo_model::{Labels, Queryable, Timestamp};
 use kymo_promql_syntax::ast::Expr;
 
-use crate::budget::{Budget, weight};
+use crate::budget::Budget;
 use crate::context::{Context, Counters};
 use crate::eval::{self, RangeSamples};
 use crate::grid::Grid;
@@ -266,7 +266,8 @@ fn range_vector(context: &Context, plan: &RangePlan, grid: Grid) -> Result<Query
         let inside = scratch.windows.first().map_or(0..0, |w| w.indices());
         let natives_inside = scratch.native_windows.first().map_or(0..0, |w| w.indices());
         let (columns, natives) = (scratch.columns.floats(), scratch.columns.natives());
-        let samples = inside.len() + natives.values[natives_inside.clone()].iter().map(|h| weight(h)).sum::<usize>();
+        let samples = inside.len()
+            + natives.values[natives_inside.clone()].iter().map(|h| h.sample_weight()).sum::<usize>();
         context.counters.looked_at(samples);
         if samples == 0 {
             continue;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use kymo_model::FloatHistogram;
 
 use crate::bits::{Bits, words_of};
-use crate::budget::{Budget, Held, weight};
+use crate::budget::{Budget, Held};
 use crate::{QueryError, vector::Scratch};
 
 /// The values of one series, one per step.
@@ -162,7 +162,7 @@ impl Row {
             return points;
         }
         let of_histograms = self.histogram_steps().into_iter().filter_map(|step| self.histograms.get(step));
-        of_histograms.fold(points, |sum, h| sum - 1 + weight(h))
+        of_histograms.fold(points, |sum, h| sum - 1 + h.sample_weight())
     }
 }
 
@@ -245,14 +245,6 @@ impl Block {
     pub(crate) fn get(&self, row: usize, step: usize) -> Option<f64> {
         (self.has(row, step) && self.histograms.get(row).and_then(|h| h.get(step)).is_none())
             .then(|| self.values(row)[step])
-    }
-
-    /// The value at a step.
-    pub(crate) fn point(&self, row: usize, step: usize) -> Option<Point<'_>> {
-        self.has(row, step).then(|| match self.histograms.get(row).and_then(|h| h.get(step)) {
-            Some(histogram) => Point::Histogram(histogram),
-            None => Point::Float(self.values(row)[step]),
-        })
     }
 
     pub(crate) fn set(&mut self, row: usize, step: usize, value: f64) {

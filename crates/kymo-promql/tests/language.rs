@@ -190,7 +190,6 @@ fn names_are_dropped_at_once_or_at_the_end() {
 #[test]
 fn what_is_not_there_yet_says_so() {
     for (text, what) in [
-        ("histogram_count(heat)", "histogram_count()"),
         ("rate(heat[5m] anchored)", "the anchored modifier"),
         ("heat </ 5", "trimming of histograms"),
     ] {
@@ -342,21 +341,6 @@ fn nan_payloads_pass_through() {
             .instant(&store, &parse(text), at, &QueryOptions::default())
             .unwrap_or_else(|e| panic!("{text}: {e}"));
     }
-}
-
-#[test]
-fn native_histograms_are_refused_by_name() {
-    let store = loaded("load 1m\n h{a=\"b\"} {{schema:0 sum:1 count:1}}x5\n h{a=\"c\"} 1 2 3");
-    let query = |text: &str| {
-        let at = Timestamp::from_millis(60_000);
-        Engine::default().instant(&store, &parse(text), at, &QueryOptions::default())
-    };
-    let error = query("rate(h[5m])").unwrap_err();
-    assert_eq!(error.kind, QueryErrorKind::Execution);
-    assert_eq!(error.message, "native histograms are not supported yet, found samples of them in h{a=\"b\"}");
-    assert!(query("rate(h{a=\"c\"}[5m])").is_ok());
-    // Another time of the same series is nobody's concern.
-    assert!(query("h offset 1h").is_ok());
 }
 
 #[test]

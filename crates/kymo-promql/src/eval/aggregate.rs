@@ -138,6 +138,7 @@ impl<'q> Input<'q> {
         let (mut scratch, mut row) = (context.scratch(), Row::default());
         for (at, series) in vector.series.iter().enumerate() {
             vector.fill(at, &mut scratch, &mut row)?;
+            row.floats_only();
             if !row.valid.any() {
                 continue;
             }

@@ -148,6 +148,7 @@ impl Rows for WithScalar<'_> {
     fn fill(&self, index: usize, scratch: &mut Scratch, out: &mut Row) -> Result<(), QueryError> {
         let mut row = scratch.take_row();
         self.input.fill(index, scratch, &mut row)?;
+        row.floats_only();
         out.reset(row.values.len());
         out.valid.copy_from(row.valid.words());
         let (vector, number) = (Operand::Values(&row.values), Operand::from(&self.number));

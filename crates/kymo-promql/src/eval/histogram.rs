@@ -3,16 +3,16 @@
 
 use std::cmp::Ordering;
 
-use kymo_model::parse_float;
+use kymo_model::{FloatHistogram, parse_float};
 use kymo_promql_syntax::ast::Span;
 
-use super::map::drop_names;
+use super::map::{drop_names, mapped_rows};
 use crate::QueryError;
 use crate::context::Context;
 use crate::grid::Grid;
 use crate::grouping::{Key, Numbering};
 use crate::notes::{Note, Repair};
-use crate::plan::{HistogramFunction, HistogramPlan};
+use crate::plan::{HistogramFunction, HistogramPlan, Measure, VectorPlan};
 use crate::row::{Block, Row, Rows};
 use crate::scalar::Scalar;
 use crate::vector::{Scratch, Series, Vector};
@@ -66,6 +66,22 @@ pub(super) fn histogram<'q>(
     drop_names(context, Vector { series, rows: Box::new(rows), one_name: input.one_name })
 }
 
+/// One number of each native histogram; floats are left out.
+pub(super) fn measure<'q>(
+    context: &'q Context,
+    measure: Measure,
+    input: &'q VectorPlan,
+    grid: Grid,
+) -> Result<Vector<'q>, QueryError> {
+    let of: fn(&FloatHistogram) -> f64 = match measure {
+        Measure::Average => |h| h.sum / h.count,
+        Measure::Count => |h| h.count,
+        Measure::Sum => |h| h.sum,
+    };
+    let input = super::vector(context, input, grid)?;
+    mapped_rows(context, input, move |row| row.measure_histograms(of))
+}
+
 /// Series whose `le` is no number are left out, and named if they have values.
 fn note_unreadable(
     context: &Context,
@@ -113,6 +129,7 @@ impl Rows for Buckets<'_> {
         let mut row = scratch.take_row();
         for (_, series) in group {
             self.input.fill(*series as usize, scratch, &mut row)?;
+            row.floats_only();
             rows.push(&row)?;
         }
         scratch.give_back(row);

@@ -57,6 +57,7 @@ fn joined<'q>(
     let (mut scratch, mut row) = (context.scratch(), Row::default());
     for (at, series) in one.series.iter().enumerate() {
         one.fill(at, &mut scratch, &mut row)?;
+        row.floats_only();
         one_rows.push(&row)?;
         let number = numbering.number(series) as usize;
         if number == ones.len() {
@@ -393,6 +394,7 @@ impl Joined<'_> {
         let mut many = scratch.take_row();
         if let Some(index) = pair.many {
             self.many.fill(index as usize, scratch, &mut many)?;
+            many.floats_only();
         }
         let steps = self.one_rows.steps();
         out.reset(steps);

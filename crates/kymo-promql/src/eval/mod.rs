@@ -82,6 +82,7 @@ pub(crate) fn vector<'q>(
         VectorPlan::Range(plan) => range::call(context, plan, grid),
         VectorPlan::AbsentOverTime { labels, range } => absent::over_time(context, labels, range, grid),
         VectorPlan::Map(function, params, input) => map::map(context, *function, params, input, grid),
+        VectorPlan::Measure(measure, input) => histogram::measure(context, *measure, input, grid),
         VectorPlan::Timestamp(input) => map::timestamps(context, input, grid),
         VectorPlan::Date(part, input) => map::date(context, *part, input.as_deref(), grid),
         VectorPlan::Absent { labels, input } => absent::instant(context, labels, input, grid),

@@ -134,6 +134,7 @@ pub(super) fn extremes(input: Input<'_>, k: Scalar, top: bool) -> Result<Vector<
     let (mut scratch, mut row) = (context.scratch(), Row::default());
     for at in 0..vector.len() {
         vector.fill(at, &mut scratch, &mut row)?;
+        row.floats_only();
         let group = groups.of_series[at] as usize;
         for step in row.valid.iter() {
             let entry = Entry { value: row.values[step], series: at as u32 };

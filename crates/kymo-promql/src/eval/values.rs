@@ -33,6 +33,7 @@ pub(super) fn quantile(input: Input<'_>, q: Scalar) -> Result<Vector<'_>, QueryE
         let mut name = Name::Kept;
         for member in members {
             vector.fill(*member as usize, &mut scratch, &mut row)?;
+            row.floats_only();
             if row.valid.any() {
                 rows.push(&row)?;
                 if vector.series[*member as usize].name_state() == Name::DropAtEnd {
@@ -73,6 +74,7 @@ pub(super) fn count_values<'q>(input: Input<'q>, label: &str) -> Result<Vector<'
     let (mut scratch, mut row) = (context.scratch(), Row::default());
     for (at, one) in vector.series.iter().enumerate() {
         vector.fill(at, &mut scratch, &mut row)?;
+        row.floats_only();
         let mut builder = one.builder();
         let mut last: Option<(u64, usize)> = None;
         for step in row.valid.iter() {

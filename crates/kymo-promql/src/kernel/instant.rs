@@ -66,7 +66,9 @@ fn each_of_both(
         next_native = first_after(natives.times, next_native, t);
         let float = next.checked_sub(1).map(|at| (floats.times[at], At::Float(at)));
         let native = next_native.checked_sub(1).map(|at| (natives.times[at], At::Native(at)));
-        let Some((time, at)) = float.into_iter().chain(native).max_by_key(|(time, _)| *time) else { continue };
+        let Some((time, at)) = float.into_iter().chain(native).max_by_key(|(time, _)| *time) else {
+            continue;
+        };
         let stale = match at {
             At::Float(at) => is_stale(floats.values[at]),
             At::Native(at) => natives.values[at].is_stale(),

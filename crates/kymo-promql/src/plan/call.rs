@@ -32,6 +32,9 @@ impl Lower {
             let input = call.args.first().map(|arg| self.vector(arg, grid)).transpose()?;
             return Ok(Root::Vector(VectorPlan::Date(part, input)));
         }
+        if let Some(measure) = measure(call.function) {
+            return Ok(Root::Vector(VectorPlan::Measure(measure, self.vector(args.at(0)?, grid)?)));
+        }
         let number = |value| Ok(Root::Scalar(ScalarPlan::Number(value)));
         Ok(Root::Vector(match call.function {
             Function::Pi => return number(std::f64::consts::PI),
@@ -273,6 +276,15 @@ pub(super) fn map_function(function: Function) -> Option<MapFunction> {
         Function::Sqrt => MapFunction::Sqrt,
         Function::Tan => MapFunction::Tan,
         Function::Tanh => MapFunction::Tanh,
+        _ => return None,
+    })
+}
+
+fn measure(function: Function) -> Option<Measure> {
+    Some(match function {
+        Function::HistogramAvg => Measure::Average,
+        Function::HistogramCount => Measure::Count,
+        Function::HistogramSum => Measure::Sum,
         _ => return None,
     })
 }

@@ -64,6 +64,8 @@ pub(crate) enum VectorPlan {
         range: Box<RangePlan>,
     },
     Map(MapFunction, Vec<ScalarPlan>, Box<VectorPlan>),
+    /// One number of each native histogram.
+    Measure(Measure, Box<VectorPlan>),
     /// `timestamp(v)` of anything but a selector: the time of evaluation.
     Timestamp(Box<VectorPlan>),
     Date(DatePart, Option<Box<VectorPlan>>),
@@ -147,6 +149,14 @@ pub(crate) enum MapFunction {
     Sqrt,
     Tan,
     Tanh,
+}
+
+/// Numbers that describe a native histogram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Measure {
+    Average,
+    Count,
+    Sum,
 }
 
 /// Parts of a date.
