@@ -4,6 +4,7 @@ use crate::QueryError;
 use crate::context::Context;
 use crate::grid::Grid;
 use crate::kernel::{last_points, last_times, last_times_of_both, last_values};
+use crate::notes::label_list;
 use crate::plan::SelectPlan;
 use crate::row::{Row, Rows};
 use crate::vector::{Scratch, Series, Vector};
@@ -12,11 +13,20 @@ struct Selected<'q> {
     context: &'q Context,
     selection: usize,
     track: Grid,
-    times: bool,
+    wanted: Wanted,
+}
+
+/// What of each sample is wanted.
+#[derive(Clone, Copy)]
+enum Wanted {
+    Value,
+    Time,
+    /// The time of a sample that must be a float.
+    TimeOfFloat,
 }
 
 pub(super) fn select<'q>(context: &'q Context, plan: &SelectPlan, grid: Grid) -> Vector<'q> {
-    selected(context, plan, grid, false)
+    selected(context, plan, grid, Wanted::Value)
 }
 
 /// `timestamp(selector)`.
@@ -25,19 +35,19 @@ pub(super) fn times<'q>(
     plan: &SelectPlan,
     grid: Grid,
 ) -> Result<Vector<'q>, QueryError> {
-    super::map::drop_names(context, selected(context, plan, grid, true))
+    super::map::drop_names(context, selected(context, plan, grid, Wanted::Time))
 }
 
 /// The times of samples that must be floats, for `info`.
 pub(super) fn times_of_floats<'q>(context: &'q Context, plan: &SelectPlan, grid: Grid) -> Vector<'q> {
-    selected(context, plan, grid, true)
+    selected(context, plan, grid, Wanted::TimeOfFloat)
 }
 
-fn selected<'q>(context: &'q Context, plan: &SelectPlan, grid: Grid, times: bool) -> Vector<'q> {
+fn selected<'q>(context: &'q Context, plan: &SelectPlan, grid: Grid, wanted: Wanted) -> Vector<'q> {
     let set = &context.sets[plan.selection];
     let series = set.series.iter().map(|s| Series::new(s.labels())).collect();
     let track = plan.shift.track(grid);
-    let rows = Selected { context, selection: plan.selection, track, times };
+    let rows = Selected { context, selection: plan.selection, track, wanted };
     Vector { series, rows: Box::new(rows), one_name: set.one_name }
 }
 
@@ -48,13 +58,29 @@ impl Rows for Selected<'_> {
         let (floats, natives) = (scratch.columns.floats(), scratch.columns.natives());
         scratch.pulse.tick(floats.times.len() + natives.times.len())?;
         out.reset(self.track.steps);
-        match (self.times, natives.times.is_empty()) {
-            (true, true) => last_times(floats, self.track, lookback_ms, out),
-            (false, true) => last_values(floats, self.track, lookback_ms, out),
-            (true, false) => last_times_of_both((floats, natives), self.track, lookback_ms, out),
-            (false, false) => last_points((floats, natives), self.track, lookback_ms, out),
+        let both = (floats, natives);
+        match (self.wanted, natives.times.is_empty()) {
+            (Wanted::Value, true) => last_values(floats, self.track, lookback_ms, out),
+            (Wanted::Value, false) => last_points(both, self.track, lookback_ms, out),
+            (_, true) => last_times(floats, self.track, lookback_ms, out),
+            (Wanted::Time, false) => last_times_of_both(both, self.track, lookback_ms, out),
+            (Wanted::TimeOfFloat, false) => {
+                last_points(both, self.track, lookback_ms, out);
+                if !out.histogram_steps().is_empty() {
+                    return Err(self.not_a_float(index));
+                }
+                last_times_of_both(both, self.track, lookback_ms, out);
+            }
         }
         self.context.counters.looked_at(out.weight());
         Ok(())
+    }
+}
+
+impl Selected<'_> {
+    fn not_a_float(&self, index: usize) -> QueryError {
+        let labels = self.context.sets[self.selection].series.series(index).labels();
+        let labels = label_list(&labels);
+        QueryError::execution(format!("this should be an info metric, with float samples: {labels}"))
     }
 }
