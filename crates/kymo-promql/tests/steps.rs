@@ -68,6 +68,7 @@ fn expression() -> impl Strategy<Value = String> {
         let grouping = prop::sample::select(vec!["", "by (a)", "without (b)", "by (a, __name__)"]);
         let operator = prop::sample::select(vec![
             "+", "-", "*", "/", "%", "==", "> bool", "<", "!= bool", "and", "or", "unless", "and on (a)", "unless on (b)",
+            "+ fill(0)", "== fill_left(3)", "* on (a) group_left fill_right(2)", "- on (b) group_right fill_left(1)",
             "+ on (a, b)", "* ignoring (b) group_left ()", "/ on (a) group_right (b)", "< on (a, b)",
         ]);
         prop_oneof![
