@@ -1,0 +1,134 @@
+//! Upstream's benchmark shapes over HTTP: 10 s between samples, 18,640 points, 1,000 steps of 10 s; a join at 5,000 steps.
+
+use kymo_model::Labels;
+use kymo_remote::RequestEncoder;
+
+use crate::answer::{Cost, Query, ask, differences};
+use crate::server::{Kind, Server};
+
+const INTERVAL_MS: i64 = 10_000;
+const POINTS: i64 = 18_640;
+const START_MS: i64 = 1_700_000_000_000;
+/// So many points of each series are in one body, so that series advance together.
+const POINTS_PER_BODY: i64 = 20;
+const LE: [&str; 11] = ["0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1", "2.5", "5", "+Inf"];
+
+/// A series, and the number of its first point.
+struct Shape {
+    labels: Labels,
+    first: i64,
+    /// Different from series to series.
+    weight: f64,
+}
+
+fn shapes() -> Vec<Shape> {
+    let mut all = Vec::new();
+    let mut add = |labels: Labels, first: i64, weight: usize| {
+        all.push(Shape { labels, first, weight: weight as f64 });
+    };
+    for number in 0..100 {
+        let l = number.to_string();
+        for name in ["a_hundred", "b_hundred"] {
+            add(Labels::from_pairs([("__name__", name), ("l", &l)]), 0, number + name.len());
+        }
+        for (bucket, le) in LE.into_iter().enumerate() {
+            // Its queries look back five minutes, not a day.
+            add(
+                Labels::from_pairs([("__name__", "h_hundred"), ("l", &l), ("le", le)]),
+                POINTS - 1_100,
+                bucket + 1,
+            );
+        }
+    }
+    for number in 0..1000 {
+        let instance = number.to_string();
+        for name in ["rpc_request_success_total", "rpc_request_error_total"] {
+            let labels = Labels::from_pairs([("__name__", name), ("instance", &instance)]);
+            add(labels, POINTS - 5_100, number + name.len());
+        }
+    }
+    all
+}
+
+fn push(server: &Server, shapes: &[Shape]) {
+    let mut request = RequestEncoder::new();
+    let mut samples = Vec::new();
+    for from in (0..POINTS).step_by(POINTS_PER_BODY as usize) {
+        request.clear();
+        let mut any = false;
+        for shape in shapes.iter().filter(|shape| shape.first <= from) {
+            samples.clear();
+            for point in from..(from + POINTS_PER_BODY).min(POINTS) {
+                // A counter that is whole-numbered, grows unevenly and is reset twice a day, not to near zero: what rate
+                // assumes there is not the same in all versions of Prometheus.
+                let grown = (point % 4_320) * 11 + (point * 7) % 11;
+                let value = 1e7 + grown as f64 * shape.weight;
+                samples.push((START_MS + point * INTERVAL_MS, value));
+            }
+            request.series(&shape.labels, &samples);
+            any = true;
+        }
+        if any {
+            server.write(&request.to_snappy());
+        }
+    }
+}
+
+fn queries() -> Vec<Query> {
+    // Between two samples: windows are closed on the left before version 3 and open since.
+    let end_ms = START_MS + (POINTS - 1) * INTERVAL_MS + 3_000;
+    let over = |name, steps: i64, text: &str| Query {
+        name,
+        text: text.to_owned(),
+        start_ms: end_ms - (steps - 1) * INTERVAL_MS,
+        end_ms,
+        step_ms: INTERVAL_MS,
+    };
+    vec![
+        over("selector", 1000, "a_hundred"),
+        over("rate[1m]", 1000, "rate(a_hundred[1m])"),
+        over("sum(rate[1m])", 1000, "sum(rate(a_hundred[1m]))"),
+        over("rate[1d]", 1000, "rate(a_hundred[1d])"),
+        over("changes[1d]", 1000, "changes(a_hundred[1d])"),
+        over("quantile_over_time[1d]", 1000, "quantile_over_time(0.9, a_hundred[1d])"),
+        over("histogram_quantile(rate[5m])", 1000, "histogram_quantile(0.9, rate(h_hundred[5m]))"),
+        over("a - b", 1000, "a_hundred - b_hundred"),
+        over("topk(5)", 1000, "topk(5, a_hundred)"),
+        over("join", 5000, "rpc_request_success_total + rpc_request_error_total"),
+        over("sum(join)", 5000, "sum(rpc_request_success_total + rpc_request_error_total)"),
+    ]
+}
+
+/// Prints, for each shape, what it cost each server.
+pub(crate) fn run(kymo: &Kind, peers: &[Kind]) {
+    let shapes = shapes();
+    let queries = queries();
+    let mut costs: Vec<(&'static str, Vec<Cost>)> = Vec::new();
+    for kind in peers.iter().filter(|kind| matches!(kind, Kind::Prometheus)).chain([kymo]) {
+        let server = Server::start(kind);
+        push(&server, &shapes);
+        costs.push((kind.name(), queries.iter().map(|query| ask(&server, query)).collect()));
+    }
+    let Some(((_, ours), theirs)) = costs.split_last() else { return };
+    println!(
+        "{:<30} {:>12} {:>10} {:>12} {:>10} {:>8} {:>8}  values (different)",
+        "shape", "prom ms", "cpu ms", "kymo ms", "cpu ms", "wall", "cpu"
+    );
+    for (at, query) in queries.iter().enumerate() {
+        for (_, costs) in theirs {
+            let (theirs, ours) = (&costs[at], &ours[at]);
+            let (values, different) = differences(&theirs.body, &ours.body);
+            println!(
+                "{:<30} {:>12.2} {:>10.2} {:>12.2} {:>10.2} {:>7.1}x {:>7.1}x  {values} ({different})",
+                query.name,
+                theirs.wall_ms,
+                theirs.cpu_ms,
+                ours.wall_ms,
+                ours.cpu_ms,
+                theirs.wall_ms / ours.wall_ms,
+                theirs.cpu_ms / ours.cpu_ms
+            );
+            assert_eq!(different, 0, "{} differs", query.name);
+        }
+    }
+}
