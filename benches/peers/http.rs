@@ -25,7 +25,7 @@ pub(crate) fn write(port: u16, body: &[u8]) -> Result<Reply> {
 
 fn send(port: u16, head: &str, body: &[u8]) -> Result<Reply> {
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
-    stream.set_read_timeout(Some(Duration::from_secs(300)))?;
+    stream.set_read_timeout(Some(Duration::from_secs(600)))?;
     stream.write_all(head.as_bytes())?;
     stream.write_all(body)?;
     let mut bytes = Vec::new();

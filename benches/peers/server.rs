@@ -81,12 +81,12 @@ impl Server {
         let words = match kind {
             Kind::Kymo(path) => format!(
                 "{} serve --config.file={config} --storage.tsdb.path={data} --web.listen-address={listen} \
-                 --web.enable-remote-write-receiver --storage.tsdb.retention.time=100y --log.level=warn",
+                 --web.enable-remote-write-receiver --storage.tsdb.retention.time=100y --query.timeout=10m --log.level=warn",
                 path.display()
             ),
             Kind::Prometheus => format!(
                 "prometheus --config.file={config} --storage.tsdb.path={data} --web.listen-address={listen} \
-                 --web.enable-remote-write-receiver --storage.tsdb.retention.time=100y --log.level=warn"
+                 --web.enable-remote-write-receiver --storage.tsdb.retention.time=100y --query.timeout=10m --log.level=warn"
             ),
             Kind::VictoriaMetrics => format!(
                 "victoria-metrics -storageDataPath={data} -httpListenAddr={listen} -retentionPeriod=100y \
