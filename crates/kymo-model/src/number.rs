@@ -100,21 +100,7 @@ fn write_integer(out: &mut String, value: f64, below: f64) -> bool {
     if value.abs() >= below || whole as f64 != value || (whole == 0 && value.is_sign_negative()) {
         return false;
     }
-    let mut digits = [0u8; 17];
-    let mut start = digits.len();
-    let mut rest = whole.unsigned_abs();
-    loop {
-        start -= 1;
-        digits[start] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    if whole < 0 {
-        out.push('-');
-    }
-    push_ascii(out, &digits[start..]);
+    out.push_str(itoa::Buffer::new().format(whole));
     true
 }
 
