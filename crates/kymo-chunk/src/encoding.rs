@@ -7,9 +7,7 @@ use std::fmt;
 /// ```
 /// use kymo_chunk::{Encoding, EncodingError};
 /// assert_eq!(Encoding::from_byte(1), Ok(Encoding::Xor));
-/// assert_eq!(Encoding::Xor.ensure_readable(), Ok(()));
-/// let error = Encoding::from_byte(2).unwrap().ensure_readable().unwrap_err();
-/// assert_eq!(error.to_string(), "expected a chunk of encoding 1 (XOR), found encoding 2 (histogram), which is not read yet");
+/// assert!(Encoding::HistogramStart.has_starts() && !Encoding::HistogramStart.is_float());
 /// assert_eq!(Encoding::from_byte(9), Err(EncodingError::Unknown { found: 9 }));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -30,7 +28,7 @@ pub enum Encoding {
     FloatHistogramStart = 6,
 }
 
-/// A chunk whose encoding this crate cannot read.
+/// A byte that is no chunk encoding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EncodingError {
     /// A number that Prometheus gives to no encoding.
@@ -38,12 +36,6 @@ pub enum EncodingError {
     Unknown {
         /// The number.
         found: u8,
-    },
-    /// One of Prometheus' encodings that has no decoder here.
-    #[error("expected a chunk of encoding 1 (XOR), found encoding {} ({found}), which is not read yet", .found.to_byte())]
-    Unsupported {
-        /// The encoding.
-        found: Encoding,
     },
 }
 
@@ -69,9 +61,21 @@ impl Encoding {
         self as u8
     }
 
-    /// Says no to the encodings that have no decoder here.
-    pub fn ensure_readable(self) -> Result<(), EncodingError> {
-        if self == Encoding::Xor { Ok(()) } else { Err(EncodingError::Unsupported { found: self }) }
+    /// Are its samples floats? Those of the others are native histograms.
+    pub const fn is_float(self) -> bool {
+        matches!(self, Encoding::Xor | Encoding::Xor2)
+    }
+
+    /// Does it keep start timestamps?
+    pub const fn has_starts(self) -> bool {
+        matches!(self, Encoding::Xor2 | Encoding::HistogramStart | Encoding::FloatHistogramStart)
+    }
+
+    /// How many samples a chunk of this encoding says it has, from its first bytes.
+    pub fn sample_count(self, bytes: &[u8]) -> Option<u16> {
+        let count = u16::from_be_bytes(*bytes.first_chunk()?);
+        let in_count = matches!(self, Encoding::HistogramStart | Encoding::FloatHistogramStart);
+        Some(if in_count { count & 0x3fff } else { count })
     }
 }
 

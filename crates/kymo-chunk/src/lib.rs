@@ -1,4 +1,6 @@
-//! Gorilla chunks, bit for bit as Prometheus writes them: appender, iterator, batch decoder.
+//! Gorilla chunks, bit for bit as Prometheus writes them: appenders, iterators, batch decoders.
+//!
+//! XOR chunks of floats and chunks of native histograms are written and read; XOR2 is read.
 //!
 //! A chunk is about 120 samples of one series in a few hundred bytes. This crate knows its bits and nothing else: framing,
 //! checksums and files belong to kymo-tsdb. Values are carried as bits, so every NaN comes back as it went in.
@@ -21,12 +23,23 @@
 
 #![forbid(unsafe_code)]
 
+mod bits;
 mod cut;
 mod encoding;
 mod error;
+mod floats;
+mod histogram;
+mod starts;
 mod xor;
+mod xor2;
 
 pub use cut::CutPolicy;
 pub use encoding::{Encoding, EncodingError};
 pub use error::{ChunkError, ChunkErrorKind};
+pub use floats::decode_floats;
+pub use histogram::{
+    FloatHistogramAppender, HistogramAppender, HistogramCutPolicy, HistogramIter, HistogramPushed,
+    HistogramSample, HistogramValue, ResetHeader, decode_histograms,
+};
 pub use xor::{SAMPLES_MAX, XorAppender, XorIter, decode, decode_range};
+pub use xor2::{StartedSample, Xor2Iter};

@@ -3,16 +3,14 @@
 //! There is one per open series, so it is small: 56 bytes and the buffer, which grows by [`STEP_BYTES`] and never doubles.
 
 use super::iter::XorIter;
-use super::layout::{
-    DOD_BITS, HEADER_BYTES, LEADING_BITS, LEADING_MAX, SAMPLES_MAX, SIGNIFICANT_BITS, Window, dod_fits,
+use super::layout::{DOD_BITS, SAMPLES_MAX, dod_fits};
+use crate::ChunkError;
+use crate::bits::{
+    COUNT_BYTES, LEADING_BITS, LEADING_MAX, SIGNIFICANT_BITS, Window, push_bits, strip_empty_byte, zigzag,
 };
-use crate::{ChunkError, ChunkErrorKind};
 
 /// The buffer grows by this much, so an open chunk has at most this many bytes too many.
 const STEP_BYTES: usize = 32;
-
-/// What is written at once.
-const FIELD_BYTES: usize = size_of::<u128>();
 
 /// A chunk that takes samples at its end.
 ///
@@ -56,30 +54,26 @@ impl XorAppender {
     /// A chunk without samples in a buffer that was used before. What it held is forgotten.
     pub fn with_buffer(mut buffer: Vec<u8>) -> XorAppender {
         buffer.clear();
-        buffer.extend_from_slice(&[0; HEADER_BYTES]);
+        buffer.extend_from_slice(&[0; COUNT_BYTES]);
         XorAppender { bytes: buffer, t_ms: 0, value_bits: 0, delta: 0, window: Window::UNSET, free_bits: 0 }
     }
 
     /// Goes on where the writer of `bytes` stopped: what is pushed now comes out as if it had never stopped.
     ///
-    /// The chunk must end in the byte of its last sample. Reads every sample once.
+    /// The chunk must end in the byte of its last sample, or with an empty one behind it, as Prometheus may leave it. Reads
+    /// every sample once.
     pub fn resume(mut bytes: Vec<u8>) -> Result<XorAppender, ChunkError> {
         let mut samples = XorIter::new(&bytes)?;
         for sample in samples.by_ref() {
             sample?;
         }
         let (count, end_bit, state) = (samples.sample_count(), samples.bit_offset(), samples.state());
-        let extra_bytes = bytes.len() - end_bit.div_ceil(8);
-        if extra_bytes > 0 {
-            let kind = ChunkErrorKind::TrailingBytes { bytes: extra_bytes };
-            return Err(ChunkError { kind, bit_offset: end_bit, sample: count });
-        }
+        strip_empty_byte(&mut bytes, end_bit, count)?;
         let free_bits = (bytes.len() * 8 - end_bit) as u8;
         if let Some(last) = bytes.last_mut() {
             *last &= 0xff << free_bits;
         }
-        let window = if state.window_set { state.window } else { Window::UNSET };
-        let (t_ms, value_bits, delta) = (state.t_ms, state.value_bits, state.delta);
+        let (t_ms, value_bits, delta, window) = (state.t_ms, state.value_bits, state.delta, state.window);
         Ok(XorAppender { bytes, t_ms, value_bits, delta, window, free_bits })
     }
 
@@ -95,7 +89,7 @@ impl XorAppender {
         let delta = t_ms.wrapping_sub(self.t_ms) as u64;
         match count {
             0 => {
-                self.push_varint((t_ms << 1 ^ t_ms >> 63) as u64);
+                self.push_varint(zigzag(t_ms));
                 self.push_bits(u128::from(value_bits), 64);
             }
             1 => {
@@ -110,7 +104,7 @@ impl XorAppender {
         }
         self.t_ms = t_ms;
         self.value_bits = value_bits;
-        self.bytes[..HEADER_BYTES].copy_from_slice(&(count + 1).to_be_bytes());
+        self.bytes[..COUNT_BYTES].copy_from_slice(&(count + 1).to_be_bytes());
     }
 
     /// How many samples.
@@ -206,23 +200,6 @@ impl XorAppender {
     /// Appends the low 1 to 120 bits of `bits`; the ones above must be zero.
     #[inline(always)]
     fn push_bits(&mut self, bits: u128, count: u32) {
-        let free = u32::from(self.free_bits);
-        let last = self.bytes.len() - 1;
-        if count <= free {
-            self.bytes[last] |= (bits as u8) << (free - count);
-            self.free_bits = (free - count) as u8;
-            return;
-        }
-        if self.bytes.capacity() - self.bytes.len() < FIELD_BYTES {
-            self.bytes.reserve_exact(STEP_BYTES);
-        }
-        let rest = count - free;
-        // With no bit free this is zero: the bits above `count` are.
-        self.bytes[last] |= (bits >> rest) as u8;
-        // A copy of fixed length that is cut back is several times faster than one of the right length.
-        let whole = rest.div_ceil(8) as usize;
-        self.bytes.extend_from_slice(&(bits << (128 - rest)).to_be_bytes());
-        self.bytes.truncate(last + 1 + whole);
-        self.free_bits = (8 * whole as u32 - rest) as u8;
+        push_bits(&mut self.bytes, &mut self.free_bits, STEP_BYTES, bits, count);
     }
 }

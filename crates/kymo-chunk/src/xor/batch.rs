@@ -4,7 +4,8 @@
 //! once where nothing changes, and no check for the end of the chunk inside a sample. The last bytes are read from a copy
 //! with zeros behind it, and whether the end was overrun is asked once, at the end of the chunk. docs/chunk.md has figures.
 
-use super::layout::{DOD_BITS, HEADER_BYTES, VARINT_BYTES_MAX, dod_from_raw};
+use super::layout::{DOD_BITS, dod_from_raw};
+use crate::bits::{COUNT_BYTES, VARINT_BYTES_MAX, unzigzag};
 
 /// Something is wrong with the chunk. What it is, `XorIter` says.
 #[derive(Debug)]
@@ -49,14 +50,14 @@ struct Window {
 
 impl<'a> Batch<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Result<Batch<'a>, Fault> {
-        let header = bytes.first_chunk::<HEADER_BYTES>().ok_or(Fault)?;
+        let header = bytes.first_chunk::<COUNT_BYTES>().ok_or(Fault)?;
         let count = usize::from(u16::from_be_bytes(*header));
         // A sample after the second has at least two bits; so what is reserved for the samples is bounded by what is there.
         if count > bytes.len() * 4 {
             return Err(Fault);
         }
         let at = Cursor {
-            bit: 8 * HEADER_BYTES,
+            bit: 8 * COUNT_BYTES,
             t_ms: 0,
             value_bits: 0,
             delta: 0,
@@ -117,7 +118,7 @@ impl<'a> Batch<'a> {
         let (number, varint_bytes) = varint(&self.bytes[start..])?;
         let body = start + varint_bytes;
         if self.next == 0 {
-            self.at.t_ms = (number >> 1) as i64 ^ -((number & 1) as i64);
+            self.at.t_ms = unzigzag(number);
             let value = self.bytes[body..].first_chunk::<8>().ok_or(Fault)?;
             self.at.value_bits = u64::from_be_bytes(*value);
             self.at.bit = 8 * (body + 8);

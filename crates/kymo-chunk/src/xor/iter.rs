@@ -1,10 +1,9 @@
 //! XorIter: one sample at a time from any bytes. Read path; the plain reading of the layout that the batch decoder must
 //! agree with, and the one place that says what is wrong with a chunk.
 
-use super::layout::{
-    DOD_BITS, HEADER_BYTES, LEADING_BITS, SIGNIFICANT_BITS, VARINT_BYTES_MAX, Window, dod_from_raw,
-};
-use crate::{ChunkError, ChunkErrorKind};
+use super::layout::{DOD_BITS, dod_from_raw};
+use crate::ChunkError;
+use crate::bits::{BitReader, COUNT_BYTES, Window, unzigzag};
 
 /// The samples of a chunk, in order, as far as they can be read.
 ///
@@ -34,16 +33,14 @@ pub(super) struct State {
     pub(super) value_bits: u64,
     pub(super) delta: u64,
     pub(super) window: Window,
-    /// Has the chunk described a window yet?
-    pub(super) window_set: bool,
 }
 
 impl<'a> XorIter<'a> {
     /// The samples of `bytes`: a chunk's data without encoding byte and checksum.
     pub fn new(bytes: &'a [u8]) -> Result<XorIter<'a>, ChunkError> {
-        let mut reader = BitReader { bytes, at: 0, sample: 0 };
-        let count = reader.bits(8 * HEADER_BYTES as u32)? as u16;
-        let state = State { t_ms: 0, value_bits: 0, delta: 0, window: Window::WHOLE, window_set: false };
+        let mut reader = BitReader::new(bytes);
+        let count = reader.bits(8 * COUNT_BYTES as u32)? as u16;
+        let state = State { t_ms: 0, value_bits: 0, delta: 0, window: Window::UNSET };
         Ok(XorIter { reader, count, next: 0, state })
     }
 
@@ -54,7 +51,7 @@ impl<'a> XorIter<'a> {
 
     /// How many bits of the chunk were read so far.
     pub(super) fn bit_offset(&self) -> usize {
-        self.reader.at
+        self.reader.bit_offset()
     }
 
     pub(super) fn state(&self) -> State {
@@ -65,8 +62,7 @@ impl<'a> XorIter<'a> {
         self.reader.sample = self.next;
         match self.next {
             0 => {
-                let zigzag = self.reader.varint()?;
-                self.state.t_ms = (zigzag >> 1) as i64 ^ -((zigzag & 1) as i64);
+                self.state.t_ms = unzigzag(self.reader.varint()?);
                 self.state.value_bits = self.reader.bits(64)?;
                 return Ok(());
             }
@@ -77,39 +73,13 @@ impl<'a> XorIter<'a> {
             }
         }
         self.state.t_ms = self.state.t_ms.wrapping_add_unsigned(self.state.delta);
-        self.state.value_bits ^= self.value_change()?;
+        self.state.value_bits ^= self.reader.change(&mut self.state.window)?;
         Ok(())
     }
 
     fn dod(&mut self) -> Result<i64, ChunkError> {
-        let mut ones = 0;
-        while ones < 4 && self.reader.bits(1)? == 1 {
-            ones += 1;
-        }
-        let bits = DOD_BITS[ones];
+        let bits = DOD_BITS[self.reader.ones(4)? as usize];
         Ok(if bits == 0 { 0 } else { dod_from_raw(self.reader.bits(bits)?, bits) })
-    }
-
-    fn value_change(&mut self) -> Result<u64, ChunkError> {
-        if self.reader.bits(1)? == 0 {
-            return Ok(0);
-        }
-        if self.reader.bits(1)? == 1 {
-            let at = self.reader.at;
-            let leading = self.reader.bits(LEADING_BITS)? as u8;
-            let significant = match self.reader.bits(SIGNIFICANT_BITS)? as u8 {
-                0 => 64,
-                bits => bits,
-            };
-            if leading + significant > 64 {
-                let kind = ChunkErrorKind::BadWindow { leading, significant };
-                return Err(ChunkError { kind, bit_offset: at, sample: self.next });
-            }
-            self.state.window = Window { leading, trailing: 64 - leading - significant };
-            self.state.window_set = true;
-        }
-        let window = self.state.window;
-        Ok(self.reader.bits(u32::from(64 - window.leading - window.trailing))? << window.trailing)
     }
 }
 
@@ -139,56 +109,3 @@ impl Iterator for XorIter<'_> {
 }
 
 impl std::iter::FusedIterator for XorIter<'_> {}
-
-/// Bits of a chunk, most significant first.
-#[derive(Clone, Debug)]
-struct BitReader<'a> {
-    bytes: &'a [u8],
-    /// The next bit.
-    at: usize,
-    /// For errors: the sample that is being read.
-    sample: u16,
-}
-
-impl BitReader<'_> {
-    /// The next 1 to 64 bits, right-aligned.
-    fn bits(&mut self, wanted: u32) -> Result<u64, ChunkError> {
-        let left = self.bytes.len() * 8 - self.at;
-        if left < wanted as usize {
-            return Err(self.error(ChunkErrorKind::Truncated { wanted_bits: wanted, left_bits: left as u32 }));
-        }
-        let mut found = 0u64;
-        let mut missing = wanted;
-        while missing > 0 {
-            let free = 8 - (self.at % 8) as u32;
-            let taken = free.min(missing);
-            let byte = u64::from(self.bytes[self.at / 8]) & ((1 << free) - 1);
-            found = found << taken | byte >> (free - taken);
-            self.at += taken as usize;
-            missing -= taken;
-        }
-        Ok(found)
-    }
-
-    /// An unsigned varint, least significant seven bits first.
-    fn varint(&mut self) -> Result<u64, ChunkError> {
-        let start = self.at;
-        let mut found = 0u64;
-        for place in 0..VARINT_BYTES_MAX {
-            let byte = self.bits(8)?;
-            if place == VARINT_BYTES_MAX - 1 && byte > 1 {
-                break;
-            }
-            found |= (byte & 0x7f) << (7 * place);
-            if byte < 0x80 {
-                return Ok(found);
-            }
-        }
-        let kind = ChunkErrorKind::VarintTooLong;
-        Err(ChunkError { kind, bit_offset: start, sample: self.sample })
-    }
-
-    fn error(&self, kind: ChunkErrorKind) -> ChunkError {
-        ChunkError { kind, bit_offset: self.at, sample: self.sample }
-    }
-}

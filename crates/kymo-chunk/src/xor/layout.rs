@@ -12,12 +12,6 @@
 /// The most samples a chunk can count.
 pub const SAMPLES_MAX: u16 = u16::MAX;
 
-/// The count of samples at the start.
-pub(super) const HEADER_BYTES: usize = 2;
-
-/// Seven bits a byte: a 64-bit varint has at most ten.
-pub(super) const VARINT_BYTES_MAX: usize = 10;
-
 /// The widths of a delta of delta, by the number of ones in its prefix. None is needed for zero.
 pub(super) const DOD_BITS: [u32; 5] = [0, 14, 17, 20, 64];
 
@@ -30,26 +24,4 @@ pub(super) const fn dod_fits(dod: i64, bits: u32) -> bool {
 /// A delta of delta from its `bits` as read: above half the range it is negative.
 pub(super) const fn dod_from_raw(raw: u64, bits: u32) -> i64 {
     if bits < 64 && raw > 1 << (bits - 1) { raw.wrapping_sub(1 << bits) as i64 } else { raw as i64 }
-}
-
-/// Leading zeros have five bits, so more than this many are written as this many.
-pub(super) const LEADING_MAX: u8 = 31;
-
-/// Bits of a window's description: leading and significant.
-pub(super) const LEADING_BITS: u32 = 5;
-/// See [`LEADING_BITS`]. 64 significant bits are written as 0.
-pub(super) const SIGNIFICANT_BITS: u32 = 6;
-
-/// Which bits of a value change.
-///
-/// A reader starts with all 64. A writer must not reuse that one, so it starts with [`Window::UNSET`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Window {
-    pub(super) leading: u8,
-    pub(super) trailing: u8,
-}
-
-impl Window {
-    pub(super) const WHOLE: Window = Window { leading: 0, trailing: 0 };
-    pub(super) const UNSET: Window = Window { leading: 0xff, trailing: 0 };
 }
