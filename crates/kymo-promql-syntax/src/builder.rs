@@ -8,7 +8,7 @@ mod selector;
 use kymo_model::Matcher;
 
 use crate::ast::{Aggregate, Call, Expr, ExprKind, Grouping, Number, Span};
-use crate::error::{Fault, ParseErrorKind};
+use crate::error::{Fault, Faults, ParseErrorKind};
 use crate::functions::Function;
 use crate::literal::{duration_value, number_value, unquote};
 use crate::quote::quoted;
@@ -49,6 +49,8 @@ pub(crate) struct Builder<'a> {
     /// The matchers and labels of lists that are not complete yet.
     matchers: Vec<Matcher>,
     labels: Vec<String>,
+    /// What is wrong without keeping the parser from going on. Something stands on the stacks in place of what was refused.
+    pub(crate) faults: Faults,
 }
 
 const fn span(start: u32, end: u32) -> Span {
@@ -63,10 +65,6 @@ fn refuse<T>(kind: ParseErrorKind, span: Span, message: impl Into<String>) -> Bu
     fail(Fault::new(kind, span, message))
 }
 
-fn semantic<T>(span: Span, message: impl Into<String>) -> Built<T> {
-    refuse(ParseErrorKind::Semantic, span, message)
-}
-
 impl<'a> Builder<'a> {
     pub(crate) fn new(text: &'a str, options: &'a ParseOptions) -> Builder<'a> {
         Builder {
@@ -79,6 +77,7 @@ impl<'a> Builder<'a> {
             waiting_durations: Vec::new(),
             matchers: Vec::new(),
             labels: Vec::new(),
+            faults: Faults::default(),
         }
     }
 
@@ -88,6 +87,20 @@ impl<'a> Builder<'a> {
 
     fn limits(&self) -> &Limits {
         &self.options.limits
+    }
+
+    /// Notes a fault and goes on: more faults may follow, but no tree.
+    fn note(&mut self, kind: ParseErrorKind, span: Span, message: impl Into<String>) {
+        self.faults.push(Fault::new(kind, span, message));
+    }
+
+    fn semantic(&mut self, span: Span, message: impl Into<String>) {
+        self.note(ParseErrorKind::Semantic, span, message);
+    }
+
+    /// Stands for an expression that was refused.
+    fn placeholder(&mut self, at: Span) -> Built<()> {
+        self.leaf(at, ExprKind::Number(Number { value: f64::NAN, is_duration: false }))
     }
 
     fn count(&mut self, at: Span) -> Built<()> {
@@ -157,32 +170,42 @@ impl<'a> Builder<'a> {
         self.leaf(span(l, r), ExprKind::Number(Number { value, is_duration: true }))
     }
 
-    pub(crate) fn number_at(&self, l: u32, r: u32) -> Built<f64> {
-        number_value(self.slice(l, r)).or_else(|message| refuse(ParseErrorKind::Lexical, span(l, r), message))
+    pub(crate) fn number_at(&mut self, l: u32, r: u32) -> Built<f64> {
+        Ok(number_value(self.slice(l, r)).unwrap_or_else(|message| {
+            self.note(ParseErrorKind::Lexical, span(l, r), message);
+            f64::NAN
+        }))
     }
 
-    pub(crate) fn seconds_at(&self, l: u32, r: u32) -> Built<f64> {
-        Ok(self.millis_at(l, r)? as f64 / 1000.0)
+    pub(crate) fn seconds_at(&mut self, l: u32, r: u32) -> Built<f64> {
+        Ok(self.millis_at(l, r) as f64 / 1000.0)
     }
 
-    fn millis_at(&self, l: u32, r: u32) -> Built<i64> {
-        duration_value(self.slice(l, r))
-            .or_else(|message| refuse(ParseErrorKind::Lexical, span(l, r), message))
+    fn millis_at(&mut self, l: u32, r: u32) -> i64 {
+        duration_value(self.slice(l, r)).unwrap_or_else(|message| {
+            self.note(ParseErrorKind::Lexical, span(l, r), message);
+            1
+        })
     }
 
     pub(crate) fn string(&mut self, l: u32, r: u32) -> Built<()> {
-        let bytes = self.unquoted(l, r)?;
+        let bytes = self.unquoted(l, r);
         self.leaf(span(l, r), ExprKind::String(bytes))
     }
 
-    fn unquoted(&self, l: u32, r: u32) -> Built<Vec<u8>> {
-        unquote(self.slice(l, r)).or_else(|bad| fail(Fault::new(ParseErrorKind::Lexical, span(l, r), bad.0)))
+    fn unquoted(&mut self, l: u32, r: u32) -> Vec<u8> {
+        unquote(self.slice(l, r)).unwrap_or_else(|bad| {
+            self.note(ParseErrorKind::Lexical, span(l, r), bad.0);
+            Vec::new()
+        })
     }
 
     /// A string that names or matches a label: those are UTF-8.
-    fn unquoted_utf8(&self, l: u32, r: u32, what: &str) -> Built<String> {
-        String::from_utf8(self.unquoted(l, r)?)
-            .or_else(|e| semantic(span(l, r), format!("{what} is not valid UTF-8: {}", quoted(e.as_bytes()))))
+    fn unquoted_utf8(&mut self, l: u32, r: u32, what: &str) -> String {
+        String::from_utf8(self.unquoted(l, r)).unwrap_or_else(|e| {
+            self.semantic(span(l, r), format!("{what} is not valid UTF-8: {}", quoted(e.as_bytes())));
+            String::new()
+        })
     }
 
     pub(crate) fn paren(&mut self, l: u32, r: u32) -> Built<()> {
@@ -194,20 +217,23 @@ impl<'a> Builder<'a> {
 
     pub(crate) fn call(&mut self, l: u32, name_end: u32, args: u32, r: u32) -> Built<()> {
         let name = self.slice(l, name_end);
-        let Some(function) = Function::from_name(name) else {
-            let message = format!("unknown function with name {}", quoted(name.as_bytes()));
-            let fault = Fault::new(ParseErrorKind::UnknownFunction, span(l, name_end), message);
-            return fail(fault.suggest(suggest::callable(name)));
-        };
-        if function.signature().experimental && !self.options.experimental_functions {
-            return refuse(
-                ParseErrorKind::Disabled,
-                span(l, name_end),
-                format!("function \"{name}\" is not enabled"),
-            );
-        }
         let first = self.operands.len() - args as usize;
         let (height, depth) = tallest(&self.operands[first..]);
+        let function = match Function::from_name(name) {
+            Some(function) if function.signature().experimental && !self.options.experimental_functions => {
+                let message = format!("function \"{name}\" is not enabled");
+                self.note(ParseErrorKind::Disabled, span(l, name_end), message);
+                function
+            }
+            Some(function) => function,
+            None => {
+                let message = format!("unknown function with name {}", quoted(name.as_bytes()));
+                let fault = Fault::new(ParseErrorKind::UnknownFunction, span(l, name_end), message);
+                self.faults.push(fault.suggest(suggest::called(name)));
+                self.operands.truncate(first);
+                return self.placeholder(span(l, r));
+            }
+        };
         let args = self.operands.drain(first..).map(|node| node.expr).collect();
         self.parent(span(l, r), height + 1, depth + 1, ExprKind::Call(Call { function, args }))
     }
@@ -225,22 +251,27 @@ impl<'a> Builder<'a> {
         let op = aggregate(self.slice(l, name_end)).expect("BUG: the lexer found an aggregation");
         let labels = self.take_labels(grouping.1);
         let grouping = if grouping.0 { Grouping::Without(labels) } else { Grouping::By(labels) };
-        if args == 0 {
-            return refuse(ParseErrorKind::Type, at, "no arguments for aggregate expression provided");
-        }
-        if op.is_experimental() && !self.options.experimental_functions {
+        let wanted = if op.has_param() { 2 } else { 1 };
+        let refused = if args == 0 {
+            Some((ParseErrorKind::Type, "no arguments for aggregate expression provided".to_owned()))
+        } else if op.is_experimental() && !self.options.experimental_functions {
             let message = format!(
                 "{}() is experimental and must be enabled with --enable-feature=promql-experimental-functions",
                 op.name()
             );
-            return refuse(ParseErrorKind::Disabled, at, message);
-        }
-        let wanted = if op.has_param() { 2 } else { 1 };
-        if args != wanted {
+            Some((ParseErrorKind::Disabled, message))
+        } else if args != wanted {
             let message = format!(
                 "wrong number of arguments for aggregate expression provided, expected {wanted}, got {args}"
             );
-            return refuse(ParseErrorKind::Type, at, message);
+            Some((ParseErrorKind::Type, message))
+        } else {
+            None
+        };
+        if let Some((kind, message)) = refused {
+            self.note(kind, at, message);
+            self.operands.truncate(self.operands.len() - args as usize);
+            return self.placeholder(at);
         }
         let last = self.pop();
         let param = op.has_param().then(|| self.pop());

@@ -4,7 +4,8 @@
 use lalrpop_util::ParseError;
 
 use crate::ast::Span;
-use crate::error::{Fault, ParseErrorKind};
+use crate::error::{Fault, Note, ParseErrorKind};
+use crate::functions::Function;
 use crate::lexer::Lexer;
 use crate::quote::quoted;
 use crate::suggest;
@@ -13,10 +14,16 @@ use crate::token::Token;
 /// At most so many alternatives are listed as expected; more say nothing.
 const EXPECTED_MAX: usize = 12;
 
-/// What a failed parse tells the user.
-pub(crate) fn syntax_fault(text: &str, error: ParseError<u32, Token, Box<Fault>>) -> Box<Fault> {
+/// A token with its place.
+type Placed = (u32, Token, u32);
+
+/// What a failed parse tells the user: one fault, or two where a misspelt function stands right before the unexpected token.
+pub(crate) fn syntax_faults(text: &str, error: ParseError<u32, Token, Box<Fault>>) -> Vec<Box<Fault>> {
     let (found, expected) = match error {
-        ParseError::User { error } => return error,
+        ParseError::User { mut error } => {
+            find_opener(text, &mut error);
+            return vec![error];
+        }
         ParseError::UnrecognizedToken { token, expected } => (Some(token), expected),
         ParseError::ExtraToken { token } => (Some(token), Vec::new()),
         ParseError::UnrecognizedEof { expected, .. } => (None, expected),
@@ -26,42 +33,66 @@ pub(crate) fn syntax_fault(text: &str, error: ParseError<u32, Token, Box<Fault>>
     let place = found.map_or(Span { start: end, end }, |(start, _, end)| Span { start, end });
     let before = tokens_before(text, place.start);
     if before.is_empty() && found.is_none() {
-        return Fault::new(ParseErrorKind::Syntax, Span::default(), "no expression found in input");
+        let message = "no expression found in input";
+        return vec![Fault::new(ParseErrorKind::Syntax, Span::default(), message)];
     }
-    let what =
-        found.map_or_else(|| "end of input".to_owned(), |(_, token, _)| describe(token, place.slice(text)));
-    if matches!(before.last(), Some((_, Token::Comma, _)))
-        && found.is_some_and(|(_, token, _)| token == Token::RightParen)
-        && in_call(&before)
-    {
+    if matches!(before.last(), Some((_, Token::Comma, _))) && in_call(&before) {
         let (start, _, end) = before[before.len() - 1];
         let message = "trailing commas not allowed in function call args";
-        return Fault::new(ParseErrorKind::Syntax, Span { start, end }, message);
+        return vec![Fault::new(ParseErrorKind::Syntax, Span { start, end }, message)];
     }
-    let mut message = format!("unexpected {what}");
-    if let Some((context, expected)) = context(&before) {
+    let mut faults = Vec::new();
+    faults.extend(unknown_before(text, &before));
+    let mut fault = Fault::new(ParseErrorKind::Syntax, place, unexpected(text, &before, found));
+    fault.expected = readable(&expected);
+    let suggestion = match found {
+        Some((_, Token::Word, _)) => {
+            let may_stand = |word: &str| expected.iter().any(|terminal| bare(terminal) == word);
+            suggest::keyword(place.slice(text), may_stand)
+        }
+        _ => misspelt_before(text, &before, found),
+    };
+    faults.push(fault.suggest(suggestion));
+    faults
+}
+
+/// Prometheus' words for a token where its grammar has none.
+fn unexpected(text: &str, before: &[Placed], found: Option<Placed>) -> String {
+    let mut message = match found {
+        Some((start, token, end)) => {
+            format!("unexpected {}", describe(token, Span { start, end }.slice(text)))
+        }
+        None => "unexpected end of input".to_owned(),
+    };
+    if let Some((context, expected)) = context(before) {
         message.push_str(&format!(" in {context}"));
         if !expected.is_empty() {
             message.push_str(&format!(", expected {expected}"));
         }
     }
-    let mut fault = Fault::new(ParseErrorKind::Syntax, place, message);
-    fault.expected = readable(&expected);
-    let suggestion = match found {
-        Some((_, Token::Word, _)) => suggest::keyword(place.slice(text)),
-        Some((_, Token::LeftParen | Token::Text, _)) | None => None,
-        Some(_) => None,
+    message
+}
+
+/// `a * onn (x) b`: that `onn` is no function has not been found yet when the parser stops at `b`, but it is the cause.
+fn unknown_before(text: &str, before: &[Placed]) -> Option<Box<Fault>> {
+    let (_, Token::RightParen, _) = before.last()? else {
+        return None;
     };
-    let suggestion = suggestion.or_else(|| misspelt_before(text, &before, found));
-    fault.suggest(suggestion)
+    let (open, _) = innermost(&before[..before.len() - 1])?;
+    let (start, Token::Word, end) = *before.get(open.checked_sub(1)?)? else {
+        return None;
+    };
+    let at = Span { start, end };
+    let name = at.slice(text);
+    if Function::from_name(name).is_some() {
+        return None;
+    }
+    let message = format!("unknown function with name {}", quoted(name.as_bytes()));
+    Some(Fault::new(ParseErrorKind::UnknownFunction, at, message).suggest(suggest::called(name)))
 }
 
 /// `summ by (a) (x)`: the word before the keyword is the misspelt one.
-fn misspelt_before(
-    text: &str,
-    before: &[(u32, Token, u32)],
-    found: Option<(u32, Token, u32)>,
-) -> Option<&'static str> {
+fn misspelt_before(text: &str, before: &[Placed], found: Option<Placed>) -> Option<&'static str> {
     match (before.last()?, found?) {
         ((start, Token::Word, end), (_, Token::By | Token::Without, _)) => {
             suggest::callable(Span { start: *start, end: *end }.slice(text))
@@ -70,12 +101,26 @@ fn misspelt_before(
     }
 }
 
-fn tokens_before(text: &str, at: u32) -> Vec<(u32, Token, u32)> {
+/// Where the text has ended inside brackets: names the innermost of them.
+fn find_opener(text: &str, fault: &mut Fault) {
+    if !fault.unclosed {
+        return;
+    }
+    let tokens = tokens_before(text, text.len() as u32);
+    if let Some((at, _)) = innermost(&tokens) {
+        // `group_left (` is one token; its parenthesis is its last byte.
+        let end = tokens[at].2;
+        let span = Span { start: end - 1, end };
+        fault.note = Some(Note { span, message: "opened here".to_owned() });
+    }
+}
+
+fn tokens_before(text: &str, at: u32) -> Vec<Placed> {
     Lexer::new(text).map_while(Result::ok).take_while(|(start, _, _)| *start < at).collect()
 }
 
 /// The token that opened the innermost bracket that is still open, and its index.
-fn innermost(before: &[(u32, Token, u32)]) -> Option<(usize, Token)> {
+fn innermost(before: &[Placed]) -> Option<(usize, Token)> {
     let mut open = Vec::new();
     for (index, (_, token, _)) in before.iter().enumerate() {
         match token {
@@ -91,12 +136,12 @@ fn innermost(before: &[(u32, Token, u32)]) -> Option<(usize, Token)> {
     open.pop()
 }
 
-fn in_call(before: &[(u32, Token, u32)]) -> bool {
+fn in_call(before: &[Placed]) -> bool {
     matches!(innermost(before), Some((at, Token::LeftParen)) if at > 0 && !is_label_list(before, at))
 }
 
 /// Does the parenthesis at this index open a list of labels?
-fn is_label_list(before: &[(u32, Token, u32)], at: usize) -> bool {
+fn is_label_list(before: &[Placed], at: usize) -> bool {
     match before.get(at).map(|(_, token, _)| *token) {
         Some(Token::GroupLeftParen | Token::GroupRightParen) => true,
         Some(Token::LeftParen) => at > 0 && opens_labels(before, at - 1),
@@ -105,7 +150,7 @@ fn is_label_list(before: &[(u32, Token, u32)], at: usize) -> bool {
 }
 
 /// Is the word at this index `by`, `without`, `on` or `ignoring` where those are keywords and no metric names?
-fn opens_labels(before: &[(u32, Token, u32)], at: usize) -> bool {
+fn opens_labels(before: &[Placed], at: usize) -> bool {
     let previous = at.checked_sub(1).map(|at| before[at].1);
     match before[at].1 {
         Token::By | Token::Without => matches!(previous, Some(Token::Aggregate | Token::RightParen)),
@@ -115,7 +160,7 @@ fn opens_labels(before: &[(u32, Token, u32)], at: usize) -> bool {
 }
 
 /// In which construct the unexpected token stands, and what Prometheus says is expected there.
-fn context(before: &[(u32, Token, u32)]) -> Option<(&'static str, &'static str)> {
+fn context(before: &[Placed]) -> Option<(&'static str, &'static str)> {
     let (last_at, last) = (before.len().checked_sub(1)?, before.last()?.1);
     if let Some(open) =
         before.iter().rposition(|(_, t, _)| matches!(t, Token::LeftBracket | Token::RightBracket))
@@ -142,13 +187,48 @@ fn context(before: &[(u32, Token, u32)]) -> Option<(&'static str, &'static str)>
     match last {
         Token::Offset if last_at > 0 => Some(("offset", "number, duration, step(), or range()")),
         Token::At => Some(("@", "timestamp")),
+        _ if at_boundary(before) => Some(("@", "timestamp")),
         _ if opens_labels(before, last_at) => Some(("grouping opts", "\"(\"")),
+        _ if in_aggregation(before) => Some(("aggregation", "")),
         _ => None,
     }
 }
 
+/// Is this the start of `@ start()`?
+fn at_boundary(before: &[Placed]) -> bool {
+    let tokens = before.iter().rev().map(|(_, token, _)| *token);
+    let mut tokens = tokens.skip_while(|token| *token == Token::LeftParen);
+    matches!(tokens.next(), Some(Token::Start | Token::End)) && tokens.next() == Some(Token::At)
+}
+
+/// Is an aggregation open: inside its parentheses, or behind its grouping?
+fn in_aggregation(before: &[Placed]) -> bool {
+    let mut open: Vec<(usize, bool)> = Vec::new();
+    // Where the parentheses opened that closed last.
+    let mut closed = None;
+    for (index, (_, token, _)) in before.iter().enumerate() {
+        match token {
+            Token::LeftParen | Token::GroupLeftParen | Token::GroupRightParen => {
+                let directly = index > 0 && before[index - 1].1 == Token::Aggregate;
+                open.push((index, directly || closes_grouping(before, index, closed)));
+            }
+            Token::RightParen => closed = open.pop().map(|(at, _)| at),
+            _ => {}
+        }
+    }
+    open.iter().any(|(_, of_aggregation)| *of_aggregation) || closes_grouping(before, before.len(), closed)
+}
+
+/// Does `sum by (…)` stand right before this index, its parentheses opened at `opened`?
+fn closes_grouping(before: &[Placed], at: usize, opened: Option<usize>) -> bool {
+    let Some(opened) = opened.filter(|opened| *opened > 1 && before[at - 1].1 == Token::RightParen) else {
+        return false;
+    };
+    is_label_list(before, opened) && before[opened - 2].1 == Token::Aggregate
+}
+
 /// Between brackets, told by whether a whole duration stands before the unexpected token.
-fn bracket_context(inside: &[(u32, Token, u32)]) -> (&'static str, &'static str) {
+fn bracket_context(inside: &[Placed]) -> (&'static str, &'static str) {
     let complete = innermost(inside).is_some_and(|(at, _)| at == 0)
         && matches!(inside.last(), Some((_, Token::Number | Token::Duration | Token::RightParen, _)));
     let colon = inside.iter().any(|(_, token, _)| *token == Token::Colon);
@@ -214,18 +294,110 @@ fn shortened(text: &str) -> String {
     }
 }
 
+/// A terminal of the grammar as it is written in a query.
+pub(crate) fn bare(terminal: &str) -> &str {
+    terminal.trim_matches('"').trim_end_matches(" (")
+}
+
+/// Groups of terminals that are one thing to a person: its name, the terminals that tell it, and all that belong to it.
+/// The first group that is there takes its terminals away from those behind it.
+const GROUPS: &[(&str, &[&str], &[&str])] = &[
+    (
+        "an expression",
+        &["{", "string"],
+        &[
+            "identifier",
+            "metric identifier",
+            "number",
+            "duration",
+            "string",
+            "(",
+            "{",
+            "+",
+            "-",
+            "aggregation",
+            "by",
+            "without",
+            "and",
+            "or",
+            "unless",
+            "offset",
+            "start",
+            "end",
+            "step",
+            "range",
+            "max_of",
+            "min_of",
+            "anchored",
+            "smoothed",
+        ],
+    ),
+    (
+        "an operator",
+        &["*", "=="],
+        &[
+            "+", "-", "*", "/", "%", "^", "atan2", "==", "!=", "<", ">", "<=", ">=", "</", ">/", "and", "or",
+            "unless",
+        ],
+    ),
+    (
+        "a label name",
+        &["ignoring", "aggregation"],
+        &[
+            "identifier",
+            "metric identifier",
+            "string",
+            "aggregation",
+            "bool",
+            "by",
+            "group_left",
+            "group_right",
+            "fill",
+            "fill_left",
+            "fill_right",
+            "ignoring",
+            "and",
+            "or",
+            "unless",
+            "offset",
+            "on",
+            "start",
+            "end",
+            "atan2",
+            "step",
+            "range",
+            "anchored",
+            "smoothed",
+            "max_of",
+            "min_of",
+        ],
+    ),
+    (
+        "a duration",
+        &["duration", "step"],
+        &["number", "duration", "step", "range", "max_of", "min_of", "(", "+", "-"],
+    ),
+];
+
 /// lalrpop's list of terminals as a person would write it.
 fn readable(expected: &[String]) -> Vec<String> {
-    if expected.len() > EXPECTED_MAX {
-        return Vec::new();
-    }
-    let bare =
-        expected.iter().map(|terminal| terminal.trim_matches('"')).filter(|t| !t.starts_with("offset "));
-    bare.map(|terminal| match terminal {
-        "identifier" | "metric identifier" | "number" | "duration" | "string" | "aggregation" => {
-            terminal.to_owned()
+    let mut rest: Vec<&str> =
+        expected.iter().map(|t| bare(t)).filter(|t| !t.starts_with("offset ")).collect();
+    let mut out = Vec::new();
+    for (name, tell, members) in GROUPS {
+        if tell.iter().all(|terminal| rest.contains(terminal)) {
+            out.push((*name).to_owned());
+            rest.retain(|terminal| !members.contains(terminal));
         }
-        literal => format!("`{literal}`"),
-    })
-    .collect()
+    }
+    for terminal in rest {
+        out.push(match terminal {
+            "identifier" | "metric identifier" | "number" | "duration" | "string" | "aggregation" => {
+                terminal.to_owned()
+            }
+            literal => format!("`{literal}`"),
+        });
+    }
+    out.dedup();
+    if out.len() > EXPECTED_MAX { Vec::new() } else { out }
 }

@@ -22,6 +22,7 @@ use crate::ast::Span;
 /// );
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ParseError {
     /// What sort of fault it is.
     pub kind: ParseErrorKind,
@@ -37,6 +38,19 @@ pub struct ParseError {
     pub expected: Vec<String>,
     /// The name that was probably meant.
     pub suggestion: Option<String>,
+    /// A second place that has to do with it: the bracket that was never closed.
+    pub note: Option<Note>,
+    /// How such a query is usually meant and written.
+    pub help: Option<String>,
+}
+
+/// A second place of an error, with its own words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// Where in the query.
+    pub span: Span,
+    /// What is there.
+    pub message: String,
 }
 
 /// The sorts of fault.
@@ -67,11 +81,52 @@ pub(crate) struct Fault {
     pub(crate) span: Span,
     pub(crate) expected: Vec<String>,
     pub(crate) suggestion: Option<String>,
+    /// The text ended inside brackets; whoever has the text finds out which.
+    pub(crate) unclosed: bool,
+    pub(crate) note: Option<Note>,
+    pub(crate) help: Option<String>,
+}
+
+/// Faults that do not keep the parser from going on, in the order in which they were found.
+#[derive(Debug, Default)]
+pub(crate) struct Faults(Vec<Box<Fault>>);
+
+/// A text that is no query at all is not worth more.
+pub(crate) const FAULTS_MAX: usize = 20;
+
+impl Faults {
+    pub(crate) fn push(&mut self, fault: Box<Fault>) {
+        if self.0.len() < FAULTS_MAX {
+            self.0.push(fault);
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn into_errors(self, text: &str) -> Vec<ParseError> {
+        self.0.into_iter().map(|fault| fault.into_error(text)).collect()
+    }
 }
 
 impl Fault {
     pub(crate) fn new(kind: ParseErrorKind, span: Span, message: impl Into<String>) -> Box<Fault> {
-        Box::new(Fault { kind, message: message.into(), span, expected: Vec::new(), suggestion: None })
+        Box::new(Fault {
+            kind,
+            message: message.into(),
+            span,
+            expected: Vec::new(),
+            suggestion: None,
+            unclosed: false,
+            note: None,
+            help: None,
+        })
+    }
+
+    pub(crate) fn help(mut self: Box<Fault>, help: impl Into<String>) -> Box<Fault> {
+        self.help = Some(help.into());
+        self
     }
 
     pub(crate) fn suggest(mut self: Box<Fault>, suggestion: Option<&str>) -> Box<Fault> {
@@ -89,6 +144,8 @@ impl Fault {
             column,
             expected: self.expected,
             suggestion: self.suggestion,
+            note: self.note,
+            help: self.help,
         }
     }
 }
@@ -115,29 +172,58 @@ impl fmt::Display for ParseError {
 impl std::error::Error for ParseError {}
 
 impl ParseError {
-    /// The message, the line of the query with carets under the fault, and what was expected there. `text` is the query
-    /// that was parsed.
+    /// The message, the line of the query with carets under the fault, what was expected there, and where the bracket stands
+    /// that was never closed. `text` is the query that was parsed.
+    ///
+    /// ```
+    /// let query = "sum(\n  rate(up[5m]";
+    /// let error = kymo_promql_syntax::parse(query).unwrap_err();
+    /// assert_eq!(
+    ///     error.render(query),
+    ///     "2:14: parse error: unclosed left parenthesis\n\
+    ///      \x20 |\n\
+    ///      2 |   rate(up[5m]\n\
+    ///      \x20 |              ^\n\
+    ///      2 |   rate(up[5m]\n\
+    ///      \x20 |       - opened here\n"
+    /// );
+    /// ```
     pub fn render(&self, text: &str) -> String {
-        let mut out = format!("{self}\n");
-        let start = (self.span.start as usize).min(text.len());
-        let line_start = text.as_bytes()[..start].iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
-        let line = text[line_start..].lines().next().unwrap_or("");
-        let number = self.line.max(1).to_string();
-        let margin = " ".repeat(number.len());
-        // Tabs stay tabs, so that the carets stand right whatever their width.
-        let before = text.get(line_start..start).unwrap_or("");
-        let indent: String = before.chars().map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
-        let end = (self.span.end as usize).clamp(start, line_start + line.len().max(start - line_start));
-        let width = text.get(start..end).map_or(1, |part| part.chars().count()).max(1);
-        out.push_str(&format!("{margin} |\n{number} | {line}\n{margin} | {indent}{}\n", "^".repeat(width)));
+        let note = self.note.as_ref().map(|note| (note, place(text, note.span.start as usize).0));
+        let last = note.map_or(self.line, |(_, line)| line.max(self.line)).max(1);
+        let width = last.to_string().len();
+        let margin = " ".repeat(width);
+        let mut out = format!("{self}\n{margin} |\n");
+        push_line(&mut out, text, self.span, self.line.max(1), width, '^', "");
+        if let Some((note, line)) = note {
+            push_line(&mut out, text, note.span, line, width, '-', &note.message);
+        }
         if let Some(suggestion) = &self.suggestion {
             out.push_str(&format!("{margin} = did you mean `{suggestion}`?\n"));
         }
         if !self.expected.is_empty() {
             out.push_str(&format!("{margin} = expected {}\n", list(&self.expected)));
         }
+        if let Some(help) = &self.help {
+            out.push_str(&format!("{margin} = help: {help}\n"));
+        }
         out
     }
+}
+
+/// The line of `text` in which `span` starts, and marks under the part of it that `span` covers.
+fn push_line(out: &mut String, text: &str, span: Span, number: u32, width: usize, mark: char, words: &str) {
+    let start = (span.start as usize).min(text.len());
+    let line_start = text.as_bytes()[..start].iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
+    let line = text[line_start..].lines().next().unwrap_or("");
+    // Tabs stay tabs, so that the marks stand right whatever their width.
+    let before = text.get(line_start..start).unwrap_or("");
+    let indent: String = before.chars().map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+    let end = (span.end as usize).clamp(start, line_start + line.len().max(start - line_start));
+    let marks = text.get(start..end).map_or(1, |part| part.chars().count()).max(1);
+    let marks = mark.to_string().repeat(marks);
+    let words = if words.is_empty() { String::new() } else { format!(" {words}") };
+    out.push_str(&format!("{number:>width$} | {line}\n{:width$} | {indent}{marks}{words}\n", ""));
 }
 
 /// `a`, `a or b`, `a, b or c`.

@@ -20,6 +20,8 @@ pub(crate) struct Lexer<'a> {
     open_parens: u32,
     /// A number was seen since `[`: from there on a comment may stand inside the brackets.
     number_in_brackets: bool,
+    /// What was seen since `[`: nothing, a duration, a colon.
+    bracket: Bracket,
     offset: OffsetState,
     /// The error token was given out.
     ended: bool,
@@ -29,6 +31,14 @@ enum Mode<'a> {
     Outside(logos::Lexer<'a, Outside>),
     Braces(logos::Lexer<'a, InBraces>),
     Brackets(logos::Lexer<'a, InBrackets>),
+}
+
+/// How far the stream is into `[…]`.
+#[derive(Clone, Copy, PartialEq)]
+enum Bracket {
+    Opened,
+    Range,
+    Step,
 }
 
 /// How far the stream is into `offset (…)`, behind which arithmetic continues the duration.
@@ -52,6 +62,7 @@ impl<'a> Lexer<'a> {
             mode: Mode::Outside(Outside::lexer(text)),
             open_parens: 0,
             number_in_brackets: false,
+            bracket: Bracket::Opened,
             offset: OffsetState::None,
             ended: false,
         }
@@ -59,6 +70,13 @@ impl<'a> Lexer<'a> {
 
     fn error<T>(&self, start: usize, message: impl Into<String>) -> Result<T, Box<Fault>> {
         Err(self.fault(start, message))
+    }
+
+    /// The text ends inside brackets.
+    fn unclosed<T>(&self, message: &str) -> Result<T, Box<Fault>> {
+        let mut fault = self.fault(self.text.len(), message);
+        fault.unclosed = true;
+        Err(fault)
     }
 
     /// An error at `start`. As in Prometheus it reaches to the end of the text.
@@ -74,9 +92,7 @@ impl<'a> Lexer<'a> {
                     let span = lexer.span();
                     Some(self.outside(found, span.start, span.end))
                 }
-                None if self.open_parens > 0 => {
-                    Some(self.error(self.text.len(), "unclosed left parenthesis"))
-                }
+                None if self.open_parens > 0 => Some(self.unclosed("unclosed left parenthesis")),
                 None => None,
             },
             Mode::Braces(lexer) => match lexer.next() {
@@ -84,7 +100,7 @@ impl<'a> Lexer<'a> {
                     let span = lexer.span();
                     Some(self.in_braces(found, span.start, span.end))
                 }
-                None => Some(self.error(self.text.len(), "unexpected end of input inside braces")),
+                None => Some(self.unclosed("unexpected end of input inside braces")),
             },
             Mode::Brackets(lexer) => match lexer.next() {
                 Some(Ok(InBrackets::Comment)) if self.number_in_brackets => self.next_token(),
@@ -92,14 +108,11 @@ impl<'a> Lexer<'a> {
                     let span = lexer.span();
                     Some(self.in_brackets(found, span.start, span.end))
                 }
-                None => Some(self.error(
-                    self.text.len(),
-                    match (self.number_in_brackets, self.open_parens > 0) {
-                        (false, _) => "unexpected end of input in duration expression",
-                        (true, true) => "unclosed left parenthesis",
-                        (true, false) => "unclosed left bracket",
-                    },
-                )),
+                None => Some(self.unclosed(match (self.number_in_brackets, self.open_parens > 0) {
+                    (false, _) => "unexpected end of input in duration expression",
+                    (true, true) => "unclosed left parenthesis",
+                    (true, false) => "unclosed left bracket",
+                })),
             },
         }
     }
@@ -138,6 +151,7 @@ impl<'a> Lexer<'a> {
                     self.mode = Mode::Brackets(lexer.clone().morph());
                 }
                 self.number_in_brackets = false;
+                self.bracket = Bracket::Opened;
                 Token::LeftBracket
             }
             Outside::RightBracket => return self.error(start, "unexpected right bracket ']'"),
@@ -296,7 +310,10 @@ impl<'a> Lexer<'a> {
                 return self.error(start, "unexpected left bracket '['");
             }
             Ok(InBrackets::Comma) => Token::Comma,
-            Ok(InBrackets::Colon) => Token::Colon,
+            Ok(InBrackets::Colon) => {
+                self.colon(start, end)?;
+                return Ok((start, Token::Colon, end));
+            }
             Ok(InBrackets::Add) => Token::Add,
             Ok(InBrackets::Sub) => Token::Sub,
             Ok(InBrackets::Mul) => Token::Mul,
@@ -307,7 +324,22 @@ impl<'a> Lexer<'a> {
                 return Err(self.stray_in_brackets(start));
             }
         };
+        if self.bracket == Bracket::Opened {
+            self.bracket = Bracket::Range;
+        }
         Ok((start, token, end))
+    }
+
+    /// One colon stands in brackets, behind the range.
+    fn colon(&mut self, start: usize, end: usize) -> Result<(), Box<Fault>> {
+        match self.bracket {
+            Bracket::Opened => self.error(end, "unexpected colon before duration in duration expression"),
+            Bracket::Step => self.error(start, "unexpected colon ':'"),
+            Bracket::Range => {
+                self.bracket = Bracket::Step;
+                Ok(())
+            }
+        }
     }
 
     fn stray_in_brackets(&self, start: usize) -> Box<Fault> {

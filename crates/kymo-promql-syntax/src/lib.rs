@@ -26,6 +26,7 @@ mod options;
 mod parser;
 pub mod series;
 
+mod binding;
 mod builder;
 mod lexer;
 mod literal;
@@ -40,10 +41,12 @@ mod error;
 mod pretty;
 mod print;
 mod quote;
+#[cfg(feature = "serde")]
+mod serialize;
 mod suggest;
 mod walk;
 
-pub use error::{ParseError, ParseErrorKind};
+pub use error::{Note, ParseError, ParseErrorKind};
 pub use functions::{Function, Signature};
 pub use options::{Limits, ParseOptions};
 pub use parser::{Parser, parse};

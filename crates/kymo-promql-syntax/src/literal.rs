@@ -82,11 +82,15 @@ fn number(text: &[u8], at: &mut usize) -> bool {
     if peek(0) == b'0' && matches!(peek(1), b'x' | b'X') {
         *at = 2;
         while peek(*at).is_ascii_hexdigit() || peek(*at) == b'_' {
-            *at += 1;
+            let doubled = peek(*at) == b'_' && peek(*at + 1) == b'_';
+            *at += 1 + usize::from(doubled);
+            if doubled {
+                return false;
+            }
         }
         let fraction = peek(*at) == b'.';
         *at += usize::from(fraction);
-        return !fraction && *at > 2;
+        return !fraction;
     }
     let (mut point, mut exponent) = (false, false);
     loop {
@@ -109,7 +113,7 @@ fn number(text: &[u8], at: &mut usize) -> bool {
             *at += 1;
         }
         let misplaced = match peek(*at) {
-            b'_' | b'.' => byte != b'_' || peek(*at) == b'.',
+            b'_' | b'.' => true,
             b'e' | b'E' => byte != b'.',
             _ => false,
         };
@@ -324,6 +328,8 @@ mod tests {
             ("0deadbeef", NumberScan::Bad, 3),
             ("1e", NumberScan::Bad, 2),
             ("12x", NumberScan::Bad, 2),
+            ("1__0", NumberScan::Bad, 3),
+            ("0x1__0", NumberScan::Bad, 5),
         ] {
             assert_eq!(number_end(text.as_bytes()), (scan, len), "{text}");
         }

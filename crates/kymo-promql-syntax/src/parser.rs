@@ -5,8 +5,8 @@ use kymo_model::Matcher;
 use crate::ast::{Expr, ExprKind, Span};
 use crate::builder::Builder;
 use crate::check;
-use crate::diagnose::syntax_fault;
-use crate::error::{Fault, ParseError, ParseErrorKind};
+use crate::diagnose::syntax_faults;
+use crate::error::{Fault, Faults, ParseError, ParseErrorKind};
 use crate::grammar::QueryParser;
 use crate::lexer::Lexer;
 use crate::options::ParseOptions;
@@ -40,7 +40,20 @@ impl Parser {
 
     /// Parses and checks a query.
     pub fn parse(&self, text: &str) -> Result<Expr, ParseError> {
-        self.checked(text).map_err(|fault| fault.into_error(text))
+        self.checked(text).map_err(|faults| first(faults, text))
+    }
+
+    /// Parses and checks a query, and gives all that is wrong with it: faults of meaning up to the first fault of syntax, or
+    /// all faults of types. The list of errors is never empty; the first one is that of [`parse`](Parser::parse).
+    ///
+    /// ```
+    /// let parser = kymo_promql_syntax::Parser::default();
+    /// let errors = parser.parse_all("summ(up) / rtae(up[5m])").unwrap_err();
+    /// let names: Vec<_> = errors.iter().filter_map(|e| e.suggestion.as_deref()).collect();
+    /// assert_eq!(names, ["sum", "rate"]);
+    /// ```
+    pub fn parse_all(&self, text: &str) -> Result<Expr, Vec<ParseError>> {
+        self.checked(text).map_err(|faults| faults.into_errors(text))
     }
 
     /// Parses and checks a query of which nobody has seen yet whether it is text.
@@ -70,7 +83,7 @@ impl Parser {
     /// assert!(Parser::default().parse_selector("up offset 5m").is_err());
     /// ```
     pub fn parse_selector(&self, text: &str) -> Result<Vec<Matcher>, ParseError> {
-        let expr = self.unchecked(text).map_err(|fault| fault.into_error(text))?;
+        let expr = self.unchecked(text).map_err(|faults| first(faults, text))?;
         let span = expr.span;
         match expr.kind {
             ExprKind::Selector(s) if s.time == Default::default() && s.edges == Default::default() => {
@@ -85,20 +98,59 @@ impl Parser {
         }
     }
 
-    fn checked(&self, text: &str) -> Result<Expr, Box<Fault>> {
-        let mut expr = self.unchecked(text)?;
-        check::check(&mut expr)?;
-        Ok(expr)
+    /// Checks a tree that was built or [rewritten](Expr::rewrite) by hand: within the limits, of the right types, its operations
+    /// matching as they can. The places in the errors are those that the nodes carry.
+    ///
+    /// ```
+    /// use kymo_promql_syntax::{Parser, ast::ExprKind, parse};
+    /// let mut expr = parse("rate(up[5m])").unwrap();
+    /// if let ExprKind::Call(call) = &mut expr.kind {
+    ///     call.args = vec![parse("up").unwrap()];
+    /// }
+    /// let errors = Parser::default().verify(&mut expr).unwrap_err();
+    /// assert_eq!(errors[0].message, "expected type range vector in call to function \"rate\", got instant vector");
+    /// ```
+    pub fn verify(&self, expr: &mut Expr) -> Result<(), Vec<ParseError>> {
+        let limits = &self.options.limits;
+        let mut faults = Faults::default();
+        let (nodes, height) = expr.size(limits.nodes_max, limits.height_max);
+        let mut above = |found: usize, max: usize, what: &str| {
+            if found > max {
+                let message = format!("query {what} {max}");
+                faults.push(Fault::new(ParseErrorKind::Limit, expr.span, message));
+            }
+        };
+        above(nodes, limits.nodes_max, "has more parts than");
+        above(height, limits.height_max, "is higher than");
+        if faults.is_empty() {
+            check::check(expr, &mut faults);
+        }
+        // Where there is no text, there are no lines either.
+        if faults.is_empty() { Ok(()) } else { Err(faults.into_errors("")) }
     }
 
-    fn unchecked(&self, text: &str) -> Result<Expr, Box<Fault>> {
+    fn checked(&self, text: &str) -> Result<Expr, Faults> {
+        let mut expr = self.unchecked(text)?;
+        let mut faults = Faults::default();
+        check::check(&mut expr, &mut faults);
+        if faults.is_empty() { Ok(expr) } else { Err(faults) }
+    }
+
+    fn unchecked(&self, text: &str) -> Result<Expr, Faults> {
         let max = self.options.limits.text_bytes_max.min(u32::MAX as usize);
+        let mut builder = Builder::new(text, &self.options);
         if text.len() > max {
             let message = format!("query is {} bytes long, expected at most {max}", text.len());
-            return Err(Fault::new(ParseErrorKind::Limit, Span::default(), message));
+            builder.faults.push(Fault::new(ParseErrorKind::Limit, Span::default(), message));
+            return Err(builder.faults);
         }
-        let mut builder = Builder::new(text, &self.options);
-        QueryParser::new().parse(&mut builder, Lexer::new(text)).map_err(|e| syntax_fault(text, e))?;
-        Ok(builder.finish())
+        if let Err(error) = QueryParser::new().parse(&mut builder, Lexer::new(text)) {
+            syntax_faults(text, error).into_iter().for_each(|fault| builder.faults.push(fault));
+        }
+        if builder.faults.is_empty() { Ok(builder.finish()) } else { Err(builder.faults) }
     }
+}
+
+fn first(faults: Faults, text: &str) -> ParseError {
+    faults.into_errors(text).swap_remove(0)
 }

@@ -2,7 +2,7 @@
 //! Parses to the same tree as the one-line form.
 
 use crate::ast::{Expr, ExprKind};
-use crate::print::{push_aggregate_head, push_operator, push_subquery_suffix};
+use crate::print::{Place, push_aggregate_head, push_operator, push_subquery_suffix};
 
 /// What is longer than this is split.
 const LINE_BYTES_MAX: usize = 100;
@@ -44,7 +44,7 @@ fn push(out: &mut String, expr: &Expr, level: usize) {
             out.push_str(&line);
         }
         ExprKind::Subquery(subquery) => {
-            push(out, &subquery.expr, level);
+            push_operand(out, &subquery.expr, Place::Ranged, level);
             push_subquery_suffix(out, subquery);
         }
         ExprKind::Call(call) => {
@@ -58,16 +58,16 @@ fn push(out: &mut String, expr: &Expr, level: usize) {
             push_lines(out, aggregate.param.as_deref().into_iter().chain([&*aggregate.expr]), level);
         }
         ExprKind::Binary(binary) => {
-            push(out, &binary.lhs, level + 1);
+            push_operand(out, &binary.lhs, Place::Left(binary.op), level + 1);
             out.push('\n');
             indent(out, level);
             push_operator(out, binary);
             out.push('\n');
-            push(out, &binary.rhs, level + 1);
+            push_operand(out, &binary.rhs, Place::Right(binary.op), level + 1);
         }
         ExprKind::Unary(unary) => {
             let mut operand = String::new();
-            push(&mut operand, &unary.expr, level);
+            push_operand(&mut operand, &unary.expr, Place::Signed, level);
             indent(out, level);
             out.push(if unary.negative { '-' } else { '+' });
             out.push_str(operand.trim_start());
@@ -77,6 +77,15 @@ fn push(out: &mut String, expr: &Expr, level: usize) {
             push_lines(out, [&**inner].into_iter(), level);
         }
     }
+}
+
+fn push_operand(out: &mut String, expr: &Expr, place: Place, level: usize) {
+    if place.parts(expr) {
+        indent(out, level);
+        push_lines(out, [expr].into_iter(), level);
+        return;
+    }
+    push(out, expr, level);
 }
 
 /// A list in parentheses, one item below the other.

@@ -6,9 +6,10 @@ use std::fmt::{self, Write};
 use kymo_model::{MatchOp, Matcher, format_duration, format_float, is_legacy_label_name};
 
 use crate::ast::{
-    Aggregate, At, Binary, Cardinality, DurationExpr, Edges, Expr, ExprKind, Grouping, MatrixSelector,
-    Number, Subquery, TimeModifiers, VectorMatching, VectorSelector,
+    Aggregate, At, Binary, BinaryOp, Cardinality, DurationExpr, Edges, Expr, ExprKind, Grouping,
+    MatrixSelector, Number, Subquery, TimeModifiers, VectorMatching, VectorSelector,
 };
+use crate::binding::Binding;
 use crate::quote::push_quoted;
 
 /// `text` as a string literal of PromQL.
@@ -36,7 +37,7 @@ pub(crate) fn push_expr(out: &mut String, expr: &Expr) {
         ExprKind::Selector(selector) => push_selector(out, selector),
         ExprKind::Matrix(matrix) => push_matrix(out, matrix),
         ExprKind::Subquery(subquery) => {
-            push_expr(out, &subquery.expr);
+            push_operand(out, &subquery.expr, Place::Ranged);
             push_subquery_suffix(out, subquery);
         }
         ExprKind::Call(call) => {
@@ -56,21 +57,85 @@ pub(crate) fn push_expr(out: &mut String, expr: &Expr) {
             out.push(')');
         }
         ExprKind::Binary(binary) => {
-            push_expr(out, &binary.lhs);
+            push_operand(out, &binary.lhs, Place::Left(binary.op));
             out.push(' ');
             push_operator(out, binary);
             out.push(' ');
-            push_expr(out, &binary.rhs);
+            push_operand(out, &binary.rhs, Place::Right(binary.op));
         }
         ExprKind::Unary(unary) => {
             out.push(if unary.negative { '-' } else { '+' });
-            push_expr(out, &unary.expr);
+            push_operand(out, &unary.expr, Place::Signed);
         }
         ExprKind::Paren(inner) => {
             out.push('(');
             push_expr(out, inner);
             out.push(')');
         }
+    }
+}
+
+/// Where an operand stands: what is next to it could take it away from what it belongs to.
+#[derive(Clone, Copy)]
+pub(crate) enum Place {
+    Left(BinaryOp),
+    Right(BinaryOp),
+    /// Behind a sign.
+    Signed,
+    /// Before the brackets of a subquery.
+    Ranged,
+}
+
+impl Place {
+    /// Would `expr` without parentheses be read as something else here? Never so for what the parser has put there.
+    pub(crate) fn parts(self, expr: &Expr) -> bool {
+        let inner = match &expr.kind {
+            ExprKind::Binary(binary) => Binding::of(binary.op),
+            ExprKind::Unary(_) => Binding::Sign,
+            // The sign of a number stands before what follows the number.
+            ExprKind::Number(number) => {
+                let signed = number.value.is_sign_negative() && !number.value.is_nan();
+                return match self {
+                    Place::Left(op) => signed && Binding::of(op) > Binding::Sign,
+                    // Signs before a number become part of it.
+                    Place::Signed => true,
+                    Place::Right(_) | Place::Ranged => false,
+                };
+            }
+            _ => return false,
+        };
+        match self {
+            Place::Left(op) => {
+                let outer = Binding::of(op);
+                inner < outer || (inner == outer && outer == Binding::Power)
+            }
+            // `a ^ -b` is read as it is written, `a * -b` too.
+            Place::Right(_) if inner == Binding::Sign => false,
+            Place::Right(op) => {
+                let outer = Binding::of(op);
+                inner < outer || (inner == outer && outer != Binding::Power)
+            }
+            Place::Signed => inner < Binding::Sign,
+            Place::Ranged => true,
+        }
+    }
+}
+
+fn push_operand(out: &mut String, expr: &Expr, place: Place) {
+    if place.parts(expr) {
+        out.push('(');
+        push_expr(out, expr);
+        out.push(')');
+        return;
+    }
+    match &expr.kind {
+        // With its plus the rest of the power would belong to the sign.
+        ExprKind::Number(number)
+            if number.value == f64::INFINITY && matches!(place, Place::Left(BinaryOp::Pow)) =>
+        {
+            out.push_str("Inf");
+        }
+        _ => push_expr(out, expr),
     }
 }
 

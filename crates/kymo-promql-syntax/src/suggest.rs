@@ -12,17 +12,27 @@ pub(crate) fn callable(name: &str) -> Option<&'static str> {
     nearest(name, functions.chain(AGGREGATES.iter().map(|(name, _)| *name)))
 }
 
-/// The keyword that `name` was probably meant to be.
-pub(crate) fn keyword(name: &str) -> Option<&'static str> {
-    nearest(name, KEYWORDS.iter().copied().filter(|word| word.len() > 2))
+/// What a word before a parenthesis was probably meant to be: something callable, or a keyword that opens a list.
+pub(crate) fn called(name: &str) -> Option<&'static str> {
+    callable(name).or_else(|| nearest(name, LIST_KEYWORDS.iter().copied()))
 }
+
+/// The keyword that `name` was probably meant to be, among those that may stand in its place.
+pub(crate) fn keyword(name: &str, allowed: impl Fn(&str) -> bool) -> Option<&'static str> {
+    nearest(name, KEYWORDS.iter().copied().filter(|word| allowed(word)))
+}
+
+/// The keywords in front of a parenthesis.
+const LIST_KEYWORDS: &[&str] =
+    &["by", "without", "on", "ignoring", "group_left", "group_right", "fill", "fill_left", "fill_right"];
 
 fn nearest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
     if name.len() > NAME_BYTES_MAX {
         return None;
     }
     let name = name.to_ascii_lowercase();
-    let near = (name.len() / 3).clamp(1, 3);
+    // Two letters are near to too much.
+    let near = if name.len() < 3 { 0 } else { (name.len() / 3).clamp(1, 3) };
     known
         .map(|word| (distance(name.as_bytes(), word.as_bytes()), word))
         .filter(|(distance, word)| *distance <= near.min(word.len() - 1))
@@ -66,7 +76,17 @@ mod tests {
         ] {
             assert_eq!(callable(typed), meant, "{typed}");
         }
-        assert_eq!(keyword("witout"), Some("without"));
-        assert_eq!(keyword("offest"), Some("offset"));
+        for (typed, meant) in [
+            ("witout", Some("without")),
+            ("offest", Some("offset")),
+            ("bye", Some("by")),
+            ("onn", Some("on")),
+            ("xy", None),
+        ] {
+            assert_eq!(keyword(typed, |_| true), meant, "{typed}");
+        }
+        assert_eq!(keyword("offest", |word| word != "offset"), None);
+        assert_eq!(called("group_lefft"), Some("group_left"));
+        assert_eq!(called("ignorin"), Some("ignoring"));
     }
 }

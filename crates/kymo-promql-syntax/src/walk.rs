@@ -1,6 +1,6 @@
-//! Walks over a tree: the children of a node, every selector, rewriting in place.
+//! Walks over a tree: the children of a node, every selector, rewriting in place, counting.
 
-use crate::ast::{Expr, ExprKind, Span, TimeModifiers, VectorSelector};
+use crate::ast::{DurationExpr, Expr, ExprKind, Span, TimeModifiers, VectorSelector};
 
 impl Expr {
     /// The expressions directly inside this one, in the order in which they are written.
@@ -72,6 +72,33 @@ impl Expr {
         }
     }
 
+    /// Gives this expression and every one inside it to `change`, children first. Each is given once, and what `change` puts
+    /// in its place is not walked again, so that a rule may wrap what it has found. Recurses as deep as the tree is high.
+    ///
+    /// Printing sets parentheses where the new tree needs them. Whether it is still within bounds, and of the right types, says
+    /// [`Parser::verify`](crate::Parser::verify).
+    ///
+    /// ```
+    /// use kymo_promql_syntax::{Parser, ast::{Expr, ExprKind}, parse};
+    /// let default = parse("vector(0)").unwrap();
+    /// let mut expr = parse("errors / requests").unwrap();
+    /// expr.rewrite(&mut |expr| {
+    ///     if let ExprKind::Selector(_) = expr.kind {
+    ///         let mut filled = parse("a or b").unwrap();
+    ///         let ExprKind::Binary(or) = &mut filled.kind else { unreachable!() };
+    ///         or.lhs = std::mem::replace(expr, default.clone());
+    ///         or.rhs = default.clone();
+    ///         *expr = filled;
+    ///     }
+    /// });
+    /// assert_eq!(expr.to_string(), "(errors or vector(0)) / (requests or vector(0))");
+    /// assert!(Parser::default().verify(&mut expr).is_ok());
+    /// ```
+    pub fn rewrite(&mut self, change: &mut impl FnMut(&mut Expr)) {
+        self.children_mut().for_each(|child| child.rewrite(change));
+        change(self);
+    }
+
     /// Every series selector with its place, those of range selectors included.
     ///
     /// ```
@@ -108,5 +135,60 @@ impl Expr {
             ExprKind::Subquery(subquery) => Some(&mut subquery.time),
             _ => None,
         }
+    }
+
+    /// How many expressions, matchers and parts of durations this tree has, and how high it is. Stops when one of them is
+    /// above its bound. A loop, not a recursion.
+    pub(crate) fn size(&self, nodes_max: usize, height_max: usize) -> (usize, usize) {
+        let (mut nodes, mut height) = (0, 0);
+        let mut open = vec![(self, 1)];
+        while let Some((expr, level)) = open.pop() {
+            let of_time = |time: &TimeModifiers| time.offset.as_ref().map_or(0, DurationExpr::parts);
+            nodes += 1 + match &expr.kind {
+                ExprKind::Selector(selector) => selector.matchers.len() + of_time(&selector.time),
+                ExprKind::Matrix(matrix) => {
+                    let selector = &matrix.selector;
+                    selector.matchers.len() + of_time(&selector.time) + matrix.range.parts()
+                }
+                ExprKind::Subquery(subquery) => {
+                    let step = subquery.step.as_ref().map_or(0, DurationExpr::parts);
+                    subquery.range.parts() + step + of_time(&subquery.time)
+                }
+                _ => 0,
+            };
+            height = height.max(level);
+            if nodes > nodes_max || height > height_max {
+                break;
+            }
+            open.extend(expr.children().map(|child| (child, level + 1)));
+        }
+        (nodes, height)
+    }
+}
+
+impl DurationExpr {
+    /// How many parts of arithmetic; none where it is known already.
+    fn parts(&self) -> usize {
+        let mut parts = 0;
+        let mut open = vec![self];
+        while let Some(duration) = open.pop() {
+            match duration {
+                DurationExpr::Millis(_)
+                | DurationExpr::Number(_)
+                | DurationExpr::Step
+                | DurationExpr::Range => {}
+                DurationExpr::Neg(inner) | DurationExpr::Paren(inner) => {
+                    parts += 1;
+                    open.push(inner);
+                }
+                DurationExpr::Binary(_, left, right)
+                | DurationExpr::MinOf(left, right)
+                | DurationExpr::MaxOf(left, right) => {
+                    parts += 1;
+                    open.extend([&**left, &**right]);
+                }
+            }
+        }
+        parts
     }
 }

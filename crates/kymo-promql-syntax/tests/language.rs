@@ -455,7 +455,7 @@ fn places_suggestions_and_carets() {
     assert_eq!((error.line, error.column), (2, 8));
     assert_eq!(
         error.render(query),
-        "2:8: parse error: expected type range vector in call to function \"rate\", got instant vector\n  |\n2 |   rate(up)\n  |        ^^\n"
+        "2:8: parse error: expected type range vector in call to function \"rate\", got instant vector\n  |\n2 |   rate(up)\n  |        ^^\n  = help: a range in brackets makes it a range vector: `up[5m]`\n"
     );
     for (query, suggestion) in [
         ("histogram_quantil(0.9, x)", Some("histogram_quantile")),

@@ -2,7 +2,8 @@
 //! the innermost last; between two operands of a chain stands one operator.
 
 use crate::ast::{Binary, BinaryOp, Cardinality, ExprKind, Span, Unary, VectorMatching};
-use crate::builder::{Builder, Built, refuse, span};
+use crate::binding::Binding;
+use crate::builder::{Builder, Built, span};
 use crate::error::ParseErrorKind;
 
 /// `bool`, how to match, what to fill in.
@@ -26,34 +27,6 @@ pub(super) enum Waiting {
         span: Span,
         modifier: Modifier,
     },
-}
-
-/// How tight operators bind, loosest first; `^` alone groups from the right.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Binding {
-    Or,
-    And,
-    Comparison,
-    Sum,
-    Product,
-    Sign,
-    Power,
-}
-
-impl Binding {
-    const fn of(op: BinaryOp) -> Binding {
-        match op {
-            BinaryOp::Or => Binding::Or,
-            BinaryOp::And | BinaryOp::Unless => Binding::And,
-            BinaryOp::Eq | BinaryOp::Ne | BinaryOp::Lt | BinaryOp::Gt | BinaryOp::Le | BinaryOp::Ge => {
-                Binding::Comparison
-            }
-            BinaryOp::TrimUpper | BinaryOp::TrimLower => Binding::Comparison,
-            BinaryOp::Add | BinaryOp::Sub => Binding::Sum,
-            BinaryOp::Mul | BinaryOp::Div | BinaryOp::Mod | BinaryOp::Atan2 => Binding::Product,
-            BinaryOp::Pow => Binding::Power,
-        }
-    }
 }
 
 impl Builder<'_> {
@@ -141,11 +114,8 @@ impl Builder<'_> {
         let at = span(lhs.expr.span.start, rhs.expr.span.end);
         let fills = m.matching.as_ref().is_some_and(|m| m.fill_left.is_some() || m.fill_right.is_some());
         if fills && !self.options.fill_modifiers {
-            return refuse(
-                ParseErrorKind::Disabled,
-                at,
-                "binop fill modifiers are experimental and not enabled",
-            );
+            let message = "binop fill modifiers are experimental and not enabled";
+            self.note(ParseErrorKind::Disabled, at, message);
         }
         let height = lhs.height.max(rhs.height) + 1;
         let depth = lhs.depth.max(rhs.depth);

@@ -2,9 +2,8 @@
 //! chains of expressions.
 
 use crate::ast::{DurationExpr, DurationOp};
-use crate::builder::chain::Binding;
-use crate::builder::{Builder, Built, refuse, semantic, span};
-use crate::error::ParseErrorKind;
+use crate::binding::Binding;
+use crate::builder::{Builder, Built, span};
 
 /// A duration under construction with its height.
 #[derive(Debug)]
@@ -42,15 +41,16 @@ impl Builder<'_> {
     }
 
     pub(crate) fn duration_literal(&mut self, l: u32, r: u32) -> Built<()> {
-        let ms = self.millis_at(l, r)?;
+        let ms = self.millis_at(l, r);
         self.duration_leaf(DurationExpr::Millis(ms));
         Ok(())
     }
 
     pub(crate) fn duration_number(&mut self, l: u32, r: u32) -> Built<()> {
-        let value = self.number_at(l, r)?;
+        let mut value = self.number_at(l, r)?;
         if value.is_nan() || value.abs() > DURATION_SECONDS_MAX {
-            return refuse(ParseErrorKind::Semantic, span(l, r), "duration out of range");
+            self.semantic(span(l, r), "duration out of range");
+            value = 1.0;
         }
         self.duration_leaf(DurationExpr::Number(value));
         Ok(())
@@ -66,7 +66,12 @@ impl Builder<'_> {
 
     pub(crate) fn duration_paren(&mut self) -> Built<()> {
         let inner = self.pop_duration();
-        self.duration_parent(inner.height + 1, DurationExpr::Paren(Box::new(inner.expr)))
+        // One pair of parentheses says as much as two, though it nests as deep.
+        let expr = match inner.expr {
+            paren @ DurationExpr::Paren(_) => paren,
+            expr => DurationExpr::Paren(Box::new(expr)),
+        };
+        self.duration_parent(inner.height + 1, expr)
     }
 
     fn duration_parent(&mut self, height: u32, expr: DurationExpr) -> Built<()> {
@@ -140,8 +145,8 @@ impl Builder<'_> {
         let (right, left) = (self.pop_duration(), self.pop_duration());
         let zero = matches!(right.expr, DurationExpr::Millis(0)) || right.expr == DurationExpr::Number(0.0);
         match op {
-            DurationOp::Div if zero => return semantic(span(at, at + 1), "division by zero"),
-            DurationOp::Mod if zero => return semantic(span(at, at + 1), "modulo by zero"),
+            DurationOp::Div if zero => self.semantic(span(at, at + 1), "division by zero"),
+            DurationOp::Mod if zero => self.semantic(span(at, at + 1), "modulo by zero"),
             _ => {}
         }
         let height = left.height.max(right.height) + 1;
@@ -154,7 +159,7 @@ impl Builder<'_> {
     pub(crate) fn range(&mut self, l: u32, r: u32) -> Built<()> {
         let duration = self.pop_millis();
         if matches!(duration, DurationExpr::Millis(ms) if ms <= 0) {
-            return refuse(ParseErrorKind::Semantic, span(l, r), "duration must be greater than 0");
+            self.semantic(span(l, r), "duration must be greater than 0");
         }
         self.duration_leaf(duration);
         Ok(())

@@ -4,12 +4,13 @@
 use kymo_model::{MatchOp, Matcher};
 
 use crate::ast::{
-    At, DurationExpr, Edges, ExprKind, MatrixSelector, Subquery, TimeModifiers, VectorSelector,
+    At, DurationExpr, Edges, Expr, ExprKind, MatrixSelector, Span, Subquery, TimeModifiers, VectorSelector,
 };
-use crate::builder::{Builder, Built, refuse, semantic, span};
-use crate::error::ParseErrorKind;
+use crate::builder::{Builder, Built, span};
+use crate::error::{Fault, ParseErrorKind};
 use crate::quote::quoted;
 
+const ONLY_SELECTORS: &str = "ranges only allowed for vector selectors";
 const NEEDS_SELECTOR: &str =
     "must be preceded by an instant vector selector or range vector selector or a subquery";
 
@@ -29,22 +30,23 @@ impl Builder<'_> {
 
     pub(crate) fn matcher(&mut self, l: u32, name_end: u32, op: MatchOp, value: u32, r: u32) -> Built<()> {
         self.count(span(l, r))?;
-        let value = self.unquoted_utf8(value, r, "label value")?;
+        let value = self.unquoted_utf8(value, r, "label value");
         let name = match self.text.as_bytes()[l as usize] {
-            b'"' | b'\'' | b'`' => &self.unquoted_utf8(l, name_end, "label name")?,
+            b'"' | b'\'' | b'`' => &self.unquoted_utf8(l, name_end, "label name"),
             _ => self.slice(l, name_end),
         };
-        match Matcher::new(op, name, &value) {
-            Ok(matcher) => self.matchers.push(matcher),
-            Err(e) => return semantic(span(l, r), e.to_string()),
-        }
+        let matcher = Matcher::new(op, name, &value).unwrap_or_else(|e| {
+            self.semantic(span(l, r), e.to_string());
+            Matcher::equal(name, &value)
+        });
+        self.matchers.push(matcher);
         Ok(())
     }
 
     /// `{"name"}`
     pub(crate) fn name_matcher(&mut self, l: u32, r: u32) -> Built<()> {
         self.count(span(l, r))?;
-        let name = self.unquoted_utf8(l, r, "metric name")?;
+        let name = self.unquoted_utf8(l, r, "metric name");
         self.matchers.push(Matcher::equal(kymo_model::METRIC_NAME, &name));
         Ok(())
     }
@@ -57,15 +59,18 @@ impl Builder<'_> {
     }
 
     pub(crate) fn quoted_label(&mut self, l: u32, r: u32) -> Built<()> {
-        let name = self.unquoted(l, r)?;
-        match String::from_utf8(name) {
-            Ok(name) if !name.is_empty() => self.labels.push(name),
-            _ => {
-                let name = quoted(&self.unquoted(l, r)?);
-                return semantic(span(l, r), format!("invalid label name for grouping: {name}"));
-            }
-        }
+        let name = match String::from_utf8(self.unquoted(l, r)) {
+            Ok(name) if !name.is_empty() => name,
+            Ok(name) => self.bad_label(span(l, r), name.as_bytes()),
+            Err(e) => self.bad_label(span(l, r), e.as_bytes()),
+        };
+        self.labels.push(name);
         Ok(())
+    }
+
+    fn bad_label(&mut self, at: Span, name: &[u8]) -> String {
+        self.semantic(at, format!("invalid label name for grouping: {}", quoted(name)));
+        String::new()
     }
 
     /// The last `count` labels that were read.
@@ -83,15 +88,25 @@ impl Builder<'_> {
         let brackets = span(l, r);
         let selector_span = node.expr.span;
         let selector = match node.expr.kind {
-            ExprKind::Selector(selector) if selector.time.offset.is_some() => {
-                return semantic(brackets, "no offset modifiers allowed before range");
-            }
-            ExprKind::Selector(selector) if selector.time.at.is_some() => {
-                return semantic(brackets, "no @ modifiers allowed before range");
-            }
             ExprKind::Selector(selector) => selector,
-            _ => return semantic(brackets, "ranges only allowed for vector selectors"),
+            kind => {
+                let fault = Fault::new(ParseErrorKind::Semantic, brackets, ONLY_SELECTORS);
+                self.faults
+                    .push(fault.help("a range over any other expression is a subquery: `[5m:]`, `[5m:1m]`"));
+                // Stands for what was refused: modifiers may follow it.
+                let expr = Box::new(Expr { kind, span: selector_span });
+                let time = TimeModifiers::default();
+                let kind = ExprKind::Subquery(Subquery { expr, range, step: None, time });
+                return self.parent(at, node.height + 1, node.depth + 1, kind);
+            }
         };
+        if selector.time.offset.is_some() || selector.time.at.is_some() {
+            let (word, example) =
+                if selector.time.offset.is_some() { ("offset", "offset 1h") } else { ("@", "@ 0") };
+            let message = format!("no {word} modifiers allowed before range");
+            let fault = Fault::new(ParseErrorKind::Semantic, brackets, message);
+            self.faults.push(fault.help(format!("the range comes first: `x[5m] {example}`")));
+        }
         let kind = ExprKind::Matrix(MatrixSelector { selector, selector_span, range });
         self.parent(at, node.height + 1, node.depth + 1, kind)
     }
@@ -114,15 +129,15 @@ impl Builder<'_> {
         let offset = self.pop_millis();
         let expr = self.top();
         let at = expr.span;
-        let Some(time) = expr.time_modifiers_mut() else {
-            return semantic(at, format!("offset modifier {NEEDS_SELECTOR}"));
-        };
-        if time.offset.is_some() {
-            return semantic(at, "offset may not be set multiple times");
-        }
-        // An offset of zero is none.
-        time.offset = (offset != DurationExpr::Millis(0)).then_some(offset);
         expr.span.end = r;
+        match expr.time_modifiers_mut() {
+            None => self.semantic(at, format!("offset modifier {NEEDS_SELECTOR}")),
+            Some(time) if time.offset.is_some() => {
+                self.semantic(at, "offset may not be set multiple times");
+            }
+            // An offset of zero is none.
+            Some(time) => time.offset = (offset != DurationExpr::Millis(0)).then_some(offset),
+        }
         Ok(())
     }
 
@@ -135,7 +150,7 @@ impl Builder<'_> {
                 s => format!("{s:.6}"),
             };
             let at = self.top().span;
-            return semantic(at, format!("timestamp out of bounds for @ modifier: {shown}"));
+            self.semantic(at, format!("timestamp out of bounds for @ modifier: {shown}"));
         }
         self.at_boundary(At::Time(ms as i64), r)
     }
@@ -143,14 +158,14 @@ impl Builder<'_> {
     pub(crate) fn at_boundary(&mut self, at: At, r: u32) -> Built<()> {
         let expr = self.top();
         let place = expr.span;
-        let Some(time) = expr.time_modifiers_mut() else {
-            return semantic(place, format!("@ modifier {NEEDS_SELECTOR}"));
-        };
-        if time.at.is_some() {
-            return semantic(place, "@ <timestamp> may not be set multiple times");
-        }
-        time.at = Some(at);
         expr.span.end = r;
+        match expr.time_modifiers_mut() {
+            None => self.semantic(place, format!("@ modifier {NEEDS_SELECTOR}")),
+            Some(time) if time.at.is_some() => {
+                self.semantic(place, "@ <timestamp> may not be set multiple times");
+            }
+            Some(time) => time.at = Some(at),
+        }
         Ok(())
     }
 
@@ -158,24 +173,30 @@ impl Builder<'_> {
         let allowed = self.options.extended_range_selectors;
         let expr = self.top();
         let at = expr.span;
+        expr.span.end = r;
         let word = if edges == Edges::Anchored { "anchored" } else { "smoothed" };
         if !allowed {
             let message = format!("{word} modifier is experimental and not enabled");
-            return refuse(ParseErrorKind::Disabled, at, message);
+            self.note(ParseErrorKind::Disabled, at, message);
+            return Ok(());
         }
         let selector = match &mut expr.kind {
             ExprKind::Selector(selector) => selector,
             ExprKind::Matrix(matrix) => &mut matrix.selector,
             ExprKind::Subquery(_) => {
-                return semantic(at, format!("{word} modifier is not supported for subqueries"));
+                self.semantic(at, format!("{word} modifier is not supported for subqueries"));
+                return Ok(());
             }
-            _ => return semantic(at, format!("{word} modifier not implemented")),
+            _ => {
+                self.semantic(at, format!("{word} modifier not implemented"));
+                return Ok(());
+            }
         };
         if selector.edges != Edges::Inside && selector.edges != edges {
-            return semantic(at, "anchored and smoothed modifiers cannot be used together");
+            self.semantic(at, "anchored and smoothed modifiers cannot be used together");
+            return Ok(());
         }
         selector.edges = edges;
-        expr.span.end = r;
         Ok(())
     }
 }
