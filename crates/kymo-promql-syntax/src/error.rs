@@ -39,9 +39,9 @@ pub struct ParseError {
     /// The name that was probably meant.
     pub suggestion: Option<String>,
     /// A second place that has to do with it: the bracket that was never closed.
-    pub note: Option<Note>,
+    pub note: Option<Box<Note>>,
     /// How such a query is usually meant and written.
-    pub help: Option<String>,
+    pub help: Option<Box<str>>,
 }
 
 /// A second place of an error, with its own words.
@@ -144,8 +144,8 @@ impl Fault {
             column,
             expected: self.expected,
             suggestion: self.suggestion,
-            note: self.note,
-            help: self.help,
+            note: self.note.map(Box::new),
+            help: self.help.map(String::into_boxed_str),
         }
     }
 }
