@@ -106,7 +106,7 @@ fn increase<H: Borrow<FloatHistogram>>(
     }
     let left = edges.left(window, counter, findings)?;
     let right = edges.right(window, counter, findings)?;
-    if !counter && !(is_gauge(&left) && is_gauge(&right)) {
+    if !(counter || is_gauge(&left) && is_gauge(&right)) {
         findings.add(Finding::NotGauge);
     }
     let mut result = right.clone();

@@ -188,7 +188,7 @@ pub(crate) fn instant<H: Borrow<FloatHistogram>>(
     if per_second && (is_gauge(before) || is_gauge(h)) {
         findings.add(Finding::NotCounter);
     }
-    if !per_second && !(is_gauge(before) && is_gauge(h)) {
+    if !(per_second || is_gauge(before) && is_gauge(h)) {
         findings.add(Finding::NotGauge);
     }
     let mut result = h.clone();
