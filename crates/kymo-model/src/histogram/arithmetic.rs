@@ -189,8 +189,9 @@ impl FloatHistogram {
 /// counted there and nowhere else.
 pub(super) fn align<C: super::terms::Term>(mine: &mut Parts<C>, theirs: &mut Parts<C>) {
     mine.reconcile_zero(theirs);
+    // At its own schema: a wider bucket would reach out of the zero bucket and be counted both there and here.
+    theirs.skip_within(mine.zero_threshold);
     let schema = mine.schema.min(theirs.schema);
     mine.reduce(schema);
     theirs.reduce(schema);
-    theirs.skip_within(mine.zero_threshold);
 }

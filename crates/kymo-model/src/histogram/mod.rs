@@ -16,6 +16,8 @@ mod trim;
 mod validate;
 
 #[cfg(test)]
+mod arithmetic_tests;
+#[cfg(test)]
 mod tests;
 
 pub use arithmetic::{Combined, IncompatibleHistograms};
