@@ -35,7 +35,12 @@ impl Dir {
     }
 
     fn open(&self) -> Db {
-        let options = Options { sync: SyncMode::Never, ..Options::default() };
+        self.open_with(0, u64::MAX)
+    }
+
+    fn open_with(&self, replay_threads: usize, checkpoint_close_bytes: u64) -> Db {
+        let options =
+            Options { sync: SyncMode::Never, replay_threads, checkpoint_close_bytes, ..Options::default() };
         Db::open(&self.0, options).expect("the directory is new or was closed")
     }
 }
@@ -212,28 +217,32 @@ fn memory_and_replay(c: &mut Criterion) {
     }
     let stats = db.stats();
     println!("log: {:.2} bytes per sample", stats.wal.bytes as f64 / samples as f64);
-    let checkpointed = Instant::now();
     drop((stats, db));
 
     let begin = processor_ns();
-    drop(dir.open());
+    drop(dir.open_with(1, u64::MAX));
     println!(
-        "replay/log: {:.0} ns of processor for a sample",
+        "replay/log: {:.1} ns of processor for a sample",
         (processor_ns() - begin) as f64 / samples as f64
     );
     let mut group = c.benchmark_group("replay");
     group.throughput(Throughput::Elements(samples)).sample_size(10).measurement_time(Duration::from_secs(20));
-    group.bench_function("log", |b| {
-        b.iter(|| {
-            let db = dir.open();
-            assert_eq!(db.stats().replay.samples, samples);
-            assert_eq!(db.stats().samples, samples);
-            db.close().expect("nothing to write");
+    for threads in [1, 2] {
+        group.bench_function(BenchmarkId::new("log", format!("{threads}_threads")), |b| {
+            b.iter(|| {
+                let db = dir.open_with(threads, u64::MAX);
+                assert_eq!(db.stats().replay.samples, samples);
+                assert_eq!(db.stats().samples, samples);
+                db.close().expect("nothing to write");
+            });
         });
-    });
-    let db = dir.open();
-    db.checkpoint().expect("the disk takes it");
-    println!("checkpoint: {:?} after the start, {:?}", checkpointed.elapsed(), db.stats().disk);
+    }
+    let db = dir.open_with(0, 0);
+    let (begin, begin_ns) = (Instant::now(), processor_ns());
+    db.close().expect("the disk takes it");
+    let spent_ns = processor_ns() - begin_ns;
+    println!("close with a checkpoint: {:?}, {} ms of processor", begin.elapsed(), spent_ns / 1_000_000);
+    println!("on disk after it: {:?}", db.stats().disk);
     drop(db);
     group.bench_function("checkpoint", |b| {
         b.iter(|| {

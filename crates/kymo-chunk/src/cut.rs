@@ -26,6 +26,7 @@ impl CutPolicy {
     /// Must the next sample go into a new chunk, whatever its time?
     ///
     /// A head without block ranges cuts at the target: `samples_max` equal to `samples_target`.
+    #[inline]
     pub fn is_full(&self, chunk: &XorAppender) -> bool {
         chunk.len() >= self.samples_max || chunk.bytes().len() > self.bytes_max
     }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use kymo_model::{Appended, Refusal, StoreError, StoreErrorKind};
 
 use crate::append::Writer;
-use crate::checkpoint::{ChunkFiles, Resumed, load};
+use crate::checkpoint::{ChunkFiles, Resumed, checkpoint, load};
 use crate::error::OpenError;
 use crate::frame::{FileId, FileKind};
 use crate::head::{Head, Second};
@@ -117,7 +117,7 @@ impl Db {
         let directory_lock = take_lock(&*vfs, &paths.dir)?;
         paths.create(&*vfs)?;
         let head = Head::default();
-        let loaded = load(&*vfs, &paths, &head)?;
+        let loaded = load(&*vfs, &paths, &head, options.replay_threads_effective())?;
         let syncer = Arc::new(Syncer::default());
         let target = WalTarget {
             vfs,
@@ -159,16 +159,23 @@ impl Db {
 
     /// Makes everything durable, takes no more writes and lets go of the directory. Selects made before stay readable.
     ///
-    /// Closing twice is no error. When the last sync fails, the database is closed all the same.
+    /// When the log is long ([`Options::checkpoint_close_bytes`]) it writes a checkpoint, which is read in a fraction of the
+    /// time. Closing twice is no error. When the last sync fails, the database is closed all the same.
     pub fn close(&self) -> Result<(), StoreError> {
         // Wait for the append and the maintenance that run now.
-        let files = lock(&self.shared.files);
+        let mut files = lock(&self.shared.files);
         let writer = lock(&self.shared.writer);
         if self.shared.closed.swap(true, Relaxed) {
             return Ok(());
         }
+        let log_bytes = writer.log.disk_bytes();
         drop(writer);
         let synced = self.sync();
+        if synced.is_ok() && log_bytes >= self.shared.options.checkpoint_close_bytes {
+            // When it fails, what is in the log stays there, and the next opening takes longer.
+            let written = checkpoint(&self.shared, &mut files).is_ok();
+            self.shared.counters.checkpoints.fetch_add(u64::from(written), Relaxed);
+        }
         drop(files);
         lock(&self.shared.directory_lock).take();
         synced

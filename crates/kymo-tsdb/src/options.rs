@@ -55,8 +55,13 @@ pub struct Options {
     /// A checkpoint is written when the write-ahead log has grown by this much (or by the size of the last checkpoint, if
     /// that is more).
     pub checkpoint_wal_bytes: u64,
+    /// Closing the database writes a checkpoint when the write-ahead log has this many bytes; `u64::MAX` for never.
+    pub checkpoint_close_bytes: u64,
     /// A file of sealed chunks is closed at this size.
     pub chunk_file_bytes: u64,
+    /// On how many threads the log is replayed, the one that opens the database included. They end with the opening; what it
+    /// finds does not depend on them. 0 for as many as there are processors, at most [`Options::REPLAY_THREADS_MAX`].
+    pub replay_threads: usize,
 }
 
 impl Default for Options {
@@ -76,12 +81,25 @@ impl Default for Options {
             batch_rows_max: 1_000_000,
             wal_segment_bytes: 64 << 20,
             checkpoint_wal_bytes: 256 << 20,
+            checkpoint_close_bytes: 1 << 20,
             chunk_file_bytes: 128 << 20,
+            replay_threads: 0,
         }
     }
 }
 
 impl Options {
+    /// No more threads replay the log: reading it keeps that many busy.
+    pub const REPLAY_THREADS_MAX: usize = 8;
+
+    pub(crate) fn replay_threads_effective(&self) -> usize {
+        let wanted = match self.replay_threads {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            wanted => wanted,
+        };
+        wanted.clamp(1, Options::REPLAY_THREADS_MAX)
+    }
+
     /// A file of chunks is at most a tenth of the byte limit, so that retention by bytes never drops most of the data.
     pub(crate) fn chunk_file_bytes_effective(&self) -> u64 {
         self.a_tenth_of_the_budget(self.chunk_file_bytes)

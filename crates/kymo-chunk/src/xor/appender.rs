@@ -108,16 +108,31 @@ impl XorAppender {
     }
 
     /// How many samples.
+    #[inline]
     pub fn len(&self) -> u16 {
         u16::from_be_bytes([self.bytes[0], self.bytes[1]])
     }
 
     /// Are there none?
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
+    /// Goes on in another buffer, whose content is forgotten; gives back the one it had.
+    ///
+    /// For whoever adds many samples at once: in a buffer of [`XorAppender::ROOMY_BYTES`] nothing is allocated meanwhile.
+    pub fn move_to(&mut self, mut buffer: Vec<u8>) -> Vec<u8> {
+        buffer.clear();
+        buffer.extend_from_slice(&self.bytes);
+        std::mem::replace(&mut self.bytes, buffer)
+    }
+
+    /// Room for a chunk that is cut by [`CutPolicy`](crate::CutPolicy)'s default number of bytes, and for the next sample.
+    pub const ROOMY_BYTES: usize = 1100;
+
     /// The newest sample, from memory: nothing is decoded.
+    #[inline]
     pub fn last(&self) -> Option<(i64, f64)> {
         (!self.is_empty()).then(|| (self.t_ms, f64::from_bits(self.value_bits)))
     }
@@ -129,6 +144,7 @@ impl XorAppender {
     }
 
     /// The chunk as it is now, ready to be decoded or stored.
+    #[inline]
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }

@@ -7,6 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::apply::{Appliers, with_appliers};
 use super::chunk_files::{self, ChunkFile, ChunkFiles};
 use super::manifest::Manifest;
 use super::quarantine::Quarantine;
@@ -42,9 +43,19 @@ pub(crate) struct Resumed {
     pub(crate) size: u64,
 }
 
-/// Reads everything into the head.
-pub(crate) fn load(vfs: &dyn Vfs, paths: &Paths, head: &Head) -> Result<Loaded, OpenError> {
-    let mut reader = Reader { vfs, quarantine: Quarantine::new(vfs, &paths.dir), replay: Replay::new(head) };
+/// Reads everything into the head, on so many threads. What comes out does not depend on how many.
+pub(crate) fn load(vfs: &dyn Vfs, paths: &Paths, head: &Head, threads: usize) -> Result<Loaded, OpenError> {
+    with_appliers(head, threads, |appliers| load_with(vfs, paths, head, appliers))
+}
+
+fn load_with(
+    vfs: &dyn Vfs,
+    paths: &Paths,
+    head: &Head,
+    appliers: &Appliers<'_>,
+) -> Result<Loaded, OpenError> {
+    let quarantine = Quarantine::new(vfs, &paths.dir);
+    let mut reader = Reader { vfs, quarantine, replay: Replay::new(head, appliers) };
     let checkpoint = numbered(vfs, &paths.checkpoints)?.pop();
     let mut manifest = None;
     if let Some((number, size)) = checkpoint {

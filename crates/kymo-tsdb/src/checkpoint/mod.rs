@@ -5,8 +5,10 @@
 //! The rename that gives it its name is the moment at which all of this becomes true together.
 
 mod activity_record;
+mod apply;
 mod chunk_files;
 mod chunk_record;
+mod gather;
 mod load;
 mod manifest;
 mod quarantine;

@@ -3,9 +3,13 @@
 use std::collections::HashMap;
 use std::sync::atomic::Ordering::Relaxed;
 
+use kymo_model::Labels;
+
 use super::activity_record::read_activity;
+use super::apply::Appliers;
 use super::chunk_files::ChunkFile;
 use super::chunk_record::{ChunkRecord, ChunkState};
+use super::gather::Gather;
 use super::manifest::Manifest;
 use crate::frame::Bytes;
 use crate::head::{Cursor, Head, SealedChunk, Second};
@@ -24,6 +28,8 @@ pub(crate) struct Replay<'a> {
     /// Columns for reading a chunk, used again and again.
     timestamps_ms: Vec<i64>,
     values: Vec<f64>,
+    gather: Gather,
+    appliers: &'a Appliers<'a>,
 }
 
 /// What a record added.
@@ -35,7 +41,7 @@ struct Added {
 }
 
 impl<'a> Replay<'a> {
-    pub(crate) fn new(head: &'a Head) -> Replay<'a> {
+    pub(super) fn new(head: &'a Head, appliers: &'a Appliers<'a>) -> Replay<'a> {
         Replay {
             head,
             report: ReplayReport::default(),
@@ -43,11 +49,15 @@ impl<'a> Replay<'a> {
             next_id: 0,
             timestamps_ms: Vec::new(),
             values: Vec::new(),
+            gather: Gather::default(),
+            appliers,
         }
     }
 
-    /// No id that was used is used again.
-    pub(crate) fn finish(self, next_id: u32) -> ReplayReport {
+    /// The end: everything that was read is in the head. No id that was used is used again.
+    pub(crate) fn finish(mut self, next_id: u32) -> ReplayReport {
+        self.hand_over();
+        self.appliers.finish();
         self.head.reserve_ids(self.next_id.max(next_id));
         self.report
     }
@@ -92,42 +102,29 @@ impl<'a> Replay<'a> {
     pub(crate) fn batch(&mut self, payload: &[u8]) -> Option<()> {
         let (RecordKind::Batch, bytes) = RecordKind::of(payload)? else { return None };
         self.report.records += 1;
-        let rows = read_batch(bytes, |id, labels| {
-            define(self.head, &mut self.aliases, &mut self.next_id, id, labels)
-        })?;
+        let rows = read_batch(bytes, |id, labels| self.define(id, labels))?;
         self.report.samples += rows.count;
-        let pages = self.head.pages();
-        let mut cursor = Cursor::new(&pages);
-        let (mut added, mut min_ms, mut max_ms) = (Added::default(), i64::MAX, i64::MIN);
-        let aliases = &self.aliases;
-        let mut next_id = self.next_id;
-        let read = rows.read(|row| {
-            next_id = next_id.max(row.id.0.saturating_add(1));
-            let Some(series) = cursor.get(canonical(aliases, row.id)) else {
-                added.orphans += 1;
-                return;
-            };
-            series.touch(Second::OPENING);
-            let newest_ms = series.newest_ms();
-            let in_order = newest_ms.is_none_or(|newest_ms| row.t_ms > newest_ms);
-            if in_order {
-                added.chunks += series.push(row.t_ms, row.value) as u64;
-            } else if row.late && !series.has(row.t_ms) {
-                added.chunks += series.push_late(row.t_ms, row.value) as u64;
-            } else {
-                // In a chunk that was read before: the checkpoint was made after this row.
+        let Replay { aliases, gather, next_id, report, values, .. } = self;
+        let read = rows.read(values, |run, values| {
+            *next_id = (*next_id).max(run.first.0.saturating_add(values.len() as u32));
+            if aliases.is_empty() {
+                report.orphans += gather.add(run.first, run.t_ms, run.late, values);
                 return;
             }
-            added.samples += 1;
-            min_ms = min_ms.min(row.t_ms);
-            max_ms = max_ms.max(row.t_ms);
+            for (id, value) in (run.first.0..).zip(values) {
+                let id = canonical(aliases, SeriesId(id));
+                report.orphans += gather.add(id, run.t_ms, run.late, std::slice::from_ref(value));
+            }
         });
-        self.next_id = next_id;
-        if min_ms <= max_ms {
-            self.head.extend_time(min_ms, max_ms);
+        if self.gather.is_full() {
+            self.hand_over();
         }
-        self.count(added);
         read
+    }
+
+    fn hand_over(&mut self) {
+        let pages = self.gather.take(|| self.appliers.spare());
+        self.appliers.hand_over(pages);
     }
 
     /// A series of which this is not said, and of which the log says nothing, is idle.
@@ -143,9 +140,23 @@ impl<'a> Replay<'a> {
     }
 
     fn define_all(&mut self, mut bytes: Bytes<'_>) -> Option<()> {
-        read_definitions(&mut bytes, |id, labels| {
-            define(self.head, &mut self.aliases, &mut self.next_id, id, labels);
-        })
+        read_definitions(&mut bytes, |id, labels| self.define(id, labels))
+    }
+
+    fn define(&mut self, id: SeriesId, labels: Labels) {
+        if id.0 == u32::MAX || self.gather.knows(id) || self.aliases.contains_key(&id.0) {
+            return;
+        }
+        self.next_id = self.next_id.max(id.0 + 1);
+        match self.head.find(&labels) {
+            Some(other) => {
+                self.aliases.insert(id.0, other.0);
+            }
+            None => {
+                self.head.create([(id, labels)]);
+                self.gather.define(id);
+            }
+        }
     }
 
     /// `file` is the number of the chunk file, of a sealed chunk.
@@ -208,37 +219,21 @@ fn canonical(aliases: &HashMap<u32, u32>, id: SeriesId) -> SeriesId {
     if aliases.is_empty() { id } else { SeriesId(aliases.get(&id.0).copied().unwrap_or(id.0)) }
 }
 
-fn define(
-    head: &Head,
-    aliases: &mut HashMap<u32, u32>,
-    next_id: &mut u32,
-    id: SeriesId,
-    labels: kymo_model::Labels,
-) {
-    if id.0 == u32::MAX || aliases.contains_key(&id.0) || head.has(id) {
-        return;
-    }
-    *next_id = (*next_id).max(id.0 + 1);
-    match head.find(&labels) {
-        Some(other) => {
-            aliases.insert(id.0, other.0);
-        }
-        None => head.create([(id, labels)]),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::checkpoint::apply::with_appliers;
     use crate::wal::put_definitions;
     use kymo_chunk::XorAppender;
-    use kymo_model::Labels;
 
     /// A find of the fuzz target: a whole record whose times are not those of its samples.
     #[test]
     fn a_chunk_that_is_not_what_its_record_says_is_refused() {
         let head = Head::default();
-        let mut replay = Replay::new(&head);
+        with_appliers(&head, 1, |appliers| refuse_wrong_chunks(Replay::new(&head, appliers)));
+    }
+
+    fn refuse_wrong_chunks(mut replay: Replay<'_>) {
         let mut definitions = vec![RecordKind::Definitions as u8];
         let labels = Labels::from_pairs([("__name__", "m")]);
         put_definitions(&mut definitions, [(SeriesId(0), &labels)].into_iter());

@@ -22,7 +22,7 @@ use crate::stats::MemoryStats;
 
 pub(crate) use activity::Second;
 pub(crate) use closed::{Flush, SealedChunk, file_tag, late_chunk};
-pub(crate) use page::{Cursor, PageTable};
+pub(crate) use page::{Cursor, PageTable, SERIES_PER_PAGE, place};
 pub(crate) use pinned::Snapshot;
 pub(crate) use retain::Cutoffs;
 pub(crate) use series::{ROWS_MAX, Series, Verdict, judge_late, judge_same_time};
@@ -97,12 +97,6 @@ impl Head {
     pub(crate) fn find(&self, labels: &Labels) -> Option<SeriesId> {
         let pages = self.pages();
         read(&self.directory).find(labels, &mut Cursor::new(&pages))
-    }
-
-    /// Is there a series of this id?
-    pub(crate) fn has(&self, id: SeriesId) -> bool {
-        let pages = self.pages();
-        Cursor::new(&pages).get(id).is_some()
     }
 
     /// Adds series under ids that no series has. They have no samples yet.

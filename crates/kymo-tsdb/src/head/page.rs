@@ -6,7 +6,8 @@ use super::Series;
 use crate::index::SeriesId;
 use crate::lock::lock;
 
-const SERIES_PER_PAGE: usize = 256;
+/// How many series share a page.
+pub(crate) const SERIES_PER_PAGE: usize = 256;
 
 type Slots = Vec<Option<Series>>;
 
@@ -16,7 +17,9 @@ pub(crate) struct PageTable {
     pages: Vec<Arc<Mutex<Slots>>>,
 }
 
-fn place(id: SeriesId) -> (usize, usize) {
+/// The page of a series, and its slot there.
+#[inline]
+pub(crate) fn place(id: SeriesId) -> (usize, usize) {
     (id.0 as usize / SERIES_PER_PAGE, id.0 as usize % SERIES_PER_PAGE)
 }
 
@@ -53,6 +56,11 @@ impl PageTable {
     /// How many pages.
     pub(crate) fn page_count(&self) -> usize {
         self.pages.len()
+    }
+
+    /// Works on the slots of one page, `page < page_count()`, while it is locked.
+    pub(crate) fn with_page<T>(&self, page: usize, work: impl FnOnce(&mut [Option<Series>]) -> T) -> T {
+        work(&mut lock(&self.pages[page]))
     }
 
     /// Visits the series of one page, `page < page_count()`, while it is locked.

@@ -12,6 +12,9 @@ use crate::stats::MemoryStats;
 /// No chunk crosses a multiple of this, so that blocks of two hours and more take chunks as they are.
 const CHUNK_RANGE_MS: i64 = 2 * 3_600_000;
 
+/// An open chunk that was filled at once has so much room for what comes next.
+const OPEN_SPARE_BYTES: usize = 32;
+
 const CUT: CutPolicy = CutPolicy { samples_target: 120, samples_max: 120, bytes_max: 1005 };
 
 /// In which two hours a time lies.
@@ -158,20 +161,59 @@ impl Series {
         usize::from(empty || full)
     }
 
+    /// Adds the samples from the front as long as each is newer than all before it. How many were added, and how many chunks
+    /// there are more than before. `buffer` is memory to work in.
+    pub(crate) fn push_newer(&mut self, samples: &[(i64, f64)], buffer: &mut Vec<u8>) -> (usize, usize) {
+        let mut newest_ms = self.newest_ms();
+        let newer =
+            samples.iter().take_while(|(t_ms, _)| newest_ms.replace(*t_ms).is_none_or(|old| old < *t_ms));
+        let count = newer.count();
+        if count == 0 {
+            return (0, 0);
+        }
+        buffer.reserve(XorAppender::ROOMY_BYTES);
+        let mut own = self.open.move_to(std::mem::take(buffer));
+        let mut chunks = 0;
+        for (t_ms, value) in &samples[..count] {
+            let empty = self.open.is_empty();
+            let full = CUT.is_full(&self.open) || range_number(*t_ms) != range_number(self.open_min_ms);
+            if !empty && full {
+                self.close_open();
+                self.open = XorAppender::with_buffer(std::mem::take(&mut self.open).into_bytes());
+            }
+            if empty || full {
+                self.open_min_ms = *t_ms;
+                chunks += 1;
+            }
+            self.open.push(*t_ms, *value);
+        }
+        let missing = (self.open.bytes().len() + OPEN_SPARE_BYTES).saturating_sub(own.capacity());
+        if missing > 0 {
+            own = Vec::with_capacity(own.capacity() + missing);
+        }
+        *buffer = self.open.move_to(own);
+        (count, chunks)
+    }
+
     /// Adds a sample that was judged to be out of order. How many chunks there are more than before.
     pub(crate) fn push_late(&mut self, t_ms: i64, value: f64) -> usize {
         Arc::make_mut(self.closed.get_or_insert_default()).add_late(t_ms, value)
     }
 
     fn seal(&mut self) {
+        self.close_open();
+        // The next chunk will be about as long. Most of that at once saves most of the reallocations, which otherwise take a
+        // third of the time of an append; not all of it, because a new chunk is not full for long.
+        let capacity = self.open.bytes().len() * 3 / 4;
+        self.open = XorAppender::with_buffer(Vec::with_capacity(capacity));
+    }
+
+    /// Adds the open chunk to the closed ones. The caller begins another.
+    fn close_open(&mut self) {
         let max_ms = self.open.last().map_or(self.open_min_ms, |(t_ms, _)| t_ms);
         let (count, bytes) = (self.open.len(), self.open.bytes());
         let chunk = SealedChunk::new(self.open_min_ms, max_ms, count, false, bytes);
-        // The next chunk will be about as long. Most of that at once saves most of the reallocations, which otherwise take a
-        // third of the time of an append; not all of it, because a new chunk is not full for long.
-        let capacity = bytes.len() * 3 / 4;
         Arc::make_mut(self.closed.get_or_insert_default()).add(chunk);
-        self.open = XorAppender::with_buffer(Vec::with_capacity(capacity));
         self.open_number = self.open_number.wrapping_add(1);
     }
 

@@ -102,6 +102,14 @@ pub(crate) fn read_batch<'a>(
     Some(BatchRows { count, runs, codes, values: bytes.0 })
 }
 
+/// What rows of neighbouring series have in common. The first of them is `first`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Run {
+    pub(crate) first: SeriesId,
+    pub(crate) t_ms: i64,
+    pub(crate) late: bool,
+}
+
 /// The rows of a record, not read yet.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BatchRows<'a> {
@@ -112,8 +120,8 @@ pub(crate) struct BatchRows<'a> {
 }
 
 impl BatchRows<'_> {
-    /// Hands out the rows in order; `None` when the bytes are no rows.
-    pub(crate) fn read(mut self, mut sample: impl FnMut(Taken)) -> Option<()> {
+    /// Hands out the rows in order, run by run; `None` when the bytes are no rows. `values` is memory to work in.
+    pub(crate) fn read(mut self, values: &mut Vec<f64>, mut run: impl FnMut(Run, &[f64])) -> Option<()> {
         let (mut next_id, mut time, mut row, mut before) = (0i64, 0i64, 0usize, 0);
         while (row as u64) < self.count {
             let first = next_id.checked_add(self.runs.signed()?)?;
@@ -123,12 +131,13 @@ impl BatchRows<'_> {
             if first < 0 || end > 1 << 32 {
                 return None;
             }
-            for id in first..end {
+            values.clear();
+            for row in row..row + (end - first) as usize {
                 let code = self.codes.get(row / 2)? >> (4 * (row % 2)) & 15;
-                let value = take_value(code, &mut self.values, &mut before)?;
-                sample(Taken { id: SeriesId(id as u32), t_ms: time, value, late: header & 1 == 1 });
-                row += 1;
+                values.push(take_value(code, &mut self.values, &mut before)?);
             }
+            run(Run { first: SeriesId(first as u32), t_ms: time, late: header & 1 == 1 }, values);
+            row += values.len();
             next_id = end;
         }
         self.values.is_empty().then_some(())
@@ -154,7 +163,16 @@ mod tests {
             prop_assert_eq!(kind, RecordKind::Batch);
             let (mut found, mut defined) = (Vec::new(), 0);
             let read = read_batch(bytes, |_, _| defined += 1).unwrap();
-            prop_assert_eq!(read.read(|taken| found.push(taken)), Some(()));
+            let all = read.read(&mut Vec::new(), |run, values| {
+                let ids = run.first.0..;
+                found.extend(ids.zip(values).map(|(id, value)| Taken {
+                    id: SeriesId(id),
+                    t_ms: run.t_ms,
+                    value: *value,
+                    late: run.late,
+                }));
+            });
+            prop_assert_eq!(all, Some(()));
             prop_assert_eq!(defined, 2);
             let bits = |rows: &[Taken]| rows.iter().map(|r| (r.id, r.t_ms, r.value.to_bits(), r.late)).collect::<Vec<_>>();
             prop_assert_eq!(bits(&found), bits(&rows));
@@ -163,7 +181,7 @@ mod tests {
         #[test]
         fn any_bytes_are_read_or_refused(bytes: Vec<u8>) {
             if let Some(rows) = read_batch(Bytes(&bytes), |_, _| {}) {
-                let _ = rows.read(|_| {});
+                let _ = rows.read(&mut Vec::new(), |_, _| {});
             }
         }
     }

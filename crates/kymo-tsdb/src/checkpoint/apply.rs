@@ -1,0 +1,228 @@
+//! Apply: puts gathered rows into the head, page by page, on as many threads as the options allow.
+//!
+//! Whoever gathers hands over many pages at once, gathers the next ones meanwhile, and helps before it hands over again. All
+//! pages of one handing-over are done before those of the next are begun, so what comes out does not depend on the threads.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Condvar, Mutex, PoisonError};
+
+use super::gather::PageRows;
+use crate::head::{Head, SERIES_PER_PAGE, Second, Series};
+use crate::lock::lock;
+
+/// Pages whose rows wait to be applied.
+#[derive(Debug)]
+pub(super) struct Appliers<'a> {
+    head: &'a Head,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: VecDeque<(usize, PageRows)>,
+    /// How many pages are being worked on.
+    working: usize,
+    ended: bool,
+    /// Memory to be used again.
+    spare: Vec<PageRows>,
+}
+
+/// Runs `read` with appliers, on `threads` threads with this one.
+pub(super) fn with_appliers<T>(head: &Head, threads: usize, read: impl FnOnce(&Appliers<'_>) -> T) -> T {
+    let appliers = Appliers { head, state: Mutex::default(), changed: Condvar::new() };
+    std::thread::scope(|scope| {
+        // However `read` ends, the threads do too.
+        let _end = End(&appliers);
+        for number in 1..threads {
+            let thread = std::thread::Builder::new().name(format!("kymo-replay-{number}"));
+            // Without another thread it takes longer, nothing else.
+            if thread.spawn_scoped(scope, || appliers.work()).is_err() {
+                break;
+            }
+        }
+        read(&appliers)
+    })
+}
+
+struct End<'a, 'b>(&'a Appliers<'b>);
+
+impl Drop for End<'_, '_> {
+    fn drop(&mut self) {
+        lock(&self.0.state).ended = true;
+        self.0.changed.notify_all();
+    }
+}
+
+impl Appliers<'_> {
+    /// Hands over pages, when those of the time before are done. No page may come twice.
+    pub(super) fn hand_over(&self, pages: Vec<(usize, PageRows)>) {
+        self.finish();
+        lock(&self.state).waiting.extend(pages);
+        self.changed.notify_all();
+    }
+
+    /// Returns when everything was applied.
+    pub(super) fn finish(&self) {
+        let mut scratch = Scratch::default();
+        while self.work_on_one(&mut scratch) {}
+        let mut state = lock(&self.state);
+        while state.working > 0 {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Memory that was used before, or none.
+    pub(super) fn spare(&self) -> PageRows {
+        lock(&self.state).spare.pop().unwrap_or_default()
+    }
+
+    /// What the other threads do.
+    fn work(&self) {
+        let mut scratch = Scratch::default();
+        loop {
+            while self.work_on_one(&mut scratch) {}
+            let mut state = lock(&self.state);
+            while state.waiting.is_empty() {
+                if state.ended {
+                    return;
+                }
+                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            }
+        }
+    }
+
+    fn work_on_one(&self, scratch: &mut Scratch) -> bool {
+        let (page, rows) = {
+            let mut state = lock(&self.state);
+            let Some(next) = state.waiting.pop_front() else { return false };
+            state.working += 1;
+            next
+        };
+        let mut working = Working { appliers: self, rows };
+        apply(self.head, page, &working.rows, scratch);
+        working.rows.clear();
+        true
+    }
+}
+
+/// A page that is being worked on; counted until it is dropped, so that nobody waits for a thread that panicked.
+struct Working<'a, 'b> {
+    appliers: &'a Appliers<'b>,
+    rows: PageRows,
+}
+
+impl Drop for Working<'_, '_> {
+    fn drop(&mut self) {
+        let mut state = lock(&self.appliers.state);
+        state.working -= 1;
+        state.spare.push(std::mem::take(&mut self.rows));
+        if state.working == 0 {
+            self.appliers.changed.notify_all();
+        }
+    }
+}
+
+/// Memory that a thread works in.
+#[derive(Debug, Default)]
+struct Scratch {
+    /// Where the rows of a slot begin.
+    starts: Vec<u32>,
+    samples: Vec<(i64, f64)>,
+    late: Vec<bool>,
+    buffer: Vec<u8>,
+}
+
+impl Scratch {
+    /// Brings the rows of a page into the order of their series.
+    fn sort(&mut self, rows: &PageRows) {
+        self.starts.clear();
+        self.starts.resize(SERIES_PER_PAGE + 1, 0);
+        for run in &rows.runs {
+            let first = usize::from(run.first_slot) + 1;
+            self.starts[first..first + usize::from(run.count)].iter_mut().for_each(|count| *count += 1);
+        }
+        let mut sum = 0;
+        for start in &mut self.starts {
+            sum += *start;
+            *start = sum;
+        }
+        self.samples.resize(rows.values.len(), (0, 0.0));
+        self.late.resize(rows.values.len(), false);
+        let mut values = rows.values.iter();
+        for run in &rows.runs {
+            let first = usize::from(run.first_slot);
+            let next = self.starts[first..first + usize::from(run.count)].iter_mut();
+            for (next, value) in next.zip(values.by_ref()) {
+                self.samples[*next as usize] = (run.t_ms, *value);
+                self.late[*next as usize] = run.late;
+                *next += 1;
+            }
+        }
+    }
+
+    /// The rows of a slot, once sorted.
+    fn of_slot(&self, slot: usize) -> Range<usize> {
+        // Each start has moved on to the next one's.
+        let start = slot.checked_sub(1).map_or(0, |before| self.starts[before]);
+        start as usize..self.starts[slot] as usize
+    }
+}
+
+/// What was added to the head.
+struct Added {
+    samples: u64,
+    chunks: u64,
+    min_ms: i64,
+    max_ms: i64,
+}
+
+/// Puts the rows of one page into its series. Those that are there already change nothing.
+fn apply(head: &Head, page: usize, rows: &PageRows, scratch: &mut Scratch) {
+    let mut added = Added { samples: 0, chunks: 0, min_ms: i64::MAX, max_ms: i64::MIN };
+    scratch.sort(rows);
+    head.pages().with_page(page, |slots| {
+        for (slot, series) in slots.iter_mut().enumerate() {
+            let range = scratch.of_slot(slot);
+            if let (Some(series), false) = (series, range.is_empty()) {
+                let Scratch { samples, late, buffer, .. } = &mut *scratch;
+                apply_series(series, &samples[range.clone()], &late[range], buffer, &mut added);
+            }
+        }
+    });
+    if added.samples > 0 {
+        head.extend_time(added.min_ms, added.max_ms);
+        head.samples.fetch_add(added.samples, Relaxed);
+        head.chunks.fetch_add(added.chunks, Relaxed);
+    }
+}
+
+fn apply_series(
+    series: &mut Series,
+    mut samples: &[(i64, f64)],
+    mut late: &[bool],
+    buffer: &mut Vec<u8>,
+    added: &mut Added,
+) {
+    series.touch(Second::OPENING);
+    while let Some((t_ms, value)) = samples.first().copied() {
+        let (mut count, chunks) = series.push_newer(samples, buffer);
+        if count > 0 {
+            added.min_ms = added.min_ms.min(t_ms);
+            added.max_ms = added.max_ms.max(samples[count - 1].0);
+            added.samples += count as u64;
+            added.chunks += chunks as u64;
+        } else {
+            // What is neither newer nor late is in a chunk that was read before: the checkpoint was made after this row.
+            if late[0] && !series.has(t_ms) {
+                added.chunks += series.push_late(t_ms, value) as u64;
+                added.samples += 1;
+                added.min_ms = added.min_ms.min(t_ms);
+            }
+            count = 1;
+        }
+        (samples, late) = (&samples[count..], &late[count..]);
+    }
+}
