@@ -365,6 +365,37 @@ fn the_interval_bounds_what_a_loss_of_power_costs() {
 }
 
 #[test]
+fn a_replay_does_not_depend_on_its_threads_and_a_clean_stop_spares_it() {
+    let (disk, db) = open(|options| options.checkpoint_close_bytes = u64::MAX);
+    // More rows than are applied at once, some of them out of order.
+    for i in 0..240 {
+        let late = |s: i64| if i % 7 == 3 && s % 5 == 0 { 20_000 } else { 0 };
+        append(&db, (0..600).map(|s| (series(&format!("s={s:03}")), i * 15_000 - late(s), (i * s) as f64)));
+    }
+    let before = all(&select(&db, &[], TimeRange::ALL));
+    let samples = db.stats().samples;
+    db.close().unwrap();
+    drop(db);
+    let mut found = Vec::new();
+    for threads in [1, 2, 5] {
+        let db = Db::open("/data", Options { replay_threads: threads, ..options(&disk) }).unwrap();
+        let stats = db.stats();
+        assert_eq!((stats.samples, stats.replay.samples), (samples, samples), "{threads} threads");
+        assert_eq!(all(&select(&db, &[], TimeRange::ALL)), before, "{threads} threads");
+        found.push((stats.chunks, stats.min_time, stats.max_time));
+    }
+    assert!(found.iter().all(|one| *one == found[0]), "{found:?}");
+    let cheap = || Options { checkpoint_close_bytes: 1000, ..options(&disk) };
+    Db::open("/data", cheap()).unwrap().close().unwrap();
+    let db = Db::open("/data", cheap()).unwrap();
+    assert_eq!((db.stats().replay.records, db.stats().samples), (0, samples));
+    assert_eq!(all(&select(&db, &[], TimeRange::ALL)), before);
+    // There is nothing new to write now.
+    db.close().unwrap();
+    assert_eq!(db.stats().checkpoints, 0);
+}
+
+#[test]
 fn one_directory_one_database() {
     let dir = tempfile::tempdir().unwrap();
     let db = Db::open(dir.path(), Options::default()).unwrap();

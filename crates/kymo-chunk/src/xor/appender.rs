@@ -2,6 +2,7 @@
 //!
 //! There is one per open series, so it is small: 56 bytes and the buffer, which grows by [`STEP_BYTES`] and never doubles.
 
+use super::batch::{Batch, End};
 use super::iter::XorIter;
 use super::layout::{DOD_BITS, SAMPLES_MAX, dod_fits};
 use crate::ChunkError;
@@ -63,17 +64,16 @@ impl XorAppender {
     /// The chunk must end in the byte of its last sample, or with an empty one behind it, as Prometheus may leave it. Reads
     /// every sample once.
     pub fn resume(mut bytes: Vec<u8>) -> Result<XorAppender, ChunkError> {
-        let mut samples = XorIter::new(&bytes)?;
-        for sample in samples.by_ref() {
-            sample?;
-        }
-        let (count, end_bit, state) = (samples.sample_count(), samples.bit_offset(), samples.state());
-        strip_empty_byte(&mut bytes, end_bit, count)?;
-        let free_bits = (bytes.len() * 8 - end_bit) as u8;
+        let end = match Batch::new(&bytes).ok().and_then(Batch::end) {
+            Some(end) => end,
+            None => end_slowly(&bytes)?,
+        };
+        let End { bit, count, t_ms, value_bits, delta, window } = end;
+        strip_empty_byte(&mut bytes, bit, count)?;
+        let free_bits = (bytes.len() * 8 - bit) as u8;
         if let Some(last) = bytes.last_mut() {
             *last &= 0xff << free_bits;
         }
-        let (t_ms, value_bits, delta, window) = (state.t_ms, state.value_bits, state.delta, state.window);
         Ok(XorAppender { bytes, t_ms, value_bits, delta, window, free_bits })
     }
 
@@ -218,4 +218,21 @@ impl XorAppender {
     fn push_bits(&mut self, bits: u128, count: u32) {
         push_bits(&mut self.bytes, &mut self.free_bits, STEP_BYTES, bits, count);
     }
+}
+
+/// Reads a chunk sample by sample, for those that [`Batch::end`] cannot judge.
+fn end_slowly(bytes: &[u8]) -> Result<End, ChunkError> {
+    let mut samples = XorIter::new(bytes)?;
+    for sample in samples.by_ref() {
+        sample?;
+    }
+    let state = samples.state();
+    Ok(End {
+        bit: samples.bit_offset(),
+        count: samples.sample_count(),
+        t_ms: state.t_ms,
+        value_bits: state.value_bits,
+        delta: state.delta,
+        window: state.window,
+    })
 }

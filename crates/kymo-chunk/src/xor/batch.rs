@@ -5,7 +5,7 @@
 //! with zeros behind it, and whether the end was overrun is asked once, at the end of the chunk. docs/chunk.md has figures.
 
 use super::layout::{DOD_BITS, dod_from_raw};
-use crate::bits::{COUNT_BYTES, VARINT_BYTES_MAX, unzigzag};
+use crate::bits::{self, COUNT_BYTES, VARINT_BYTES_MAX, unzigzag};
 
 /// Something is wrong with the chunk. What it is, `XorIter` says.
 #[derive(Debug)]
@@ -19,6 +19,19 @@ const TAIL_BYTES: usize = 3 * SPARE_BYTES;
 
 /// What is looked at for one sample: it begins in the first byte.
 type Frame = [u8; SPARE_BYTES];
+
+/// How many samples [`Batch::end`] reads at once.
+const END_BLOCK: usize = 128;
+
+/// What comes behind the last sample is written against this.
+pub(super) struct End {
+    pub(super) bit: usize,
+    pub(super) count: u16,
+    pub(super) t_ms: i64,
+    pub(super) value_bits: u64,
+    pub(super) delta: u64,
+    pub(super) window: bits::Window,
+}
 
 /// A reading of one chunk.
 pub(super) struct Batch<'a> {
@@ -101,6 +114,25 @@ impl<'a> Batch<'a> {
     pub(super) fn finish(&self) -> Result<(), Fault> {
         let end_bit = self.at.bit + 8 * self.tail_start.unwrap_or(0);
         if end_bit <= 8 * self.bytes.len() { Ok(()) } else { Err(Fault) }
+    }
+
+    /// Reads to the end and says where that is. `None` when something is wrong, and when a window of all 64 bits is in use:
+    /// whether the chunk has described that one is not known here.
+    pub(super) fn end(mut self) -> Option<End> {
+        let (mut timestamps_ms, mut values) = ([0; END_BLOCK], [0.0; END_BLOCK]);
+        while self.left() > 0 {
+            let block = self.left().min(END_BLOCK);
+            self.read(&mut timestamps_ms[..block], &mut values[..block]).ok()?;
+        }
+        self.finish().ok()?;
+        let Cursor { bit, t_ms, value_bits, delta, window } = self.at;
+        if window.width == 64 {
+            return None;
+        }
+        let trailing = window.trailing as u8;
+        let window = bits::Window { leading: 64 - window.width as u8 - trailing, trailing };
+        let bit = bit + 8 * self.tail_start.unwrap_or(0);
+        Some(End { bit, count: self.count as u16, t_ms, value_bits, delta, window })
     }
 
     fn enter_tail(&mut self) {
