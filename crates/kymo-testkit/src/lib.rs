@@ -24,7 +24,7 @@ mod generate;
 mod model;
 
 pub use clock::SimClock;
-pub use disk::{Crash, Fault, SimDisk};
+pub use disk::{Crash, Fault, Moment, SimDisk};
 pub use generate::{SampleStream, ValueShape, series_labels};
 pub use model::{Mismatch, ModelStore};
 pub use random::Random;

@@ -26,6 +26,8 @@ struct Cell {
     acked: Option<(u64, bool)>,
     /// Bits of writes that failed: after a reopening one of them may be there.
     maybe: Vec<u64>,
+    /// When it was acknowledged, by the monotonic clock.
+    taken_ms: u64,
     /// Past the retention: it need not be there any more.
     aged: bool,
 }
@@ -87,12 +89,20 @@ impl ModelStore {
         for (labels, t_ms, value) in rows {
             let outcome = self.judge(labels, *t_ms, *value);
             if outcome.is_ok() {
-                self.written_ms.insert(labels.clone(), monotonic_ms);
                 let cells = self.series.entry(labels.clone()).or_default();
                 let before = cells.get(t_ms).cloned();
                 let durable = durable
                     || before.as_ref().and_then(|cell| cell.acked).is_some_and(|(_, durable)| durable);
-                cells.insert(*t_ms, Cell { acked: Some((value.to_bits(), durable)), ..Cell::default() });
+                // A repeat writes nothing that a crash would leave.
+                let taken_ms = match &before {
+                    Some(Cell { acked: Some(_), taken_ms, .. }) => *taken_ms,
+                    _ => {
+                        self.written_ms.insert(labels.clone(), monotonic_ms);
+                        monotonic_ms
+                    }
+                };
+                let acked = Some((value.to_bits(), durable));
+                cells.insert(*t_ms, Cell { acked, taken_ms, ..Cell::default() });
                 self.undo.push((labels.clone(), *t_ms, before, value.to_bits()));
             }
             outcomes.push(outcome);
@@ -134,16 +144,21 @@ impl ModelStore {
         for (labels, cells) in &mut self.series {
             let written_ms = self.written_ms.get(labels);
             let idle = written_ms.is_none_or(|written_ms| monotonic_ms - written_ms >= IDLE_MS);
-            let cutoff_ms = if idle { of_idle_ms } else { newest(cells).map_or(i64::MIN, cutoff) };
+            let cutoff_ms = if idle { of_idle_ms } else { newest_of_all(cells).map_or(i64::MIN, cutoff) };
             cells.range_mut(..cutoff_ms).for_each(|(_, cell)| cell.aged = true);
         }
     }
 
     /// Everything acknowledged so far was made durable.
     pub fn synced(&mut self) {
+        self.synced_until(u64::MAX);
+    }
+
+    /// Everything acknowledged until then, by the monotonic clock, was made durable.
+    pub fn synced_until(&mut self, monotonic_ms: u64) {
         for cell in self.series.values_mut().flat_map(BTreeMap::values_mut) {
             if let Some((_, durable)) = &mut cell.acked {
-                *durable = true;
+                *durable |= cell.taken_ms <= monotonic_ms;
             }
         }
     }
@@ -178,13 +193,20 @@ impl ModelStore {
         self.compare_with(store, |durable| durable || !power_lost, |cell, bits| cell.maybe.contains(&bits))
     }
 
-    /// Forgets everything and takes what the store has as acknowledged.
+    /// Forgets everything and takes what the store has as acknowledged. Only what was past the retention is remembered: the
+    /// log may still have it, and bring it back at a later opening that knows of less activity.
     pub fn adopt(&mut self, store: &dyn Queryable, durable: bool) -> Result<(), StoreError> {
         let mut series: HashMap<Labels, BTreeMap<i64, Cell>> = HashMap::new();
         for_each_sample(store, |labels, t_ms, bits| {
             let cell = Cell { acked: Some((bits, durable)), ..Cell::default() };
             series.entry(labels.clone()).or_default().insert(t_ms, cell);
         })?;
+        for (labels, cells) in std::mem::take(&mut self.series) {
+            for (t_ms, mut cell) in cells.into_iter().filter(|(_, cell)| cell.aged) {
+                cell.maybe.extend(cell.acked.take().map(|(bits, _)| bits));
+                series.entry(labels.clone()).or_default().entry(t_ms).or_insert(cell);
+            }
+        }
         self.series = series;
         self.written_ms.clear();
         Ok(())

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kymo_tsdb::VfsFile;
 
+use super::op::Op;
 use super::state::{State, gone};
 
 #[derive(Debug)]
@@ -23,12 +24,14 @@ impl SimFile {
 
 impl VfsFile for SimFile {
     fn size(&self) -> io::Result<u64> {
-        let state = self.alive()?;
+        let mut state = self.alive()?;
+        state.look()?;
         Ok(state.inodes.get(&self.inode).ok_or_else(gone)?.bytes.len() as u64)
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        let state = self.alive()?;
+        let mut state = self.alive()?;
+        state.look()?;
         let bytes = &state.inodes.get(&self.inode).ok_or_else(gone)?.bytes;
         let rest = usize::try_from(offset).ok().and_then(|offset| bytes.get(offset..)).unwrap_or_default();
         let count = rest.len().min(buffer.len());
@@ -37,14 +40,14 @@ impl VfsFile for SimFile {
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        self.alive()?.write(self.inode, offset as usize, bytes)
+        self.alive()?.perform(Op::Write { inode: self.inode, offset: offset as usize, bytes: bytes.to_vec() })
     }
 
     fn truncate(&self, size: u64) -> io::Result<()> {
-        self.alive()?.truncate(self.inode, size as usize)
+        self.alive()?.perform(Op::Truncate { inode: self.inode, size: size as usize })
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.alive()?.sync(self.inode)
+        self.alive()?.perform(Op::Sync { inode: self.inode })
     }
 }

@@ -4,6 +4,7 @@
 //! the same history with a fault at each of its operations in turn.
 
 mod file;
+mod op;
 mod state;
 mod vfs;
 
@@ -13,7 +14,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kymo_tsdb::Vfs;
 
+use self::op::Op;
 use self::state::State;
+use crate::Random;
 
 /// What goes wrong at one operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +37,41 @@ pub enum Crash {
     Process,
     /// The power went: what was not synced is there in part, in any order, sector by sector, or not at all.
     Power,
+}
+
+/// A moment at which the machine can stop: an operation has begun. What is left of it depends on luck.
+#[derive(Clone, Debug)]
+pub struct Moment {
+    before: Box<State>,
+    op: Op,
+}
+
+impl Moment {
+    /// The disk that is found after a stop at this moment. The same seed gives the same disk.
+    pub fn crash(&self, crash: Crash, seed: u64) -> SimDisk {
+        let mut state = (*self.before).clone();
+        state.random = Random::new(seed);
+        state.plan.insert(state.calls, Fault::Stop);
+        // It stops here; how far it came is in the state.
+        let _ = state.run(&self.op);
+        state.restart(crash);
+        SimDisk { state: Arc::new(Mutex::new(state)) }
+    }
+
+    /// Does the operation make something durable?
+    pub fn is_sync(&self) -> bool {
+        matches!(self.op, Op::Sync { .. } | Op::SyncDir(_))
+    }
+}
+
+impl std::fmt::Display for Moment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "operation {}, {}", self.before.calls, self.op.name())?;
+        match self.op.path(&self.before) {
+            Some(path) => write!(f, " {}", path.display()),
+            None => Ok(()),
+        }
+    }
 }
 
 /// A disk, held by the test. What it gives out as [`Vfs`] is the same disk.
@@ -63,9 +101,46 @@ impl SimDisk {
         self.lock().plan.insert(call, fault);
     }
 
+    /// Lets every operation from this number on fail, until [`SimDisk::repair`].
+    pub fn plan_all_from(&self, call: u64, fault: Fault) {
+        self.lock().broken_from = Some((call, fault));
+    }
+
+    /// How many operations were made that only look.
+    pub fn reads(&self) -> u64 {
+        self.lock().reads
+    }
+
+    /// Lets the look of this number fail as a device does.
+    pub fn plan_read(&self, read: u64) {
+        self.lock().read_plan.insert(read);
+    }
+
     /// Forgets the faults that did not happen yet.
-    pub fn forget_plan(&self) {
-        self.lock().plan.clear();
+    pub fn repair(&self) {
+        let mut state = self.lock();
+        state.plan.clear();
+        state.read_plan.clear();
+        state.broken_from = None;
+    }
+
+    /// From now on keeps every moment at which the machine could stop, for [`SimDisk::take_moments`].
+    pub fn watch(&self) {
+        self.lock().moments.get_or_insert_default();
+    }
+
+    /// The moments since it was asked before.
+    pub fn take_moments(&self) -> Vec<Moment> {
+        self.lock().moments.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Another disk with the same files, durable and with luck of its own.
+    pub fn copy(&self, seed: u64) -> SimDisk {
+        let mut state = self.lock().clone();
+        state.random = Random::new(seed);
+        state.moments = None;
+        state.restart(Crash::Process);
+        SimDisk { state: Arc::new(Mutex::new(state)) }
     }
 
     /// Did a planned [`Fault::Stop`] happen?

@@ -4,18 +4,26 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{Crash, Fault};
+use super::{Crash, Fault, Moment};
 use crate::Random;
 
 /// The platter writes this much at once.
 const SECTOR_BYTES: usize = 512;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct State {
-    random: Random,
+    pub(super) random: Random,
+    /// Operations that changed something, and operations that only looked.
     pub(super) calls: u64,
+    pub(super) reads: u64,
     pub(super) plan: HashMap<u64, Fault>,
+    /// Looks that fail.
+    pub(super) read_plan: BTreeSet<u64>,
+    /// From this operation on every one fails like this.
+    pub(super) broken_from: Option<(u64, Fault)>,
     pub(super) stopped: bool,
+    /// What is kept for [`super::SimDisk::watch`].
+    pub(super) moments: Option<Vec<Moment>>,
     pub(super) capacity: Option<u64>,
     /// Raised by a restart, so that handles from before it fail.
     pub(super) era: u64,
@@ -27,10 +35,11 @@ pub(super) struct State {
     /// Changes of names that are not durable, oldest first.
     name_changes: Vec<NameChange>,
     pub(super) dirs: BTreeSet<PathBuf>,
+    durable_dirs: BTreeSet<PathBuf>,
     pub(super) locks: BTreeSet<PathBuf>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Inode {
     pub(super) bytes: Vec<u8>,
     durable: Vec<u8>,
@@ -100,7 +109,7 @@ pub(super) fn full() -> io::Error {
     io::Error::new(io::ErrorKind::StorageFull, "simulated: no space left on device")
 }
 
-fn device() -> io::Error {
+pub(super) fn device() -> io::Error {
     io::Error::other("simulated: input/output error")
 }
 
@@ -113,8 +122,12 @@ impl State {
         State {
             random: Random::new(seed),
             calls: 0,
+            reads: 0,
             plan: HashMap::new(),
+            read_plan: BTreeSet::new(),
+            broken_from: None,
             stopped: false,
+            moments: None,
             capacity: None,
             era: 0,
             inodes: HashMap::new(),
@@ -123,6 +136,7 @@ impl State {
             durable_names: BTreeMap::new(),
             name_changes: Vec::new(),
             dirs: BTreeSet::new(),
+            durable_dirs: BTreeSet::new(),
             locks: BTreeSet::new(),
         }
     }
@@ -132,33 +146,33 @@ impl State {
         if self.stopped {
             return Err(gone());
         }
-        let fault = self.plan.remove(&self.calls);
+        let broken = self.broken_from.filter(|(from, _)| self.calls >= *from).map(|(_, fault)| fault);
+        let fault = self.plan.remove(&self.calls).or(broken);
         self.calls += 1;
         self.stopped = fault == Some(Fault::Stop);
         Ok(fault)
     }
 
-    /// As [`State::call`], for operations that are done whole or not at all. At a stop either may be.
-    pub(super) fn whole_call(&mut self) -> io::Result<()> {
-        match self.call()? {
-            None => Ok(()),
-            Some(Fault::Full) => Err(full()),
-            Some(Fault::Io) => Err(device()),
-            Some(Fault::Stop) if self.random.chance(1, 2) => Ok(()),
-            Some(Fault::Stop) => Err(gone()),
-        }
+    /// Counts an operation that only looks; it fails if that was planned.
+    pub(super) fn look(&mut self) -> io::Result<()> {
+        let number = self.reads;
+        self.reads += 1;
+        if self.read_plan.remove(&number) { Err(device()) } else { Ok(()) }
     }
 
     pub(super) fn inode_of(&self, path: &Path) -> io::Result<u64> {
         self.names.get(path).copied().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
-    pub(super) fn create(&mut self, path: &Path) -> u64 {
+    pub(super) fn create_dir(&mut self, path: &Path) {
+        self.dirs.extend(path.ancestors().map(Path::to_owned));
+    }
+
+    pub(super) fn create(&mut self, path: &Path) {
         let inode = self.next_inode;
         self.next_inode += 1;
         self.inodes.insert(inode, Inode::default());
         self.change_name(NameChange::Link { path: path.to_owned(), inode });
-        inode
     }
 
     pub(super) fn unlink(&mut self, path: &Path) {
@@ -183,20 +197,33 @@ impl State {
             }
             !here
         });
+        let inside = self.dirs.iter().filter(|path| path.parent().is_none_or(|parent| parent == dir));
+        self.durable_dirs.extend(inside.cloned());
     }
 
     pub(super) fn put(&mut self, path: &Path, bytes: Vec<u8>) {
         let inode = match self.names.get(path) {
             Some(inode) => *inode,
-            None => self.create(path),
+            None => {
+                self.create(path);
+                self.names[path]
+            }
         };
         let durable = bytes.clone();
         self.inodes.insert(inode, Inode { bytes, durable, changes: Vec::new() });
         self.durable_names.insert(path.to_owned(), inode);
+        let dirs = path.ancestors().skip(1).map(Path::to_owned);
+        self.dirs.extend(dirs.clone());
+        self.durable_dirs.extend(dirs);
     }
 
-    pub(super) fn write(&mut self, inode: u64, offset: usize, bytes: &[u8]) -> io::Result<()> {
-        let fault = self.call()?;
+    pub(super) fn write(
+        &mut self,
+        inode: u64,
+        offset: usize,
+        bytes: &[u8],
+        fault: Option<Fault>,
+    ) -> io::Result<()> {
         let used: usize = self.names.values().map(|inode| self.inodes[inode].bytes.len()).sum();
         let Some(file) = self.inodes.get_mut(&inode) else { return Err(gone()) };
         let grows = (offset + bytes.len()).saturating_sub(file.bytes.len());
@@ -221,13 +248,11 @@ impl State {
     }
 
     pub(super) fn truncate(&mut self, inode: u64, size: usize) -> io::Result<()> {
-        self.whole_call()?;
         self.inodes.get_mut(&inode).ok_or_else(gone)?.change(Change::Truncate { size });
         Ok(())
     }
 
-    pub(super) fn sync(&mut self, inode: u64) -> io::Result<()> {
-        let fault = self.call()?;
+    pub(super) fn sync(&mut self, inode: u64, fault: Option<Fault>) -> io::Result<()> {
         let file = self.inodes.get_mut(&inode).ok_or_else(gone)?;
         match fault {
             None => {
@@ -257,6 +282,12 @@ impl State {
                     change.apply(&mut names);
                 }
             }
+            let (durable_dirs, random) = (&self.durable_dirs, &mut self.random);
+            self.dirs
+                .retain(|dir| dir.parent().is_none() || durable_dirs.contains(dir) || random.chance(1, 2));
+            let all = self.dirs.clone();
+            self.dirs.retain(|dir| dir.ancestors().all(|above| all.contains(above)));
+            names.retain(|path, _| path.parent().is_none_or(|dir| self.dirs.contains(dir)));
             self.names = names;
             let mut inodes: Vec<u64> = self.inodes.keys().copied().collect();
             inodes.sort_unstable();
@@ -267,6 +298,7 @@ impl State {
             }
         }
         self.durable_names = self.names.clone();
+        self.durable_dirs = self.dirs.clone();
         self.name_changes.clear();
         let live: BTreeSet<u64> = self.names.values().copied().collect();
         self.inodes.retain(|inode, _| live.contains(inode));
@@ -275,6 +307,8 @@ impl State {
             file.changes.clear();
         }
         self.plan.clear();
+        self.read_plan.clear();
+        self.broken_from = None;
         self.stopped = false;
         self.locks.clear();
         self.era += 1;

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use kymo_tsdb::{DirEntry, OpenMode, Vfs, VfsFile, VfsLock};
 
 use super::file::SimFile;
+use super::op::Op;
 use super::state::{State, gone};
 
 #[derive(Debug)]
@@ -26,18 +27,17 @@ impl SimVfs {
 }
 
 impl Vfs for SimVfs {
-    /// Directories are durable at once: the database makes them when it is created, before anything is acknowledged.
     fn create_dir_all(&self, dir: &Path) -> io::Result<()> {
         let mut state = self.alive()?;
         if !state.dirs.contains(dir) {
-            state.whole_call()?;
-            state.dirs.extend(dir.ancestors().map(Path::to_owned));
+            state.perform(Op::CreateDir(dir.to_owned()))?;
         }
         Ok(())
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<DirEntry>> {
-        let state = self.alive()?;
+        let mut state = self.alive()?;
+        state.look()?;
         if !state.dirs.contains(dir) {
             return Err(io::ErrorKind::NotFound.into());
         }
@@ -62,10 +62,13 @@ impl Vfs for SimVfs {
                 if path.parent().is_none_or(|dir| !state.dirs.contains(dir)) {
                     return Err(io::ErrorKind::NotFound.into());
                 }
-                state.whole_call()?;
-                state.create(path)
+                state.perform(Op::Create(path.to_owned()))?;
+                state.inode_of(path)?
             }
-            (OpenMode::Read | OpenMode::Write, found) => found?,
+            (OpenMode::Read | OpenMode::Write, found) => {
+                state.look()?;
+                found?
+            }
         };
         Ok(Arc::new(SimFile { state: self.state.clone(), inode, era: state.era }))
     }
@@ -73,24 +76,17 @@ impl Vfs for SimVfs {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut state = self.alive()?;
         state.inode_of(from)?;
-        state.whole_call()?;
-        state.rename(from, to);
-        Ok(())
+        state.perform(Op::Rename { from: from.to_owned(), to: to.to_owned() })
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         let mut state = self.alive()?;
         state.inode_of(path)?;
-        state.whole_call()?;
-        state.unlink(path);
-        Ok(())
+        state.perform(Op::Remove(path.to_owned()))
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        let mut state = self.alive()?;
-        state.whole_call()?;
-        state.sync_dir(dir);
-        Ok(())
+        self.alive()?.perform(Op::SyncDir(dir.to_owned()))
     }
 
     fn lock(&self, path: &Path) -> io::Result<Box<dyn VfsLock>> {

@@ -1,38 +1,52 @@
-//! One damaged byte: the database opens, says where, and has everything but one record or chunk. Never a wrong value.
+//! Damaged files: the database opens, says where, has everything else, and never gives a wrong value. Bits that flip, sectors
+//! that read as zeros, files that are cut or gone, for each kind of file.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::{Path, PathBuf};
 
 use kymo_model::{Append, Batch, Labels, Timestamp};
 use kymo_testkit::{Mismatch, ModelStore, Random, SimClock, SimDisk, series_labels};
-use kymo_tsdb::{Db, Options};
-use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use kymo_tsdb::{Db, Options, ReplayReport};
+
+use crate::report::report;
+use crate::{first_seed, setting};
 
 const START_MS: i64 = 1_700_000_000_000;
+const SCRAPE_MS: i64 = 300_000;
+const LATE_MS: i64 = 400_000;
 const SERIES: usize = 10;
+const SCRAPES: usize = 100;
+/// As many samples as a chunk has at this interval: it ends with the two hours.
+const CHUNK_SAMPLES: usize = 24;
+const SECTOR_BYTES: usize = 512;
 
 fn options(disk: &SimDisk) -> Options {
     Options {
         vfs: disk.vfs(),
         clock: SimClock::at_ms(START_MS + 86_400_000).shared(),
         wal_segment_bytes: 4096,
+        chunk_file_bytes: 2048,
         ..Options::default()
     }
 }
 
-/// A database with sealed chunks, open chunks, samples out of order and a log; and what is in it.
-fn written() -> (SimDisk, ModelStore) {
+/// A database with sealed chunks, open chunks, samples out of order and a log; and what is in it. With the checkpoints most
+/// of it is in chunk files, without them all of it is in the log.
+fn written(checkpoints: bool) -> (SimDisk, ModelStore) {
     let disk = SimDisk::new(3);
     let mut model = ModelStore::new(30 * 60_000, 15 * 86_400_000);
     let db = Db::open("/data", options(&disk)).unwrap();
     let mut random = Random::new(9);
-    for scrape in 0..300 {
-        if scrape == 280 {
+    for scrape in 0..SCRAPES {
+        if checkpoints && [SCRAPES * 2 / 3, SCRAPES * 9 / 10].contains(&scrape) {
             db.checkpoint().unwrap();
         }
         let (mut rows, mut batch): (Vec<(Labels, i64, f64)>, Batch) = (Vec::new(), Batch::new());
         // A new series comes now and then, so that definitions are in many records.
-        for series in 0..(SERIES * (scrape + 20) / 320).max(1) {
-            let late_ms = if random.chance(1, 30) { 20_000 } else { 0 };
-            let t_ms = START_MS + scrape as i64 * 15_000 - late_ms;
+        for series in 0..(SERIES * (scrape + 20) / (SCRAPES + 20)).max(1) {
+            let late_ms = if random.chance(1, 30) { LATE_MS } else { 0 };
+            let t_ms = START_MS + scrape as i64 * SCRAPE_MS - late_ms;
             rows.push((series_labels(series), t_ms, (scrape * 100 + series) as f64));
         }
         for (labels, t_ms, value) in &rows {
@@ -46,109 +60,184 @@ fn written() -> (SimDisk, ModelStore) {
     (disk, model)
 }
 
-fn copy(disk: &SimDisk) -> SimDisk {
-    let copy = SimDisk::new(4);
-    for dir in ["wal", "checkpoint", "chunks"] {
-        copy.vfs().create_dir_all(&Path::new("/data/head").join(dir)).unwrap();
-    }
-    for file in disk.files() {
-        copy.put(&file, disk.read(&file).unwrap());
-    }
-    copy
+/// A kind of file.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Log,
+    Checkpoint,
+    Chunks,
 }
 
-fn files_in(disk: &SimDisk, dir: &str) -> Vec<PathBuf> {
-    let dir = Path::new("/data/head").join(dir);
-    disk.files().into_iter().filter(|file| file.starts_with(&dir)).collect()
-}
+impl Kind {
+    fn dir(self) -> &'static Path {
+        Path::new(match self {
+            Kind::Log => "/data/head/wal",
+            Kind::Checkpoint => "/data/head/checkpoint",
+            Kind::Chunks => "/data/head/chunks",
+        })
+    }
 
-/// Changes every `step`th byte in turn and looks at what is left.
-fn check(dir: &str, step: usize, lost_max: usize, one_record: impl Fn(&BTreeSet<(Labels, i64)>) -> bool) {
-    let (disk, model) = written();
-    let (mut tried, mut reported, mut rows_lost) = (0, 0, 0);
-    for file in files_in(&disk, dir) {
-        let size = disk.read(&file).unwrap().len();
-        for offset in (0..size).step_by(step) {
-            let damaged = copy(&disk);
-            damaged.flip(&file, offset as u64, 1 << (offset % 8)).unwrap();
-            let what = format!("{} with byte {offset} changed", file.display());
-            let db = Db::open("/data", options(&damaged)).unwrap_or_else(|error| panic!("{what}: {error}"));
-            let mut lost = BTreeSet::new();
-            for mismatch in model.compare_reopened(&db, false).unwrap() {
-                match mismatch {
-                    Mismatch::Lost(labels, t_ms) => lost.insert((labels, t_ms)),
-                    wrong => panic!("{what}: {wrong}"),
-                };
+    /// Is it no more than one record of the log, or one chunk?
+    fn is_one_record(self, lost: &BTreeSet<(Labels, i64)>) -> bool {
+        match self {
+            // One record is one batch: samples around one time.
+            Kind::Log => {
+                let times = lost.iter().map(|(_, t_ms)| *t_ms);
+                let spread_ms = times.clone().max().unwrap_or(0) - times.min().unwrap_or(0);
+                lost.len() <= SERIES && spread_ms <= LATE_MS
             }
-            assert!(
-                lost.len() <= lost_max && one_record(&lost),
-                "{what}: {} samples lost: {lost:?}",
-                lost.len()
-            );
-            let replay = db.stats().replay;
-            let place = replay.damaged.iter().find(|damage| {
-                damage.file == file
-                    && damage.offset <= offset as u64
-                    && (offset as u64) < damage.offset + damage.bytes.max(1)
-            });
-            assert!(place.is_some(), "{what} is not reported: {:?}", replay.damaged);
-            reported += 1;
-            tried += 1;
-            rows_lost += lost.len();
-        }
-    }
-    assert!(tried > 50, "{tried}");
-    println!(
-        "{dir}: {tried} bytes changed, {reported} reported, {rows_lost} samples lost of {} each",
-        model.len()
-    );
-}
-
-#[test]
-fn a_byte_of_the_log_costs_one_record() {
-    // One record is one batch: samples around one time.
-    check("wal", 11, SERIES, |lost| {
-        let times: BTreeSet<i64> = lost.iter().map(|(_, t_ms)| (t_ms + 20_000) / 15_000).collect();
-        times.len() <= 3
-    });
-}
-
-#[test]
-fn a_byte_of_the_checkpoint_costs_one_chunk() {
-    check("checkpoint", 17, 120, one_series);
-}
-
-#[test]
-fn a_byte_of_a_chunk_file_costs_one_chunk() {
-    check("chunks", 31, 120, one_series);
-}
-
-fn one_series(lost: &BTreeSet<(Labels, i64)>) -> bool {
-    lost.iter().map(|(labels, _)| labels.clone()).collect::<BTreeSet<_>>().len() <= 1
-}
-
-#[test]
-fn zeroed_sectors_and_cut_files_never_give_a_wrong_value() {
-    let (disk, model) = written();
-    let mut random = Random::new(5);
-    for dir in ["wal", "checkpoint", "chunks"] {
-        for file in files_in(&disk, dir) {
-            let bytes = disk.read(&file).unwrap();
-            for round in 0..12 {
-                let (damaged, mut changed) = (copy(&disk), bytes.clone());
-                let at = random.below(bytes.len() as u64) as usize;
-                if round % 2 == 0 {
-                    let end = bytes.len().min(at + 512);
-                    changed[at..end].fill(0);
-                } else {
-                    changed.truncate(at);
-                }
-                damaged.put(&file, changed);
-                let db = Db::open("/data", options(&damaged)).unwrap();
-                let mismatches = model.compare_reopened(&db, false).unwrap();
-                let wrong: Vec<_> = mismatches.iter().filter(|m| !matches!(m, Mismatch::Lost(..))).collect();
-                assert!(wrong.is_empty(), "{} at {at}, round {round}: {wrong:?}", file.display());
+            Kind::Checkpoint | Kind::Chunks => {
+                let series: BTreeSet<&Labels> = lost.iter().map(|(labels, _)| labels).collect();
+                lost.len() <= CHUNK_SAMPLES && series.len() <= 1
             }
         }
     }
+}
+
+/// What is done to a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Harm {
+    Bit,
+    Sector,
+    Cut,
+}
+
+impl fmt::Display for Harm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Harm::Bit => "one bit flipped",
+            Harm::Sector => "one sector of 512 bytes zeroed",
+            Harm::Cut => "file cut",
+        })
+    }
+}
+
+impl Harm {
+    /// The file as it is afterwards, and where it begins to differ; `None` when nothing is changed.
+    fn done_to(self, bytes: &[u8], random: &mut Random) -> Option<(Vec<u8>, usize)> {
+        let mut changed = bytes.to_vec();
+        let at = random.below(bytes.len() as u64) as usize;
+        match self {
+            Harm::Bit => changed[at] ^= 1 << random.below(8),
+            Harm::Sector => {
+                let start = at - at % SECTOR_BYTES;
+                let end = bytes.len().min(start + SECTOR_BYTES);
+                changed[start..end].fill(0);
+                return (changed != bytes).then_some((changed, start));
+            }
+            Harm::Cut => changed.truncate(at),
+        }
+        Some((changed, at))
+    }
+}
+
+/// What is left after one harm.
+struct Left {
+    lost: BTreeSet<(Labels, i64)>,
+    replay: ReplayReport,
+}
+
+/// Opens what is left. It always opens, and nothing in it is wrong.
+fn look(damaged: &SimDisk, model: &ModelStore, what: &str) -> Left {
+    let db = Db::open("/data", options(damaged)).unwrap_or_else(|error| panic!("{what}: {error}"));
+    let mut lost = BTreeSet::new();
+    for mismatch in model.compare_reopened(&db, false).unwrap() {
+        match mismatch {
+            Mismatch::Lost(labels, t_ms) => lost.insert((labels, t_ms)),
+            wrong => panic!("{what}: {wrong}"),
+        };
+    }
+    Left { lost, replay: db.stats().replay }
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    tried: usize,
+    detected: usize,
+    lost: usize,
+    lost_most: usize,
+}
+
+impl Counts {
+    fn add(&mut self, left: &Left, detected: bool) {
+        self.tried += 1;
+        self.detected += usize::from(detected);
+        self.lost += left.lost.len();
+        self.lost_most = self.lost_most.max(left.lost.len());
+    }
+
+    fn report(&self, kind: Kind, what: impl fmt::Display, rows: usize) {
+        let part = |count: usize, of: usize| 100.0 * count as f64 / of as f64;
+        let Counts { tried, detected, lost, lost_most } = *self;
+        report(format_args!(
+            "{kind:?}, {what}: {tried} tried, {:.1} % detected, {:.2} % of {rows} rows kept ({:.1} % at worst), 0 wrong",
+            part(detected, tried),
+            part(rows * tried - lost, rows * tried),
+            part(rows - lost_most, rows),
+        ));
+    }
+}
+
+/// Does each harm to files of a kind, at places that follow from the seed.
+fn check(kind: Kind) {
+    let (disk, model) = written(!matches!(kind, Kind::Log));
+    let rounds = setting("KYMO_DAMAGE_ROUNDS", 1000) as usize;
+    let files: Vec<(PathBuf, Vec<u8>)> = files_of(&disk, kind);
+    let whole = look(&disk.copy(1), &model, "undamaged");
+    assert!(whole.lost.is_empty() && whole.replay.damaged.is_empty(), "undamaged: {:?}", whole.replay);
+    for harm in [Harm::Bit, Harm::Sector, Harm::Cut] {
+        let (mut random, mut counts) = (Random::new(first_seed()), Counts::default());
+        while counts.tried < rounds {
+            let (path, bytes) = &files[random.below(files.len() as u64) as usize];
+            let Some((changed, at)) = harm.done_to(bytes, &mut random) else { continue };
+            let damaged = disk.copy(1);
+            damaged.put(path, changed);
+            let what = format!("{} with {harm} at {at}, seed {}", path.display(), first_seed());
+            let left = look(&damaged, &model, &what);
+            let detected = left.replay.damaged.iter().any(|damage| damage.file == *path);
+            counts.add(&left, detected);
+            if harm == Harm::Bit {
+                let at = at as u64;
+                let named = left.replay.damaged.iter().any(|damage| {
+                    damage.file == *path && damage.offset <= at && at < damage.offset + damage.bytes.max(1)
+                });
+                assert!(named, "{what} is not named: {:?}", left.replay.damaged);
+                assert!(kind.is_one_record(&left.lost), "{what}: lost {:?}", left.lost);
+            }
+            if harm == Harm::Sector {
+                assert!(detected, "{what} is not reported");
+            }
+        }
+        counts.report(kind, harm, model.len());
+    }
+    let mut counts = Counts::default();
+    for (path, _) in &files {
+        let damaged = disk.copy(1);
+        damaged.vfs().remove(path).unwrap();
+        let left = look(&damaged, &model, &format!("{} is gone", path.display()));
+        counts.add(&left, left.replay.damaged.iter().any(|damage| damage.file == *path));
+    }
+    counts.report(kind, "file gone", model.len());
+}
+
+fn files_of(disk: &SimDisk, kind: Kind) -> Vec<(PathBuf, Vec<u8>)> {
+    let files = disk.files().into_iter().filter(|file| file.starts_with(kind.dir()));
+    let files: Vec<_> = files.map(|file| (file.clone(), disk.read(&file).unwrap())).collect();
+    assert!(files.iter().all(|(_, bytes)| bytes.len() > SECTOR_BYTES), "{kind:?}: {files:?}");
+    files
+}
+
+#[test]
+fn the_log() {
+    check(Kind::Log);
+}
+
+#[test]
+fn the_checkpoint() {
+    check(Kind::Checkpoint);
+}
+
+#[test]
+fn chunk_files() {
+    check(Kind::Chunks);
 }

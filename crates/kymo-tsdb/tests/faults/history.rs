@@ -1,13 +1,16 @@
 //! History: a random life of a database on a simulated disk, followed step by step by the naive model.
 
-use kymo_model::{Append, Batch, Labels, RowSeries, SeriesHandle, Timestamp};
-use kymo_testkit::{Crash, ModelStore, Random, SimClock, SimDisk, series_labels};
-use kymo_tsdb::{Db, Options, SyncMode};
+use kymo_model::{Append, Batch, Labels, RowSeries, SeriesHandle, StoreError, Timestamp};
+use kymo_testkit::{Crash, ModelStore, Moment, Random, SimClock, SimDisk, series_labels};
+use kymo_tsdb::{Clock, Db, Options, SyncMode};
 use std::collections::HashMap;
+use std::rc::Rc;
 
 pub(crate) const DIR: &str = "/data";
 const START_MS: i64 = 1_700_000_000_000;
 const SERIES: u64 = 12;
+/// Rows that were taken lately are written again now and then, with the same value or with another.
+const RECENT_ROWS: usize = 64;
 
 pub(crate) struct History {
     pub(crate) disk: SimDisk,
@@ -23,7 +26,22 @@ pub(crate) struct History {
     sync_failed: bool,
     power_was_lost: bool,
     series_removed: u64,
+    recent: Vec<(Labels, i64, f64)>,
+    /// The places at which it could have stopped, if it is watched.
+    places: Option<Vec<Place>>,
     what: String,
+}
+
+/// A place in a history at which the machine can stop, and what was known there.
+pub(crate) struct Place {
+    pub(crate) moment: Moment,
+    model: Rc<ModelStore>,
+    clock: (i64, u64),
+    next_value: u64,
+    sync_failed: bool,
+    power_was_lost: bool,
+    /// Was it being opened after a loss of power?
+    power_lost: bool,
 }
 
 impl History {
@@ -45,8 +63,80 @@ impl History {
             sync_failed: false,
             power_was_lost: false,
             series_removed: 0,
+            recent: Vec::new(),
+            places: None,
             what: format!("seed {seed}, {sync:?}, {what}"),
         }
+    }
+
+    /// From now on keeps the places at which it could have stopped.
+    pub(crate) fn watch(&mut self) {
+        self.disk.watch();
+        self.places = Some(Vec::new());
+    }
+
+    /// The places since it was asked before.
+    pub(crate) fn take_places(&mut self) -> Vec<Place> {
+        self.places.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// The history that goes on after a stop at a place, opened again.
+    pub(crate) fn stopped_at(&self, place: &Place, crash: Crash, luck: u64) -> History {
+        let (wall_ms, monotonic_ms) = place.clock;
+        let clock = SimClock::at_ms(wall_ms - monotonic_ms as i64);
+        clock.advance_ms(monotonic_ms);
+        let mut history = History {
+            disk: place.moment.crash(crash, luck),
+            clock,
+            model: (*place.model).clone(),
+            db: None,
+            sync: self.sync,
+            random: Random::new(luck),
+            now_ms: wall_ms,
+            next_value: place.next_value,
+            handles: HashMap::new(),
+            sync_failed: place.sync_failed,
+            power_was_lost: place.power_was_lost,
+            series_removed: 0,
+            recent: Vec::new(),
+            places: None,
+            what: format!("{}; {crash:?} stop at {}, luck {luck}", self.what, place.moment),
+        };
+        history.open(crash == Crash::Power || place.power_lost);
+        assert!(history.db.is_some(), "it must open after a crash ({})", history.what);
+        history
+    }
+
+    /// Keeps the places of what was just done, of which `model` is what was known.
+    fn keep_places(&mut self, model: Option<ModelStore>, power_lost: bool) {
+        let Some(model) = model.map(Rc::new) else { return };
+        let clock = (self.wall_ms(), self.monotonic_ms());
+        for moment in self.disk.take_moments() {
+            let place = Place {
+                moment,
+                model: Rc::clone(&model),
+                clock,
+                next_value: self.next_value,
+                sync_failed: self.sync_failed,
+                power_was_lost: self.power_was_lost,
+                power_lost,
+            };
+            if let Some(places) = &mut self.places {
+                places.push(place);
+            }
+        }
+    }
+
+    fn model_before(&self) -> Option<ModelStore> {
+        self.places.as_ref().map(|_| self.model.clone())
+    }
+
+    fn wall_ms(&self) -> i64 {
+        Clock::now(&self.clock).millis()
+    }
+
+    fn monotonic_ms(&self) -> u64 {
+        Clock::monotonic_ms(&self.clock)
     }
 
     fn options(&self) -> Options {
@@ -83,38 +173,38 @@ impl History {
         match self.random.below(20) {
             0..14 => self.append(),
             14 | 15 => self.maintain(),
-            16 => {
-                let Some(db) = &self.db else { return };
-                let _ = db.checkpoint();
-                self.note_failure();
-            }
-            17 => {
-                let Some(db) = &self.db else { return };
-                if db.sync().is_ok() {
-                    self.model.synced();
-                }
-                self.note_failure();
-            }
+            16 => self.make_durable(Db::checkpoint),
+            17 => self.make_durable(Db::sync),
             18 => self.compare(),
             _ => self.close_and_open(),
+        }
+    }
+
+    /// Does something after which everything acknowledged is durable.
+    fn make_durable(&mut self, act: impl Fn(&Db) -> Result<(), StoreError>) {
+        let (Some(db), before) = (self.db.clone(), self.model_before()) else { return };
+        if act(&db).is_ok() {
+            self.model.synced();
+        }
+        self.note_failure();
+        self.keep_places(before, false);
+    }
+
+    /// After an append or a maintenance nothing is older than the interval that is not durable, whatever the database says.
+    fn synced_as_promised(&mut self) {
+        if let SyncMode::IntervalMs(interval_ms) = self.sync
+            && let Some(until_ms) = self.monotonic_ms().checked_sub(interval_ms)
+        {
+            self.model.synced_until(until_ms);
         }
     }
 
     fn append(&mut self) {
         let Some(db) = self.db.clone() else { return };
         self.now_ms += 1000 * (1 + self.random.below(20) as i64);
-        self.clock.advance_ms((self.now_ms - Timestamp::millis(kymo_tsdb::Clock::now(&self.clock))) as u64);
+        self.clock.advance_ms((self.now_ms - self.wall_ms()) as u64);
         let (mut rows, mut batch) = (Vec::new(), Batch::new());
-        let first = self.random.below(SERIES);
-        for i in 0..1 + self.random.below(2 * SERIES) {
-            let labels = series_labels(((first + i) % SERIES) as usize * 37);
-            let late_ms = match self.random.below(10) {
-                0 => self.random.below(90_000) as i64,
-                1 => 1000 * self.random.below(10) as i64,
-                _ => 0,
-            };
-            let t_ms = self.now_ms - late_ms + (i / SERIES) as i64;
-            let value = self.value();
+        for (labels, t_ms, value) in self.new_rows() {
             let series = match self.handles.get(&labels) {
                 Some(handle) if self.random.chance(2, 3) => RowSeries::Handle(*handle),
                 _ => RowSeries::Labels(labels.clone()),
@@ -122,8 +212,12 @@ impl History {
             batch.push(series, Timestamp::from_millis(t_ms), value);
             rows.push((labels, t_ms, value));
         }
-        let monotonic_ms = kymo_tsdb::Clock::monotonic_ms(&self.clock);
+        let monotonic_ms = self.monotonic_ms();
         let expected = self.model.take(&rows, self.sync == SyncMode::Always, monotonic_ms);
+        let unsure = self.model_before().map(|mut model| {
+            model.last_batch_failed();
+            model
+        });
         match db.append(&batch) {
             Ok(outcome) => {
                 let refused: Vec<_> =
@@ -137,12 +231,43 @@ impl History {
                 assert_eq!(outcome.appended + refused.len(), rows.len(), "{}", self.what);
                 self.handles
                     .extend(outcome.handles.iter().map(|(row, handle)| (rows[*row].0.clone(), *handle)));
+                self.recent.extend(rows);
+                self.recent.drain(..self.recent.len().saturating_sub(RECENT_ROWS));
+                self.synced_as_promised();
             }
             Err(_) => {
                 self.model.last_batch_failed();
                 self.note_failure();
             }
         }
+        self.keep_places(unsure, false);
+    }
+
+    /// The rows of a batch: mostly in order, some late, some too late, some twice.
+    fn new_rows(&mut self) -> Vec<(Labels, i64, f64)> {
+        // Whether what is past the retention is still there is up to the database.
+        let oldest_ms = self.now_ms - self.model.retention_ms;
+        self.recent.retain(|(_, t_ms, _)| *t_ms > oldest_ms);
+        let first = self.random.below(SERIES);
+        let count = 1 + self.random.below(2 * SERIES);
+        let mut rows = Vec::new();
+        for i in 0..count {
+            if !self.recent.is_empty() && self.random.chance(1, 12) {
+                let (labels, t_ms, value) =
+                    self.recent[self.random.below(self.recent.len() as u64) as usize].clone();
+                let value = if self.random.chance(1, 2) { value } else { self.value() };
+                rows.push((labels, t_ms, value));
+                continue;
+            }
+            let labels = series_labels(((first + i) % SERIES) as usize * 37);
+            let late_ms = match self.random.below(10) {
+                0 => self.random.below(90_000) as i64,
+                1 => 1000 * self.random.below(10) as i64,
+                _ => 0,
+            };
+            rows.push((labels, self.now_ms - late_ms + (i / SERIES) as i64, self.value()));
+        }
+        rows
     }
 
     /// Mostly values that nobody else has, so that a wrong one cannot hide; sometimes a repeated one.
@@ -158,25 +283,27 @@ impl History {
     }
 
     fn maintain(&mut self) {
-        let Some(db) = self.db.clone() else { return };
+        let (Some(db), before) = (self.db.clone(), self.model_before()) else { return };
         // Now and then nothing is written for more than an hour.
         self.clock.advance_ms(if self.random.chance(1, 12) { 3_700_000 } else { self.random.below(2000) });
-        self.now_ms = Timestamp::millis(kymo_tsdb::Clock::now(&self.clock)).max(self.now_ms);
+        self.now_ms = self.wall_ms().max(self.now_ms);
         let maintained = db.maintain(Timestamp::from_millis(self.now_ms));
         self.model_maintained();
-        if maintained.is_ok_and(|done| done.synced) {
-            self.model.synced();
+        match maintained {
+            Ok(done) if done.synced || done.checkpoint => self.model.synced(),
+            Ok(_) => self.synced_as_promised(),
+            Err(_) => {}
         }
         if db.stats().series_removed > self.series_removed {
             self.series_removed = db.stats().series_removed;
             self.handles.clear();
         }
         self.note_failure();
+        self.keep_places(before, false);
     }
 
     fn model_maintained(&mut self) {
-        let now_ms = Timestamp::millis(kymo_tsdb::Clock::now(&self.clock));
-        self.model.maintained(now_ms, kymo_tsdb::Clock::monotonic_ms(&self.clock));
+        self.model.maintained(self.wall_ms(), self.monotonic_ms());
     }
 
     fn note_failure(&mut self) {
@@ -191,12 +318,13 @@ impl History {
     }
 
     fn close_and_open(&mut self) {
-        let Some(db) = self.db.take() else { return };
+        let (Some(db), before) = (self.db.take(), self.model_before()) else { return };
         if db.close().is_ok() {
             self.model.synced();
         }
         self.sync_failed |= db.stats().wal.failed;
         drop(db);
+        self.keep_places(before, false);
         self.open(false);
     }
 
@@ -208,13 +336,32 @@ impl History {
         assert!(self.db.is_some(), "it must open after a crash ({})", self.what);
     }
 
+    /// Opens with one read that fails: an error that names a file, or everything is there. Then without.
+    pub(crate) fn open_with_failing_read(&mut self, read: u64) {
+        self.db = None;
+        self.disk.restart(Crash::Process);
+        self.disk.plan_read(self.disk.reads() + read);
+        match Db::open(DIR, self.options()) {
+            Ok(db) => {
+                self.model_maintained();
+                let mismatches = self.model.compare_reopened(&db, false).unwrap();
+                assert_eq!(mismatches, [], "read {read} failed: {}", self.what);
+            }
+            Err(error) => {
+                let text = error.to_string();
+                assert!(text.contains(DIR) && text.contains("input/output"), "read {read}: {text}");
+            }
+        }
+        self.crash_and_open(Crash::Process);
+    }
+
     fn open(&mut self, power_lost: bool) {
         self.handles.clear();
-        let db = match Db::open(DIR, self.options()) {
-            Ok(db) => db,
-            // A fault that was planned for an operation of the opening; the next step tries again.
-            Err(_) => return,
-        };
+        let before = self.model_before();
+        let opened = Db::open(DIR, self.options());
+        self.keep_places(before, power_lost);
+        // A fault that was planned for an operation of the opening; the next step tries again.
+        let Ok(db) = opened else { return };
         // Retention by time is a part of opening.
         self.model_maintained();
         let mismatches = self.model.compare_reopened(&db, power_lost).unwrap();
@@ -225,6 +372,7 @@ impl History {
         assert!(self.power_was_lost || !replay.has_loss(), "{:?}: {}", replay.damaged, self.what);
         self.series_removed = 0;
         self.model.adopt(&db, !self.sync_failed).unwrap();
+        self.recent.clear();
         if power_lost {
             self.sync_failed = false;
         }

@@ -1,0 +1,98 @@
+//! Crashes at every operation of many histories, those of the recovery from an earlier crash included.
+
+use kymo_testkit::{Crash, Random};
+use kymo_tsdb::SyncMode;
+
+use crate::history::History;
+use crate::report::report;
+use crate::{MODES, first_seed, seeds, setting};
+
+/// A history is this long; longer ones cost more for each crash.
+const STEPS: usize = 30;
+
+/// The crashes that are tried at each operation: the process alone, and the power twice, with different luck.
+const CRASHES: [Crash; 3] = [Crash::Process, Crash::Power, Crash::Power];
+
+#[derive(Debug, Default)]
+struct Counts {
+    points: u64,
+    syncs: u64,
+    operations: u64,
+    histories: u64,
+}
+
+/// Stops at every operation of history after history, until there were enough crashes.
+fn check(sync: SyncMode) {
+    let wanted = setting("KYMO_CRASH_POINTS", 10_000).div_ceil(MODES.len() as u64);
+    let mut counts = Counts::default();
+    let first = first_seed();
+    let mut seed = first;
+    while counts.points < wanted {
+        stop_everywhere(seed, sync, &mut counts);
+        seed += 1;
+    }
+    let Counts { points, syncs, operations, histories } = counts;
+    report(format_args!(
+        "{points} crashes at {operations} operations, {syncs} of them syncs, of {histories} histories with {sync:?} \
+         (seeds {first} to {}): every acknowledged sample as promised, none invented",
+        seed - 1
+    ));
+}
+
+fn stop_everywhere(seed: u64, sync: SyncMode, counts: &mut Counts) {
+    let mut history = History::new(seed, sync, "stopped everywhere".to_owned());
+    history.watch();
+    let mut random = Random::new(seed);
+    counts.histories += 1;
+    for _ in 0..STEPS {
+        history.live(1);
+        // It crashes itself now and then, so that there are places in the recovery from that.
+        if random.chance(1, 15) {
+            history.crash_and_open(if random.chance(1, 3) { Crash::Process } else { Crash::Power });
+        }
+        for place in history.take_places() {
+            counts.operations += 1;
+            for crash in CRASHES {
+                counts.points += 1;
+                counts.syncs += u64::from(place.moment.is_sync());
+                let mut stopped = history.stopped_at(&place, crash, random.next());
+                // It goes on from there; not every time, because it takes as long again.
+                if random.chance(1, 4) {
+                    stopped.live(2);
+                    stopped.crash_and_open(Crash::Process);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn synced_at_once() {
+    check(SyncMode::Always);
+}
+
+#[test]
+fn synced_each_second() {
+    check(SyncMode::IntervalMs(1000));
+}
+
+#[test]
+fn never_synced() {
+    check(SyncMode::Never);
+}
+
+#[test]
+fn long_histories_with_crashes() {
+    let mut samples = 0;
+    for seed in seeds(6) {
+        for sync in MODES {
+            let mut history = History::new(seed, sync, "crashes now and then".to_owned());
+            for round in 0..6 {
+                history.live(40);
+                history.crash_and_open(if round % 2 == 0 { Crash::Process } else { Crash::Power });
+            }
+            samples += history.model.len();
+        }
+    }
+    assert!(samples > 0, "nothing was left to compare");
+}
