@@ -375,6 +375,15 @@ impl std::fmt::Display for ValueType {
 }
 
 impl AggregateOp {
+    /// Every aggregation operator.
+    ///
+    /// ```
+    /// assert_eq!(kymo_promql_syntax::ast::AggregateOp::all().count(), 14);
+    /// ```
+    pub fn all() -> impl Iterator<Item = AggregateOp> {
+        crate::token::AGGREGATES.iter().map(|(_, op)| *op)
+    }
+
     /// As written in a query.
     pub fn name(self) -> &'static str {
         crate::token::AGGREGATES[self as usize].0

@@ -4,7 +4,7 @@
 use lalrpop_util::ParseError;
 
 use crate::ast::Span;
-use crate::error::{Fault, Note, ParseErrorKind};
+use crate::error::{Fault, Faults, Note, ParseErrorKind};
 use crate::functions::Function;
 use crate::lexer::Lexer;
 use crate::quote::quoted;
@@ -15,14 +15,14 @@ use crate::token::Token;
 const EXPECTED_MAX: usize = 12;
 
 /// A token with its place.
-type Placed = (u32, Token, u32);
+pub(crate) type Placed = (u32, Token, u32);
 
 /// What a failed parse tells the user: one fault, or two where a misspelt function stands right before the unexpected token.
-pub(crate) fn syntax_faults(text: &str, error: ParseError<u32, Token, Box<Fault>>) -> Vec<Box<Fault>> {
+pub(crate) fn syntax_faults(text: &str, error: ParseError<u32, Token, Box<Fault>>, faults: &mut Faults) {
     let (found, expected) = match error {
         ParseError::User { mut error } => {
             find_opener(text, &mut error);
-            return vec![error];
+            return faults.push(error);
         }
         ParseError::UnrecognizedToken { token, expected } => (Some(token), expected),
         ParseError::ExtraToken { token } => (Some(token), Vec::new()),
@@ -34,15 +34,14 @@ pub(crate) fn syntax_faults(text: &str, error: ParseError<u32, Token, Box<Fault>
     let before = tokens_before(text, place.start);
     if before.is_empty() && found.is_none() {
         let message = "no expression found in input";
-        return vec![Fault::new(ParseErrorKind::Syntax, Span::default(), message)];
+        return faults.push(Fault::new(ParseErrorKind::Syntax, Span::default(), message));
     }
     if matches!(before.last(), Some((_, Token::Comma, _))) && in_call(&before) {
         let (start, _, end) = before[before.len() - 1];
         let message = "trailing commas not allowed in function call args";
-        return vec![Fault::new(ParseErrorKind::Syntax, Span { start, end }, message)];
+        return faults.push(Fault::new(ParseErrorKind::Syntax, Span { start, end }, message));
     }
-    let mut faults = Vec::new();
-    faults.extend(unknown_before(text, &before));
+    unknown_before(text, &before).into_iter().for_each(|fault| faults.push(fault));
     let mut fault = Fault::new(ParseErrorKind::Syntax, place, unexpected(text, &before, found));
     fault.expected = readable(&expected);
     let suggestion = match found {
@@ -53,7 +52,6 @@ pub(crate) fn syntax_faults(text: &str, error: ParseError<u32, Token, Box<Fault>
         _ => misspelt_before(text, &before, found),
     };
     faults.push(fault.suggest(suggestion));
-    faults
 }
 
 /// Prometheus' words for a token where its grammar has none.
@@ -120,7 +118,7 @@ fn tokens_before(text: &str, at: u32) -> Vec<Placed> {
 }
 
 /// The token that opened the innermost bracket that is still open, and its index.
-fn innermost(before: &[Placed]) -> Option<(usize, Token)> {
+pub(crate) fn innermost(before: &[Placed]) -> Option<(usize, Token)> {
     let mut open = Vec::new();
     for (index, (_, token, _)) in before.iter().enumerate() {
         match token {
@@ -141,7 +139,7 @@ fn in_call(before: &[Placed]) -> bool {
 }
 
 /// Does the parenthesis at this index open a list of labels?
-fn is_label_list(before: &[Placed], at: usize) -> bool {
+pub(crate) fn is_label_list(before: &[Placed], at: usize) -> bool {
     match before.get(at).map(|(_, token, _)| *token) {
         Some(Token::GroupLeftParen | Token::GroupRightParen) => true,
         Some(Token::LeftParen) => at > 0 && opens_labels(before, at - 1),

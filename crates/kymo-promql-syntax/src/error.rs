@@ -89,6 +89,7 @@ pub(crate) struct Fault {
 
 /// Faults that do not keep the parser from going on, in the order in which they were found.
 #[derive(Debug, Default)]
+#[expect(clippy::vec_box, reason = "faults are boxed where they arise, since results carry them")]
 pub(crate) struct Faults(Vec<Box<Fault>>);
 
 /// A text that is no query at all is not worth more.

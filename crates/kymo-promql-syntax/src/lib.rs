@@ -46,6 +46,9 @@ mod serialize;
 mod suggest;
 mod walk;
 
+mod completion;
+
+pub use completion::{Completion, Completions, completion};
 pub use error::{Note, ParseError, ParseErrorKind};
 pub use functions::{Function, Signature};
 pub use options::{Limits, ParseOptions};

@@ -145,7 +145,7 @@ impl Parser {
             return Err(builder.faults);
         }
         if let Err(error) = QueryParser::new().parse(&mut builder, Lexer::new(text)) {
-            syntax_faults(text, error).into_iter().for_each(|fault| builder.faults.push(fault));
+            syntax_faults(text, error, &mut builder.faults);
         }
         if builder.faults.is_empty() { Ok(builder.finish()) } else { Err(builder.faults) }
     }

@@ -89,6 +89,11 @@ pub(crate) enum Place {
 impl Place {
     /// Would `expr` without parentheses be read as something else here? Never so for what the parser has put there.
     pub(crate) fn parts(self, expr: &Expr) -> bool {
+        if matches!(self, Place::Left(op) if Binding::of(op) >= Binding::Sum && op != BinaryOp::Atan2)
+            && ends_in_offset(expr)
+        {
+            return true;
+        }
         let inner = match &expr.kind {
             ExprKind::Binary(binary) => Binding::of(binary.op),
             ExprKind::Unary(_) => Binding::Sign,
@@ -119,6 +124,22 @@ impl Place {
             Place::Ranged => true,
         }
     }
+}
+
+/// Does `expr` end in `offset (…)`, which takes arithmetic behind it along?
+fn ends_in_offset(mut expr: &Expr) -> bool {
+    loop {
+        match &expr.kind {
+            ExprKind::Binary(binary) => expr = &binary.rhs,
+            ExprKind::Unary(unary) => expr = &unary.expr,
+            _ => break,
+        }
+    }
+    let mut duration = expr.time_modifiers().and_then(|time| time.offset.as_ref());
+    while let Some(DurationExpr::Binary(_, left, _)) = duration {
+        duration = Some(left);
+    }
+    matches!(duration, Some(DurationExpr::Paren(_)))
 }
 
 fn push_operand(out: &mut String, expr: &Expr, place: Place) {

@@ -79,6 +79,8 @@ pub(crate) enum Token {
     OffsetDiv,
     OffsetMod,
     OffsetPow,
+    /// Where the user is writing. No rule of the grammar has it, so that the parser stops there and says what may follow.
+    Cursor,
 }
 
 /// Outside of braces and brackets.

@@ -46,6 +46,10 @@ fn name() -> impl Strategy<Value = String> {
 }
 
 fn label() -> impl Strategy<Value = String> {
+    prop_oneof![8 => known_label(), 1 => any_name()]
+}
+
+fn known_label() -> impl Strategy<Value = String> {
     one_of(&["job", "le", "\"a.b\"", "'it\\'s'", "`x y`", "on", "bool", "group_left", "by", "end", "fill"])
 }
 
@@ -87,11 +91,39 @@ fn matchers() -> impl Strategy<Value = String> {
     let matcher =
         (label().prop_filter("a name", |l| !l.is_empty()), one_of(&["=", "!=", "=~", "!~"]), value())
             .prop_map(|(l, op, v)| format!("{l}{op}{v}"));
-    prop::collection::vec(matcher, 0..3).prop_map(|all| all.join(","))
+    let named = (any_name(), one_of(&["=", "!="]), any_name()).prop_map(|(l, op, v)| format!("{l}{op}{v}"));
+    prop::collection::vec(prop_oneof![3 => matcher, 1 => named], 0..3).prop_map(|all| all.join(","))
 }
 
 fn value() -> impl Strategy<Value = String> {
     one_of(&["\"\"", "\"a|b.*\"", "'\\n'", "`\\d+`", "\"é☺\"", "\"\\u00e9\\x41\""])
+}
+
+/// Any bytes, each written in one of the ways there are.
+fn any_string() -> impl Strategy<Value = String> {
+    let byte = (any::<u8>(), 0..3).prop_map(|(byte, how)| match how {
+        0 => format!("\\x{byte:02x}"),
+        1 => format!("\\{byte:03o}"),
+        _ if byte.is_ascii_alphanumeric() => (byte as char).to_string(),
+        _ => format!("\\u{:04x}", u32::from(byte)),
+    });
+    (
+        prop::collection::vec(
+            prop_oneof![byte, any::<char>().prop_map(|c| format!("\\U{:08x}", c as u32))],
+            0..6,
+        ),
+        any::<bool>(),
+    )
+        .prop_map(|(parts, single)| {
+            let quote = if single { '\'' } else { '"' };
+            format!("{quote}{}{quote}", parts.concat())
+        })
+}
+
+/// Any name that is UTF-8, in quotes.
+fn any_name() -> impl Strategy<Value = String> {
+    prop::collection::vec(any::<char>(), 1..5)
+        .prop_map(|chars| kymo_promql_syntax::quote_string(chars.into_iter().collect::<String>().as_bytes()))
 }
 
 fn selector() -> impl Strategy<Value = String> {
@@ -100,6 +132,7 @@ fn selector() -> impl Strategy<Value = String> {
         (name(), matchers()).prop_map(|(n, m)| format!("{n}{{{m}}}")),
         matchers().prop_map(|m| format!("{{\"a.b\",{m}}}")),
         matchers().prop_map(|m| format!("{{x=~\".+\", {m}}}")),
+        (any_name(), matchers()).prop_map(|(n, m)| format!("{{{n},{m}}}")),
     ]
 }
 
@@ -112,8 +145,18 @@ fn vector() -> impl Strategy<Value = String> {
     // Arithmetic directly behind `offset (…)` would belong to the duration.
     let leaf = leaf.prop_map(|v| if v.contains("offset (") { format!("({v})") } else { v });
     leaf.prop_recursive(5, 40, 3, |inner| {
-        let ranged = (selector(), duration(), one_of(&["", "", " anchored"]), time_modifiers())
-            .prop_map(|(s, d, e, t)| format!("{s}[{d} + 1s]{e}{t}"));
+        let ranged = (
+            selector(),
+            duration(),
+            one_of(&["", "", " anchored", " smoothed"]),
+            time_modifiers(),
+            any::<bool>(),
+        )
+            .prop_map(|(s, d, e, t, first)| {
+                let (a, b) = if first { (e, t) } else { (t, e) };
+                // Behind `offset (…)` a word is fine, arithmetic is not; see above.
+                format!("{s}[{d} + 1s]{a}{b}")
+            });
         let subquery = (inner.clone(), duration(), prop::option::of(duration()), time_modifiers()).prop_map(
             |(v, d, s, t)| format!("({v})[{d} + 1s:{}]{t}", s.map_or(String::new(), |s| s + " + 1ms")),
         );
@@ -129,12 +172,16 @@ fn vector() -> impl Strategy<Value = String> {
             (one_of(&["-", "+", "- -"]), inner.clone()).prop_map(|(s, v)| s + &v),
             (one_of(&["sum", "avg", "COUNT", "group"]), one_of(&["by", "without"]), labels(), inner.clone())
                 .prop_map(|(op, by, l, v)| format!("{op} {by} {l} ({v})")),
-            (one_of(&["topk", "limit_ratio", "quantile"]), inner.clone(), labels())
+            (any_string(), inner.clone(), labels())
+                .prop_map(|(s, v, l)| format!("count_values by {l} ({s}, {v})")),
+            (inner.clone(), matchers()).prop_map(|(v, m)| format!("info({v}, {{{m}}})")),
+            (inner.clone(), scalar()).prop_map(|(v, s)| format!("clamp({v}, max_of({s}, step()), end())")),
+            (one_of(&["topk", "limit_ratio", "limitk", "bottomk", "quantile"]), inner.clone(), labels())
                 .prop_map(|(op, v, l)| format!("{op}(0x1F, {v}) by {l}")),
             (inner.clone(), modified(), inner.clone()).prop_map(|(a, op, b)| format!("{a} {op} {b}")),
-            (inner.clone(), one_of(&["+", "atan2", "</", ">= bool", "^"]), scalar())
+            (inner.clone(), one_of(&["+", "atan2", "</", ">/", ">= bool", "^"]), scalar())
                 .prop_map(|(a, op, b)| format!("({a} {op} {b})")),
-            (inner.clone(), value(), value())
+            (inner.clone(), any_string(), any_string())
                 .prop_map(|(v, a, b)| format!("label_replace({v}, {a}, {b}, {a}, {b})")),
         ]
     })
@@ -153,18 +200,62 @@ fn modified() -> impl Strategy<Value = String> {
     ];
     prop_oneof![
         one_of(&["and", "or", "unless", "and ignoring ()", "OR on (job)"]),
-        one_of(&["+", "-", "*", "/", "%", "^", "==", "!= bool", "</", "atan2"]),
+        one_of(&["+", "-", "*", "/", "%", "^", "==", "!= bool", "</", ">/", "atan2"]),
         (one_of(&["+", "-", "* ", "== bool", "<"]), one_of(&["on", "ignoring"]), labels(), group, fill)
             .prop_map(|(op, on, l, g, f)| format!("{op} {on} {l} {g} {f}")),
     ]
 }
 
+/// Without parentheses, which printing sets where a tree put together by hand needs them.
+fn bare(mut expr: Expr) -> String {
+    expr.rewrite(&mut |expr| {
+        if let ExprKind::Paren(inner) = &mut expr.kind {
+            let inner = std::mem::replace(
+                &mut **inner,
+                Expr { kind: ExprKind::String(Vec::new()), span: Span::default() },
+            );
+            *expr = inner;
+        }
+    });
+    shape(expr)
+}
+
+/// A tree in which others stand in place of the selectors prints as text that means that tree.
+fn check_rewritten(query: &str, replacements: &[String]) {
+    let limits = kymo_promql_syntax::Limits { depth_max: 4000, height_max: 4000, ..Default::default() };
+    let parser = Parser::new(ParseOptions { limits, ..ParseOptions::everything() });
+    let mut next = replacements.iter().cycle();
+    let mut expr = parser.parse(query).unwrap();
+    expr.rewrite(&mut |expr| match &expr.kind {
+        ExprKind::Selector(_) => *expr = parser.parse(next.next().unwrap()).unwrap(),
+        ExprKind::Paren(inner) => *expr = (**inner).clone(),
+        _ => {}
+    });
+    if parser.verify(&mut expr).is_err() {
+        return;
+    }
+    for printed in [expr.to_string(), expr.pretty()] {
+        let again = parser.parse(&printed).unwrap_or_else(|e| panic!("{query}\n{}", e.render(&printed)));
+        assert_eq!(bare(again), bare(expr.clone()), "{query}: {printed}");
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn queries(query in vector()) {
         check(&query);
+    }
+
+    #[test]
+    fn offset_before_arithmetic(query in vector()) {
+        check_rewritten(&query, &["x offset (5m)".to_owned(), "-x offset (step() + 1m)".to_owned()]);
+    }
+
+    #[test]
+    fn rewritten(query in vector(), replacements in prop::collection::vec(prop_oneof![vector(), scalar()], 1..4)) {
+        check_rewritten(&query, &replacements);
     }
 
     #[test]
