@@ -1,12 +1,12 @@
 //! Encoder: families and samples to exposition text; what it writes, the parser of the same format reads back unchanged.
 
 use kymo_model::{
-    Labels, METRIC_NAME, MetricType, Timestamp, format_float_g, is_legacy_label_name, is_legacy_metric_name,
+    Labels, METRIC_NAME, MetricType, Timestamp, format_float_g, format_openmetrics_float,
+    is_legacy_label_name, is_legacy_metric_name,
 };
 
 use crate::Format;
 use crate::escape::{Escapes, escape_into};
-use crate::labels::openmetrics_float;
 
 /// What is said about a metric family before its samples.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -200,7 +200,7 @@ impl Encoder {
         match self.format {
             Format::Text => self.out.push_str(&format_float_g(value)),
             Format::OpenMetrics if value == 0.0 && value.is_sign_negative() => self.out.push_str("-0.0"),
-            Format::OpenMetrics => self.out.push_str(&openmetrics_float(value)),
+            Format::OpenMetrics => self.out.push_str(&format_openmetrics_float(value)),
         }
     }
 

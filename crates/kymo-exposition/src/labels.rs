@@ -1,6 +1,6 @@
 //! Labels of a series, from the bytes that the parser delimited: the second, checking step, taken once per new series.
 
-use kymo_model::{Labels, METRIC_NAME, MetricType, format_float_g};
+use kymo_model::{Labels, METRIC_NAME, MetricType, format_openmetrics_float};
 
 use crate::escape::{Escapes, unescape_into};
 use crate::scan::{find_closing_quote, skip_blanks};
@@ -124,19 +124,9 @@ fn canonical_bounds(bounds: &str, start: usize, written: &str, pairs: &mut [Pair
         }
         let Some(value) = float::parse(&written.as_bytes()[from - start..to - start]) else { continue };
         let at = resolved.len();
-        resolved.push_str(&openmetrics_float(value));
+        resolved.push_str(&format_openmetrics_float(value));
         pair.value = Part::Resolved(at, resolved.len());
     }
-}
-
-/// As Go prints floats, with `.0` where neither a point nor an exponent shows that it is one.
-pub(crate) fn openmetrics_float(value: f64) -> String {
-    let value = if value == 0.0 { 0.0 } else { value };
-    let mut text = format_float_g(value);
-    if value.is_finite() && !text.contains(['.', 'e']) {
-        text.push_str(".0");
-    }
-    text
 }
 
 struct Reader<'a, 's> {

@@ -54,7 +54,8 @@ pub use memory::MemoryStore;
 pub use metadata::{Metadata, MetricType};
 pub use name::{METRIC_NAME, NameScheme, is_legacy_label_name, is_legacy_metric_name};
 pub use number::{
-    FloatParseError, format_float, format_float_g, parse_float, write_float, write_float_g, write_float_json,
+    FloatParseError, format_float, format_float_g, format_openmetrics_float, parse_float, write_float,
+    write_float_g, write_float_json,
 };
 pub use queryable::{Queryable, Resume, Series, SeriesReader, SeriesSet, SeriesSource};
 pub use quote::Quoted;

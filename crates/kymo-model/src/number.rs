@@ -77,6 +77,22 @@ pub fn format_float_g(value: f64) -> String {
     out
 }
 
+/// As [`format_float_g`], with `.0` where neither a point nor an exponent shows that it is a float. OpenMetrics writes bounds
+/// and quantiles in labels like this.
+///
+/// ```
+/// use kymo_model::format_openmetrics_float;
+/// assert_eq!([1.0, 0.5, f64::INFINITY].map(format_openmetrics_float), ["1.0", "0.5", "+Inf"]);
+/// ```
+pub fn format_openmetrics_float(value: f64) -> String {
+    let value = if value == 0.0 { 0.0 } else { value };
+    let mut text = format_float_g(value);
+    if value.is_finite() && !text.contains(['.', 'e']) {
+        text.push_str(".0");
+    }
+    text
+}
+
 /// Appends a float in Go's format `'g'`, as [`format_float_g`] does.
 pub fn write_float_g(out: &mut String, value: f64) {
     if write_integer(out, value, 1e6) {

@@ -39,6 +39,10 @@ impl Bits {
         self.words[index / 64] |= 1 << (index % 64);
     }
 
+    pub(crate) fn clear(&mut self, index: usize) {
+        self.words[index / 64] &= !(1 << (index % 64));
+    }
+
     pub(crate) fn get(&self, index: usize) -> bool {
         self.words[index / 64] >> (index % 64) & 1 == 1
     }

@@ -1,6 +1,6 @@
 //! Context: what all operators of one running query share. Evaluation; read-only, or counted through atomics.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use kymo_model::{Queryable, SeriesSet};
 use kymo_promql_syntax::ast::Span;
@@ -14,10 +14,12 @@ use crate::{CancelToken, QueryError, QueryStats};
 pub(crate) struct Context {
     pub(crate) lookback_ms: i64,
     pub(crate) delayed_name_removal: bool,
+    pub(crate) type_and_unit_labels: bool,
     pub(crate) cancel: CancelToken,
     pub(crate) budget: Budget,
     pub(crate) notes: Notes,
     pub(crate) counters: Counters,
+    pub(crate) native_buckets: NativeBuckets,
     /// One per selection of the plan.
     pub(crate) sets: Vec<SelectedSet>,
 }
@@ -27,6 +29,33 @@ pub(crate) struct SelectedSet {
     pub(crate) series: SeriesSet,
     /// Do all have the same name, so that dropping it keeps them apart?
     pub(crate) one_name: bool,
+}
+
+/// Native histograms in series with an `le` label, as buckets have it. They have series of their own in the results of
+/// `histogram_quantile` and its kin, which costs a look at every bucket to know; hardly any query meets one. So a query first
+/// runs without expecting them, and again if it did.
+#[derive(Debug, Default)]
+pub(crate) struct NativeBuckets {
+    expected: bool,
+    met: AtomicBool,
+}
+
+impl NativeBuckets {
+    pub(crate) fn expected(&self) -> bool {
+        self.expected
+    }
+
+    /// Asks for another run that expects them. The error ends this one.
+    pub(crate) fn expect(&self) -> QueryError {
+        self.met.store(true, Ordering::Relaxed);
+        QueryError::execution("native histograms in series with an le label need another run")
+    }
+
+    /// What the next run needs to know, if there has to be one.
+    pub(crate) fn next_run(&self) -> Option<NativeBuckets> {
+        let again = self.met.load(Ordering::Relaxed) && !self.expected;
+        again.then(|| NativeBuckets { expected: true, met: AtomicBool::new(false) })
+    }
 }
 
 /// Figures that operators add to, once per row.

@@ -4,7 +4,7 @@ use kymo_model::{Labels, Queryable, Timestamp};
 use kymo_promql_syntax::ast::Expr;
 
 use crate::budget::Budget;
-use crate::context::{Context, Counters};
+use crate::context::{Context, Counters, NativeBuckets};
 use crate::eval::{self, RangeSamples};
 use crate::grid::Grid;
 use crate::notes::Notes;
@@ -166,20 +166,27 @@ impl Query<'_> {
         engine: &Engine,
         store: &dyn Queryable,
         expr: &Expr,
-        evaluate: impl FnOnce(&Root, &Context) -> Result<QueryValue, QueryError>,
+        evaluate: impl Fn(&Root, &Context) -> Result<QueryValue, QueryError>,
     ) -> Result<QueryResult, QueryError> {
         let Plan { root, selections } = plan(expr, self.grid, self.times)?;
         let mut context = Context {
             lookback_ms: self.times.lookback_ms,
             delayed_name_removal: engine.options.delayed_name_removal,
+            type_and_unit_labels: engine.options.type_and_unit_labels,
             cancel: self.options.cancel.clone(),
             budget: Budget::new(engine.options.max_samples, engine.options.max_bytes),
             notes: Notes::default(),
             counters: Counters::default(),
+            native_buckets: NativeBuckets::default(),
             sets: Vec::with_capacity(selections.len()),
         };
         context.select(store, &selections)?;
-        let value = evaluate(&root, &context)?;
+        let mut value = evaluate(&root, &context);
+        if let Some(expected) = context.native_buckets.next_run() {
+            context.native_buckets = expected;
+            value = evaluate(&root, &context);
+        }
+        let value = value?;
         let (warnings, infos) = context.notes.texts(self.options.text.as_deref());
         Ok(QueryResult { value, warnings, infos, stats: context.stats() })
     }

@@ -1,18 +1,26 @@
 //! Notes: the warnings and infos of a query, in Prometheus' words, each once, with line and column of the query text.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard};
 
 use kymo_model::format_float_g;
 use kymo_promql_syntax::ast::Span;
 
+use crate::native::{Finding, Operation};
+
 /// Collects while a query runs. Operators may note the same thing any number of times.
 #[derive(Debug, Default)]
-pub(crate) struct Notes {
-    seen: Mutex<BTreeMap<(Note, u32), Merged>>,
+pub(crate) struct Notes(Mutex<Seen>);
+
+#[derive(Debug, Default)]
+struct Seen {
+    notes: BTreeMap<Note, Merged>,
+    /// By place and step the note of the highest rank, where an operator tells of only one.
+    ranked: BTreeMap<(u32, u32, usize), (usize, Note)>,
 }
 
-/// Things to tell the reader; equal notes at one place are one note.
+/// Things to tell the reader. Equal notes are one, wherever they are from.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Note {
     /// From the store; has no place.
@@ -23,12 +31,46 @@ pub(crate) enum Note {
     InvalidRatio(Shown, Shown),
     /// `le` does not parse: metric name and what it holds.
     BadBucketLabel(String, String),
-    /// `rate` of something whose name does not look like a counter's.
-    PossibleNonCounter(String),
-    /// Buckets of a classic histogram had to be repaired.
-    ForcedMonotonicity(String),
+    /// Floats and histograms in one range of this metric.
+    MixedRange(String),
+    /// Floats and histograms in one group.
+    MixedGroup,
+    /// Classic and native histograms of this metric at one time.
+    ClassicAndNative(String),
+    /// A function of counters met gauge histograms.
+    NotCounter(String),
+    /// A function of gauges met counter histograms.
+    NotGauge(String),
+    /// Exponential and custom buckets met.
+    MixedBuckets(String),
+    /// The same in a binary operator.
+    MixedBucketsIn(&'static str),
+    /// Hints of a reset and of none met.
+    ResetsCollide(&'static str),
+    /// A start timestamp lies before the sample that precedes its own.
+    StartOverlap(String),
     /// `sort` in a range query.
     SortInRangeQuery,
+    /// `rate` of something whose name does not look like a counter's.
+    PossibleNonCounter(String),
+    /// `rate` of something whose `__type__` is not a counter's: the type and the metric.
+    PossibleNonCounterType(String, String),
+    /// Buckets of a classic histogram had to be repaired.
+    ForcedMonotonicity(String),
+    /// The types around a binary operator do not go together: left side, operator, right side.
+    IncompatibleTypes(&'static str, &'static str, &'static str),
+    /// An aggregation left histograms out.
+    IgnoredInAggregation(&'static str),
+    /// A range function left histograms out.
+    IgnoredInRange(String),
+    /// A quantile is NaN because observations are.
+    QuantileIsNan(String),
+    /// A quantile is too high because observations are NaN.
+    QuantileIsSkewed(String),
+    /// A fraction leaves out observations that are NaN.
+    FractionOfNans(String),
+    /// Different custom bounds met; those shared were used.
+    BoundsReconciled(&'static str),
 }
 
 /// A float as it is shown, so that notes can be compared.
@@ -42,10 +84,20 @@ impl From<f64> for Shown {
 }
 
 /// What repeated notes add up to.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug)]
 struct Merged {
-    repair: Option<Repair>,
-    samples: usize,
+    first: Span,
+    last: Span,
+    count: u64,
+    repairs: Repairs,
+}
+
+/// What is known of repeated repairs.
+#[derive(Clone, Debug, Default)]
+struct Repairs {
+    all: Option<Repair>,
+    /// By place: how many steps the evaluation there has, and how many repairs there were at which.
+    steps: BTreeMap<(u32, u32), (usize, BTreeMap<usize, u64>)>,
 }
 
 /// Which buckets were repaired, by how much, and when.
@@ -70,41 +122,92 @@ impl Repair {
     }
 }
 
+impl Repairs {
+    /// How many samples upstream says were repaired. From step to step it merges what it has so far with itself, so that
+    /// later steps double the number, in 64 bits.
+    fn samples(&self) -> i64 {
+        let at_place = |(steps, counts): &(usize, BTreeMap<usize, u64>)| {
+            let first = counts.keys().next().copied().unwrap_or(0);
+            let count = |step: usize| counts.get(&step).copied().unwrap_or(0);
+            // 64 doublings leave nothing of what was before.
+            let from = first.max(steps.saturating_sub(65));
+            let start = if from == first { count(first) } else { 0 };
+            (from + 1..*steps).fold(start, |sum, step| sum.wrapping_add(count(step)).wrapping_mul(2))
+        };
+        self.steps.values().map(at_place).fold(0, u64::wrapping_add) as i64
+    }
+}
+
 impl Notes {
     pub(crate) fn add(&self, note: Note, span: Span) {
-        self.record(note, span, None);
+        self.add_times(note, span, 1);
     }
 
-    pub(crate) fn repaired(&self, metric: &str, span: Span, repair: Repair) {
-        self.record(Note::ForcedMonotonicity(metric.to_owned()), span, Some(repair));
+    /// The same thing several times.
+    pub(crate) fn add_times(&self, note: Note, span: Span, times: u64) {
+        let mut seen = self.lock();
+        seen.merge(note, span, times);
     }
 
-    fn record(&self, note: Note, span: Span, repair: Option<Repair>) {
-        let mut seen = self.seen.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let merged = seen.entry((note, span.start)).or_default();
-        merged.samples += 1;
-        merged.repair = match (merged.repair, repair) {
-            (Some(a), Some(b)) => Some(a.merge(b)),
-            (a, b) => a.or(b),
-        };
+    /// Of the notes with the same place and step only the one with the highest rank will be told.
+    pub(crate) fn add_ranked(&self, note: Note, span: Span, step: usize, rank: usize) {
+        let mut seen = self.lock();
+        let known = seen.ranked.entry((span.start, span.end, step)).or_insert_with(|| (rank, note.clone()));
+        if known.0 <= rank {
+            *known = (rank, note);
+        }
+    }
+
+    /// Buckets were repaired at a step of an evaluation with so many steps.
+    pub(crate) fn repaired(&self, metric: &str, span: Span, (step, steps): (usize, usize), repair: Repair) {
+        let mut seen = self.lock();
+        let repairs = &mut seen.merge(Note::ForcedMonotonicity(metric.to_owned()), span, 1).repairs;
+        repairs.all = Some(repairs.all.map_or(repair, |known| known.merge(repair)));
+        let (known_steps, counts) = repairs.steps.entry((span.start, span.end)).or_default();
+        *known_steps = steps;
+        *counts.entry(step).or_default() += 1;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Seen> {
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     /// Warnings and infos as text. Without a query text, the place is a column of line 1.
     pub(crate) fn texts(&self, query: Option<&str>) -> (Vec<String>, Vec<String>) {
-        let seen = self.seen.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut seen = self.lock();
+        for ((start, end, _), (_, note)) in std::mem::take(&mut seen.ranked) {
+            seen.merge(note, Span { start, end }, 1);
+        }
         let (mut warnings, mut infos) = (Vec::new(), Vec::new());
-        for ((note, start), merged) in seen.iter() {
+        for (note, merged) in &seen.notes {
             let text = note.text(merged);
-            let (line, column) = position(query, *start as usize);
+            let place = if note.is_counted() { merged.first } else { merged.last };
+            let (line, column) = position(query, place.start as usize);
             match note {
                 Note::Store(_) => warnings.push(text),
                 _ if note.is_info() => infos.push(format!("PromQL info: {text} ({line}:{column})")),
                 _ => warnings.push(format!("PromQL warning: {text} ({line}:{column})")),
             }
         }
-        warnings.dedup();
-        infos.dedup();
         (warnings, infos)
+    }
+}
+
+impl Seen {
+    /// Of equal notes upstream keeps the place of the one that it came to last, or first if it counts them. It evaluates
+    /// operands from left to right and operators after them.
+    fn merge(&mut self, note: Note, span: Span, times: u64) -> &mut Merged {
+        let order = |span: Span| (span.end, Reverse(span.start));
+        let merged = self.notes.entry(note).or_insert_with(|| Merged {
+            first: span,
+            last: span,
+            count: 0,
+            repairs: Repairs::default(),
+        });
+        merged.first = if order(span) < order(merged.first) { span } else { merged.first };
+        merged.last = if order(span) > order(merged.last) { span } else { merged.last };
+        merged.count += times;
+        merged
     }
 }
 
@@ -119,10 +222,28 @@ fn position(query: Option<&str>, start: usize) -> (usize, usize) {
 
 impl Note {
     fn is_info(&self) -> bool {
-        matches!(self, Note::PossibleNonCounter(_) | Note::ForcedMonotonicity(_))
+        matches!(
+            self,
+            Note::PossibleNonCounter(_)
+                | Note::PossibleNonCounterType(..)
+                | Note::ForcedMonotonicity(_)
+                | Note::IncompatibleTypes(..)
+                | Note::IgnoredInAggregation(_)
+                | Note::IgnoredInRange(_)
+                | Note::QuantileIsNan(_)
+                | Note::QuantileIsSkewed(_)
+                | Note::FractionOfNans(_)
+                | Note::BoundsReconciled(_)
+        )
+    }
+
+    /// Does its text say how often it was noted?
+    fn is_counted(&self) -> bool {
+        matches!(self, Note::ForcedMonotonicity(_) | Note::StartOverlap(_))
     }
 
     fn text(&self, merged: &Merged) -> String {
+        let named = |text: &str, metric: &str| format!("{text} {}", quoted(metric.as_bytes()));
         match self {
             Note::Store(text) => text.clone(),
             Note::InvalidQuantile(q) => format!("quantile value should be between 0 and 1, got {}", q.0),
@@ -134,8 +255,43 @@ impl Note {
                 quoted(le.as_bytes()),
                 for_metric(metric)
             ),
-            Note::PossibleNonCounter(metric) => format!(
-                "metric might not be a counter, name does not end in _total/_sum/_count/_bucket: {}",
+            Note::MixedRange(metric) => {
+                named("encountered a mix of histograms and floats for metric name", metric)
+            }
+            Note::MixedGroup => "encountered a mix of histograms and floats for aggregation".to_owned(),
+            Note::ClassicAndNative(metric) => {
+                format!("vector contains a mix of classic and native histograms{}", for_metric(metric))
+            }
+            Note::NotCounter(metric) => named("this native histogram metric is not a counter:", metric),
+            Note::NotGauge(metric) => named("this native histogram metric is not a gauge:", metric),
+            Note::MixedBuckets(metric) => named(
+                "vector contains a mix of histograms with exponential and custom buckets schemas for metric name",
+                metric,
+            ),
+            Note::MixedBucketsIn(op) => {
+                format!("incompatible bucket layout encountered for binary operator {op}")
+            }
+            Note::ResetsCollide(operation) => {
+                format!("conflicting counter resets during histogram {operation}")
+            }
+            Note::StartOverlap(metric) => {
+                let text = "sample has start time that overlaps with previous sample timestamp for metric";
+                let times = match merged.count {
+                    0 | 1 => String::new(),
+                    count => format!(" ({count} occurrences)"),
+                };
+                named(text, metric) + &times
+            }
+            Note::SortInRangeQuery => {
+                "sort is ineffective for range queries since results are always ordered by labels".to_owned()
+            }
+            Note::PossibleNonCounter(metric) => named(
+                "metric might not be a counter, name does not end in _total/_sum/_count/_bucket:",
+                metric,
+            ),
+            Note::PossibleNonCounterType(found, metric) => format!(
+                "metric might not be a counter, __type__ label is not set to \"counter\" or \"histogram\", got {}: {}",
+                quoted(found.as_bytes()),
                 quoted(metric.as_bytes())
             ),
             Note::ForcedMonotonicity(metric) => {
@@ -144,23 +300,64 @@ impl Note {
                      https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile){}",
                     for_metric(metric)
                 );
-                if let Some(repair) = merged.repair {
+                if let Some(repair) = merged.repairs.all {
                     text.push_str(&format!(
                         ", from buckets {} to {}, with a max diff of {}, over {} samples from {} to {}",
                         format_float_g(repair.bucket_min),
                         format_float_g(repair.bucket_max),
                         two_digits(repair.diff_max),
-                        merged.samples,
+                        merged.repairs.samples(),
                         rfc3339(repair.from_ms),
                         rfc3339(repair.to_ms)
                     ));
                 }
                 text
             }
-            Note::SortInRangeQuery => {
-                "sort is ineffective for range queries since results are always ordered by labels".to_owned()
+            Note::IncompatibleTypes(left, op, right) => format!(
+                "incompatible sample types encountered for binary operator \"{op}\": {left} {op} {right}"
+            ),
+            Note::IgnoredInAggregation(name) => format!("ignored histogram in {name} aggregation"),
+            Note::IgnoredInRange(metric) => named(
+                "ignored histograms in a range containing both floats and histograms for metric name",
+                metric,
+            ),
+            Note::QuantileIsNan(metric) => format!(
+                "input to histogram_quantile has NaN observations, result is NaN{}",
+                for_metric(metric)
+            ),
+            Note::QuantileIsSkewed(metric) => format!(
+                "input to histogram_quantile has NaN observations, result is skewed higher{}",
+                for_metric(metric)
+            ),
+            Note::FractionOfNans(metric) => format!(
+                "input to histogram_fraction has NaN observations, which are excluded from all fractions{}",
+                for_metric(metric)
+            ),
+            Note::BoundsReconciled(operation) => {
+                format!("mismatched custom buckets were reconciled during {operation}")
             }
         }
+    }
+
+    /// What was found in native histograms of a metric.
+    pub(crate) fn of_finding(finding: Finding, metric: &str) -> Note {
+        let metric = || metric.to_owned();
+        match finding {
+            Finding::NotCounter => Note::NotCounter(metric()),
+            Finding::NotGauge => Note::NotGauge(metric()),
+            Finding::MixedBuckets => Note::MixedBuckets(metric()),
+            Finding::StartOverlap => Note::StartOverlap(metric()),
+            Finding::ResetsCollide(operation) => Note::ResetsCollide(operation_name(operation)),
+            Finding::BoundsReconciled(operation) => Note::BoundsReconciled(operation_name(operation)),
+        }
+    }
+}
+
+fn operation_name(operation: Operation) -> &'static str {
+    match operation {
+        Operation::Addition => "addition",
+        Operation::Subtraction => "subtraction",
+        Operation::Aggregation => "aggregation",
     }
 }
 
@@ -244,9 +441,9 @@ mod tests {
             from_ms: ms,
             to_ms: ms,
         };
-        notes.repaired("series_1", at(0), repair(1_735_084_800_000, 5.0, 50.0, 5.5));
-        notes.repaired("series_1", at(0), repair(1_703_462_400_000, 10.0, 100.0, 10.0));
-        notes.repaired("series_1", at(0), repair(1_733_011_200_000, 2.5, 75.0, 7.5));
+        notes.repaired("series_1", at(0), (0, 1), repair(1_735_084_800_000, 5.0, 50.0, 5.5));
+        notes.repaired("series_1", at(0), (0, 1), repair(1_703_462_400_000, 10.0, 100.0, 10.0));
+        notes.repaired("series_1", at(0), (0, 1), repair(1_733_011_200_000, 2.5, 75.0, 7.5));
         let (warnings, infos) = notes.texts(Some("ab\ncdefghijk"));
         assert_eq!(warnings, ["PromQL warning: quantile value should be between 0 and 1, got NaN (2:1)"]);
         assert_eq!(
@@ -257,6 +454,43 @@ mod tests {
             infos[1],
             "PromQL info: input to histogram_quantile needed to be fixed for monotonicity (see https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile) for metric name \"series_1\", from buckets 2.5 to 100, with a max diff of 10, over 3 samples from 2023-12-25T00:00:00Z to 2024-12-25T00:00:00Z (1:1)"
         );
+    }
+
+    #[test]
+    fn equal_notes_are_one_at_the_last_place_unless_they_are_counted() {
+        let notes = Notes::default();
+        let at = |start, end| Span { start, end };
+        for span in [at(5, 9), at(0, 3), at(2, 9)] {
+            notes.add(Note::MixedGroup, span);
+            notes.add(Note::StartOverlap("m".into()), span);
+        }
+        notes.add_ranked(Note::ResetsCollide("addition"), at(0, 9), 0, 1);
+        notes.add_ranked(Note::MixedBucketsIn("+"), at(0, 9), 0, 2);
+        let (warnings, _) = notes.texts(Some("0123456789"));
+        assert_eq!(
+            warnings,
+            [
+                "PromQL warning: encountered a mix of histograms and floats for aggregation (1:3)",
+                "PromQL warning: incompatible bucket layout encountered for binary operator + (1:1)",
+                "PromQL warning: sample has start time that overlaps with previous sample timestamp for metric \"m\" \
+                 (3 occurrences) (1:1)"
+            ]
+        );
+    }
+
+    #[test]
+    fn repairs_are_counted_as_upstream_counts() {
+        let check = |steps, counts: &[(usize, u64)], expected| {
+            let steps = BTreeMap::from([((0, 1), (steps, counts.iter().copied().collect()))]);
+            assert_eq!(Repairs { all: None, steps }.samples(), expected, "{counts:?}");
+        };
+        check(1, &[(0, 3)], 3);
+        check(2, &[(0, 1), (1, 1)], 4);
+        check(3, &[(0, 1), (1, 1), (2, 1)], 10);
+        check(3, &[(1, 1)], 2);
+        check(3, &[(2, 5)], 5);
+        check(100, &[(0, 1)], 0);
+        check(100, &[(98, 1), (99, 1)], 4);
     }
 
     #[test]

@@ -25,6 +25,9 @@ pub struct EngineOptions {
     pub subquery_step_ms: i64,
     /// Drop metric names at the end of the query instead of in each operator (upstream: `promql-delayed-name-removal`).
     pub delayed_name_removal: bool,
+    /// Series carry their type in `__type__`, so `rate` looks there and not at the metric's name for whether it is of a
+    /// counter (upstream: `type-and-unit-labels`).
+    pub type_and_unit_labels: bool,
 }
 
 impl Default for EngineOptions {
@@ -36,6 +39,7 @@ impl Default for EngineOptions {
             max_points_per_series: 11_000,
             subquery_step_ms: 60_000,
             delayed_name_removal: false,
+            type_and_unit_labels: false,
         }
     }
 }

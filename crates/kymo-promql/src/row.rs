@@ -109,6 +109,14 @@ impl Row {
         self.histograms.get(step).filter(|_| self.valid.get(step))
     }
 
+    /// Is any value a float?
+    pub(crate) fn has_floats(&self) -> bool {
+        match self.histograms.is_empty() {
+            true => self.valid.any(),
+            false => self.valid.iter().any(|step| self.histograms.get(step).is_none()),
+        }
+    }
+
     /// The steps whose value is a histogram.
     pub(crate) fn histogram_steps(&self) -> Vec<usize> {
         match self.histograms.is_empty() {
@@ -129,6 +137,12 @@ impl Row {
         self.valid.count() != before
     }
 
+    /// Leaves out floats.
+    pub(crate) fn histograms_only(&mut self) {
+        let histograms = &self.histograms;
+        self.valid.retain(|step| histograms.get(step).is_some());
+    }
+
     /// Turns histograms into floats, and leaves out what was a float.
     pub(crate) fn measure_histograms(&mut self, f: impl Fn(&FloatHistogram) -> f64) {
         let (histograms, values) = (&self.histograms, &mut self.values);
@@ -146,6 +160,15 @@ impl Row {
     pub(crate) fn overwrite(&mut self, f: impl Fn(usize) -> f64) {
         self.histograms.clear();
         self.values.iter_mut().enumerate().for_each(|(step, value)| *value = f(step));
+    }
+
+    /// Changes every histogram.
+    pub(crate) fn map_histograms(&mut self, f: impl Fn(&mut FloatHistogram)) {
+        for step in self.histogram_steps() {
+            if let Some(histogram) = self.histograms.0.get_mut(step).and_then(Option::as_mut) {
+                f(Arc::make_mut(histogram));
+            }
+        }
     }
 
     /// Replaces every float, those that mean nothing included, so that the loop has no branches.

@@ -189,9 +189,10 @@ fn names_are_dropped_at_once_or_at_the_end() {
 
 #[test]
 fn what_is_not_there_yet_says_so() {
-    for (text, what) in
-        [("rate(heat[5m] anchored)", "the anchored modifier"), ("heat </ 5", "trimming of histograms")]
-    {
+    for (text, what) in [
+        ("rate(heat[5m] anchored)", "the anchored modifier"),
+        ("rate(heat[5m] smoothed)", "the smoothed modifier"),
+    ] {
         let error = ask(text, 1).expect_err(text);
         assert_eq!(error.message, format!("{what} is not supported yet"));
         assert!(error.span.is_some(), "{text}");

@@ -8,6 +8,7 @@ mod arithmetic;
 mod bounds;
 mod buckets;
 mod compensated;
+mod display;
 mod layout;
 mod parts;
 mod reset;

@@ -1,7 +1,9 @@
 //! Aggregations that keep one number or little more per group and step: rows are folded in as they come, none is kept.
 //!
-//! Memory is groups × steps. Series are added in their order, so sums agree with upstream's to the bit.
+//! Memory is groups × steps. Native histograms are in `native_groups`; rows of floats alone never go there.
+//!  Series are added in their order, so sums agree with upstream's to the bit.
 
+use super::native_groups::{Histograms, NativeGroups};
 use super::{top, values};
 use crate::QueryError;
 use crate::bits::{iter_words, words_of};
@@ -10,7 +12,7 @@ use crate::grid::Grid;
 use crate::grouping::{Groups, Key};
 use crate::kernel::{Mean, Sum};
 use crate::plan::{AggregateOp, AggregatePlan};
-use crate::row::{Block, Row};
+use crate::row::{Block, Point, Row};
 use crate::scalar::Scalar;
 use crate::vector::{Name, Series, Vector};
 
@@ -55,12 +57,17 @@ fn over<'q>(
     let input = Input { context, vector, grid, groups, plan };
     match (&plan.op, param) {
         (AggregateOp::Sum, _) => {
-            input.fold(Sum::default(), |sum, v| *sum = sum.add(v), |sum| sum.sum + sum.rest)
+            input.fold(Histograms::Sum, Sum::default(), |sum, v| *sum = sum.add(v), |sum| sum.sum + sum.rest)
         }
-        (AggregateOp::Avg, _) => input.fold(None, add_to_mean, |mean| mean.map_or(f64::NAN, |m| m.value())),
-        (AggregateOp::Count, _) => input.fold(0.0, |count, _| *count += 1.0, |count| count),
-        (AggregateOp::Group, _) => input.fold((), |_, _| (), |_| 1.0),
+        (AggregateOp::Avg, _) => {
+            input.fold(Histograms::Mean, None, add_to_mean, |mean| mean.map_or(f64::NAN, |m| m.value()))
+        }
+        (AggregateOp::Count, _) => {
+            input.fold(Histograms::Present, 0.0, |count, _| *count += 1.0, |count| count)
+        }
+        (AggregateOp::Group, _) => input.fold(Histograms::Present, (), |_, _| (), |_| 1.0),
         (AggregateOp::Min, _) => input.fold(
+            Histograms::Ignored("min"),
             f64::NAN,
             |min, v| {
                 if *min > v || min.is_nan() {
@@ -70,6 +77,7 @@ fn over<'q>(
             |v| v,
         ),
         (AggregateOp::Max, _) => input.fold(
+            Histograms::Ignored("max"),
             f64::NAN,
             |max, v| {
                 if *max < v || max.is_nan() {
@@ -78,9 +86,13 @@ fn over<'q>(
             },
             |v| v,
         ),
-        (AggregateOp::Stdvar, _) => input.fold(Spread::default(), Spread::add, |s| s.squares / s.count),
+        (AggregateOp::Stdvar, _) => {
+            input.fold(Histograms::Ignored("stdvar"), Spread::default(), Spread::add, |s| s.squares / s.count)
+        }
         (AggregateOp::Stddev, _) => {
-            input.fold(Spread::default(), Spread::add, |s| (s.squares / s.count).sqrt())
+            input.fold(Histograms::Ignored("stddev"), Spread::default(), Spread::add, |s| {
+                (s.squares / s.count).sqrt()
+            })
         }
         (AggregateOp::Quantile(_), Some(q)) => values::quantile(input, q),
         (AggregateOp::CountValues(label), _) => values::count_values(input, label),
@@ -124,6 +136,7 @@ impl Spread {
 impl<'q> Input<'q> {
     fn fold<T: Copy>(
         self,
+        histograms: Histograms,
         empty: T,
         add: impl Fn(&mut T, f64),
         finish: impl Fn(T) -> f64,
@@ -135,10 +148,11 @@ impl<'q> Input<'q> {
         let mut states = vec![empty; cells];
         let mut valid = vec![0u64; groups.len() * words];
         let mut names = vec![Name::Kept; groups.len()];
+        let mut natives = NativeGroups::new(context, plan, histograms, steps);
         let (mut scratch, mut row) = (context.scratch(), Row::default());
         for (at, series) in vector.series.iter().enumerate() {
             vector.fill(at, &mut scratch, &mut row)?;
-            row.floats_only();
+            natives.filter(&mut row);
             if !row.valid.any() {
                 continue;
             }
@@ -147,10 +161,14 @@ impl<'q> Input<'q> {
                 names[group] = Name::DropAtEnd;
             }
             let states = &mut states[group * steps..][..steps];
-            for ((states, values), (word, seen)) in states
-                .chunks_mut(64)
-                .zip(row.values.chunks(64))
-                .zip(row.valid.words().iter().zip(&mut valid[group * words..][..words]))
+            let valid = &mut valid[group * words..][..words];
+            if !row.histograms.is_empty() || !natives.is_empty() {
+                let cells = Cells { group, states, valid };
+                cells.add_points(&row, &mut natives, series.metric_name(), &add)?;
+                continue;
+            }
+            for ((states, values), (word, seen)) in
+                states.chunks_mut(64).zip(row.values.chunks(64)).zip(row.valid.words().iter().zip(valid))
             {
                 *seen |= word;
                 if word.count_ones() as usize == states.len() {
@@ -168,6 +186,7 @@ impl<'q> Input<'q> {
                 .iter_mut()
                 .zip(&states[group * steps..])
                 .for_each(|(value, state)| *value = finish(*state));
+            natives.finish(group, &mut row);
             block.push(&row)?;
         }
         let key = key(plan);
@@ -177,6 +196,45 @@ impl<'q> Input<'q> {
         });
         let series = series.collect();
         Ok(Vector { series, rows: Box::new(block), one_name: plan.without || !named(plan) })
+    }
+}
+
+/// One group at all steps.
+struct Cells<'a, T> {
+    group: usize,
+    states: &'a mut [T],
+    /// Where it has floats, or samples of any kind where these are not told apart.
+    valid: &'a mut [u64],
+}
+
+impl<T> Cells<'_, T> {
+    /// Adds a row that has histograms, or that comes after one that had.
+    fn add_points(
+        self,
+        row: &Row,
+        natives: &mut NativeGroups<'_>,
+        name: &str,
+        add: impl Fn(&mut T, f64),
+    ) -> Result<(), QueryError> {
+        for step in row.valid.iter() {
+            let (word, bit) = (&mut self.valid[step / 64], 1 << (step % 64));
+            match row.point(step) {
+                Some(Point::Histogram(histogram)) if natives.are_summed() => {
+                    natives.add((self.group, step), histogram, *word & bit != 0, name)?;
+                }
+                Some(_) if natives.is_closed(self.group, step) => {}
+                Some(Point::Float(value)) => {
+                    add(&mut self.states[step], value);
+                    *word |= bit;
+                }
+                Some(Point::Histogram(_)) => {
+                    add(&mut self.states[step], 0.0);
+                    *word |= bit;
+                }
+                None => {}
+            }
+        }
+        Ok(())
     }
 }
 

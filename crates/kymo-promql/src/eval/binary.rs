@@ -1,8 +1,9 @@
 //! Binary operators on numbers and rows, and between a vector and a scalar.
 
-use kymo_promql_syntax::ast::BinaryOp;
+use kymo_promql_syntax::ast::{BinaryOp, Span};
 
 use super::map::drop_names;
+use super::native_binary::{self, NativeBinary, Side};
 use crate::QueryError;
 use crate::context::Context;
 use crate::grid::Grid;
@@ -23,6 +24,15 @@ impl<'a> From<&'a Scalar> for Operand<'a> {
         match scalar {
             Scalar::Constant(value) => Operand::Constant(*value),
             Scalar::PerStep(values) => Operand::Values(values),
+        }
+    }
+}
+
+impl Operand<'_> {
+    pub(super) fn at(self, step: usize) -> f64 {
+        match self {
+            Operand::Values(values) => values[step],
+            Operand::Constant(value) => value,
         }
     }
 }
@@ -55,11 +65,7 @@ impl Operation {
             zip(left, right, &mut out.values, |a, b| f64::from(u8::from(holds(a, b))));
             return;
         }
-        let at = |operand: Operand<'_>, step: usize| match operand {
-            Operand::Values(values) => values[step],
-            Operand::Constant(value) => value,
-        };
-        out.valid.retain(|step| holds(at(left, step), at(right, step)));
+        out.valid.retain(|step| holds(left.at(step), right.at(step)));
         zip(kept, kept, &mut out.values, |a, _| a);
     }
 }
@@ -138,6 +144,8 @@ fn of_numbers(op: BinaryOp, a: f64, b: f64) -> f64 {
 }
 
 struct WithScalar<'q> {
+    context: &'q Context,
+    span: Span,
     input: Box<dyn Rows + 'q>,
     number: Scalar,
     operation: Operation,
@@ -148,12 +156,17 @@ impl Rows for WithScalar<'_> {
     fn fill(&self, index: usize, scratch: &mut Scratch, out: &mut Row) -> Result<(), QueryError> {
         let mut row = scratch.take_row();
         self.input.fill(index, scratch, &mut row)?;
-        row.floats_only();
         out.reset(row.values.len());
         out.valid.copy_from(row.valid.words());
-        let (vector, number) = (Operand::Values(&row.values), Operand::from(&self.number));
+        let (vector, number) = (Side::of_row(&row), Operand::from(&self.number));
+        let number = Side { floats: number, histograms: None };
         let (left, right) = if self.swapped { (number, vector) } else { (vector, number) };
-        self.operation.run(left, right, vector, out);
+        if native_binary::concerns(self.operation, left, right) {
+            let WithScalar { context, operation, span, .. } = *self;
+            NativeBinary { context, operation, span, rank: index }.run(left, right, vector, out);
+        } else {
+            self.operation.run(left.floats, right.floats, vector.floats, out);
+        }
         scratch.give_back(row);
         Ok(())
     }
@@ -167,7 +180,7 @@ pub(super) fn with_scalar<'q>(
     let Vector { series, rows, one_name } = super::vector(context, &plan.vector, grid)?;
     let number = super::scalar(context, &plan.scalar, grid)?;
     let (operation, swapped) = (plan.operation, plan.swapped);
-    let rows = WithScalar { input: rows, number, operation, swapped };
+    let rows = WithScalar { context, span: plan.span, input: rows, number, operation, swapped };
     let vector = Vector { series, rows: Box::new(rows), one_name };
     if operation.drops_name() { drop_names(context, vector) } else { Ok(vector) }
 }

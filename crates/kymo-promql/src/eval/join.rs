@@ -8,10 +8,11 @@ use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 
 use kymo_model::Labels;
-use kymo_promql_syntax::ast::{Cardinality, VectorMatching};
+use kymo_promql_syntax::ast::{Cardinality, Span, VectorMatching};
 
 use super::binary::Operand;
 use super::fill::Fill;
+use super::native_binary::{self, NativeBinary, Side};
 use super::same::{CarriedHash, add_apart};
 use crate::QueryError;
 use crate::bits::Bits;
@@ -39,7 +40,7 @@ pub(super) fn join<'q>(
 
 fn joined<'q>(
     context: &'q Context,
-    plan: &JoinPlan,
+    plan: &'q JoinPlan,
     lhs: Vector<'q>,
     rhs: Vector<'q>,
     grid: Grid,
@@ -57,7 +58,6 @@ fn joined<'q>(
     let (mut scratch, mut row) = (context.scratch(), Row::default());
     for (at, series) in one.series.iter().enumerate() {
         one.fill(at, &mut scratch, &mut row)?;
-        row.floats_only();
         one_rows.push(&row)?;
         let number = numbering.number(series) as usize;
         if number == ones.len() {
@@ -78,8 +78,17 @@ fn joined<'q>(
     let Sides { many, one_rows, .. } = sides;
     let Pairs { series, members, .. } = pairs;
     let one_name = operation.drops_name() && !context.delayed_name_removal;
-    let mut rows =
-        Joined { many: many.rows, one_rows, members, shared: Vec::new(), operation, swapped, fill };
+    let mut rows = Joined {
+        context,
+        span: plan.span,
+        many: many.rows,
+        one_rows,
+        members,
+        shared: Vec::new(),
+        operation,
+        swapped,
+        fill,
+    };
     rows.share(context, grid)?;
     Ok(Vector { series, rows: Box::new(rows), one_name })
 }
@@ -352,6 +361,8 @@ fn earlier(earliest: &mut Option<Repeated>, found: Option<Repeated>) {
 }
 
 struct Joined<'q> {
+    context: &'q Context,
+    span: Span,
     many: Box<dyn Rows + 'q>,
     one_rows: Block,
     members: Vec<Vec<Pair>>,
@@ -394,30 +405,37 @@ impl Joined<'_> {
         let mut many = scratch.take_row();
         if let Some(index) = pair.many {
             self.many.fill(index as usize, scratch, &mut many)?;
-            many.floats_only();
         }
         let steps = self.one_rows.steps();
         out.reset(steps);
-        let many_values = match (pair.many, self.fill.many) {
-            (None, Some(value)) => Operand::Constant(value),
-            _ => Operand::Values(&many.values),
+        let many_side = match (pair.many, self.fill.many) {
+            (None, Some(value)) => Side { floats: Operand::Constant(value), histograms: None },
+            _ => Side::of_row(&many),
         };
-        let one = match (pair.one, self.fill.one) {
+        let one_side = match (pair.one, self.fill.one) {
             (Some(one), _) => {
-                out.valid.copy_from(self.one_rows.words(one as usize));
-                Operand::Values(self.one_rows.values(one as usize))
+                let one = one as usize;
+                out.valid.copy_from(self.one_rows.words(one));
+                let floats = Operand::Values(self.one_rows.values(one));
+                Side { floats, histograms: self.one_rows.histograms(one) }
             }
             (None, value) => {
                 out.valid.copy_from(self.fill.without_one(pair.group, steps).words());
-                Operand::Constant(value.unwrap_or(f64::NAN))
+                Side { floats: Operand::Constant(value.unwrap_or(f64::NAN)), histograms: None }
             }
         };
         match pair.many {
             Some(_) => out.valid.and(&many.valid),
             None => out.valid.and(&self.fill.without_many(pair.group, steps)),
         }
-        let (left, right) = if self.swapped { (one, many_values) } else { (many_values, one) };
-        self.operation.run(left, right, left, out);
+        let (left, right) = if self.swapped { (one_side, many_side) } else { (many_side, one_side) };
+        if native_binary::concerns(self.operation, left, right) {
+            let Joined { context, operation, span, .. } = *self;
+            let rank = pair.many.or(pair.one.map(|one| one.saturating_add(1 << 31))).unwrap_or(0) as usize;
+            NativeBinary { context, operation, span, rank }.run(left, right, left, out);
+        } else {
+            self.operation.run(left.floats, right.floats, left.floats, out);
+        }
         scratch.give_back(many);
         Ok(())
     }

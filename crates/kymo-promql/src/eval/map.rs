@@ -87,6 +87,10 @@ fn mapped_by<'q>(
                 }
             })
         }
+        MapFunction::Negate => mapped_rows(context, input, |row| {
+            row.map(|value| -value);
+            row.map_histograms(|histogram| histogram.mul(-1.0));
+        }),
         _ => {
             let f = of_one(function);
             mapped(context, input, move |row| row.map(f))
@@ -112,7 +116,6 @@ fn of_one(function: MapFunction) -> fn(f64) -> f64 {
         MapFunction::Ln => f64::ln,
         MapFunction::Log10 => f64::log10,
         MapFunction::Log2 => f64::log2,
-        MapFunction::Negate => |v| -v,
         MapFunction::Rad => |v| v * std::f64::consts::PI / 180.0,
         MapFunction::Sgn => |v| {
             if v < 0.0 {
@@ -128,8 +131,12 @@ fn of_one(function: MapFunction) -> fn(f64) -> f64 {
         MapFunction::Sqrt => f64::sqrt,
         MapFunction::Tan => f64::tan,
         MapFunction::Tanh => f64::tanh,
-        // These have parameters and are handled by the caller.
-        MapFunction::Clamp | MapFunction::ClampMax | MapFunction::ClampMin | MapFunction::Round => |v| v,
+        // These have parameters, or change histograms, and are handled by the caller.
+        MapFunction::Clamp
+        | MapFunction::ClampMax
+        | MapFunction::ClampMin
+        | MapFunction::Negate
+        | MapFunction::Round => |v| v,
     }
 }
 

@@ -6,12 +6,16 @@
 mod absent;
 mod aggregate;
 mod binary;
+mod classic;
 mod fill;
 mod histogram;
 mod info;
 mod join;
 mod labels;
 mod map;
+mod native_binary;
+mod native_groups;
+mod native_range;
 mod range;
 mod same;
 mod select;

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::native_range::{self, NativeRange};
 use crate::QueryError;
 use crate::context::Context;
 use crate::grid::Grid;
@@ -45,6 +46,17 @@ impl<'q> RangeSamples<'q> {
                 set.iter().map(|series| Series::new(series.labels())).collect()
             }
             Source::Points(vector, _) => vector.series.clone(),
+        }
+    }
+
+    /// The name that a series has when the function sees it.
+    fn metric_name(&self, index: usize) -> String {
+        match &self.source {
+            Source::Selection(selection) => {
+                let labels = self.context.sets[*selection].series.series(index).labels();
+                labels.metric_name().unwrap_or("").to_owned()
+            }
+            Source::Points(vector, _) => vector.series[index].metric_name().to_owned(),
         }
     }
 
@@ -101,7 +113,9 @@ pub(super) fn call<'q>(
     let mut series = samples.series();
     let one_name = samples.one_name();
     let names = match plan.function {
-        RangeFunction::Rate | RangeFunction::Increase => CounterNames::of(&series),
+        RangeFunction::Rate | RangeFunction::Increase => {
+            CounterNames::of(&series, context.type_and_unit_labels)
+        }
         _ => CounterNames::default(),
     };
     let keeps_name = matches!(plan.function, RangeFunction::First | RangeFunction::Last);
@@ -120,6 +134,12 @@ pub(super) fn call<'q>(
 impl Rows for RangeRows<'_> {
     fn fill(&self, index: usize, scratch: &mut Scratch, out: &mut Row) -> Result<(), QueryError> {
         self.samples.load(index, scratch)?;
+        let context = self.samples.context;
+        if !scratch.native_windows.is_empty() {
+            self.fill_native(index, scratch, out)?;
+            context.counters.looked_at(native_range::looked_at(scratch));
+            return Ok(());
+        }
         let Scratch { columns, windows, work, pulse, .. } = scratch;
         let call = kernel::Call {
             samples: columns.floats(),
@@ -130,21 +150,57 @@ impl Rows for RangeRows<'_> {
             params: &self.params,
         };
         kernel::run(self.function, &call, work, pulse, out)?;
-        let context = self.samples.context;
         context.counters.looked_at(windows.iter().map(|w| w.len()).sum());
-        if let Some(name) = self.names.doubtful(index)
-            && out.valid.any()
-        {
-            context.notes.add(Note::PossibleNonCounter(name.to_owned()), self.plan.span);
-        }
-        if self.function == RangeFunction::Quantile {
-            self.note_quantiles(out);
-        }
+        self.note_floats(index, out);
         Ok(())
     }
 }
 
 impl RangeRows<'_> {
+    /// The same for a series that has native histograms.
+    fn fill_native(&self, index: usize, scratch: &mut Scratch, out: &mut Row) -> Result<(), QueryError> {
+        let Scratch { columns, windows, native_windows, work, pulse, .. } = scratch;
+        let native = NativeRange {
+            context: self.samples.context,
+            function: self.function,
+            floats: kernel::Call {
+                samples: columns.floats(),
+                windows,
+                ends: self.samples.ends,
+                range_ms: self.samples.range_ms,
+                grid: self.grid,
+                params: &self.params,
+            },
+            natives: columns.natives(),
+            native_windows,
+            metric: &self.samples.metric_name(index),
+            span: self.plan.span,
+        };
+        native.run(work, pulse, out)?;
+        if out.has_floats() {
+            self.note_floats(index, out);
+        }
+        Ok(())
+    }
+
+    /// What there is to say about a result of floats.
+    fn note_floats(&self, index: usize, out: &Row) {
+        let notes = &self.samples.context.notes;
+        if let Some((name, kind)) = self.names.doubtful(index)
+            && out.valid.any()
+        {
+            let note = match kind {
+                None => Note::PossibleNonCounter(name.to_owned()),
+                Some(kind) => Note::PossibleNonCounterType(kind.to_owned(), name.to_owned()),
+            };
+            notes.add(note, self.plan.span);
+            self.names.set_noted(index);
+        }
+        if self.function == RangeFunction::Quantile {
+            self.note_quantiles(out);
+        }
+    }
+
     fn note_quantiles(&self, out: &Row) {
         let q = &self.params[0];
         let steps = match q {
@@ -161,34 +217,48 @@ impl RangeRows<'_> {
     }
 }
 
-/// Which series have names that no counter should have. Each name is noted once.
+/// Which series have names, or types, that no counter should have. Each is noted once.
 #[derive(Default)]
 struct CounterNames {
-    /// For each series an index into `names`; empty when all names are fine.
+    /// For each series an index into `doubts`; empty when all names are fine.
     of_series: Vec<Option<u32>>,
-    names: Vec<(String, AtomicBool)>,
+    doubts: Vec<Doubt>,
+}
+
+struct Doubt {
+    name: String,
+    /// The type, where types decide.
+    kind: Option<String>,
+    noted: AtomicBool,
 }
 
 impl CounterNames {
-    fn of(series: &[Series]) -> CounterNames {
-        let mut numbers: HashMap<String, u32> = HashMap::new();
+    /// Types decide where series carry them (upstream: `type-and-unit-labels`).
+    fn of(series: &[Series], typed: bool) -> CounterNames {
+        let mut numbers: HashMap<(String, Option<String>), u32> = HashMap::new();
         let mut found = CounterNames::default();
-        let mut last: (String, Option<u32>) = (String::new(), None);
+        let mut last: (String, Option<String>, Option<u32>) = (String::new(), None, None);
         let mut any = false;
         for series in series {
             let name = series.metric_name();
-            if name != last.0 {
-                let doubtful = !["_total", "_sum", "_count", "_bucket"].iter().any(|s| name.ends_with(s));
+            let kind = typed.then(|| series.get("__type__").unwrap_or(""));
+            if (name, kind) != (last.0.as_str(), last.1.as_deref()) {
+                let doubtful = match kind {
+                    Some(kind) => !["counter", "histogram"].contains(&kind),
+                    None => !["_total", "_sum", "_count", "_bucket"].iter().any(|s| name.ends_with(s)),
+                };
+                let key = (name.to_owned(), kind.map(str::to_owned));
                 let number = (doubtful && !name.is_empty()).then(|| {
-                    *numbers.entry(name.to_owned()).or_insert_with(|| {
-                        found.names.push((name.to_owned(), AtomicBool::new(false)));
-                        found.names.len() as u32 - 1
+                    *numbers.entry(key.clone()).or_insert_with(|| {
+                        let (name, kind) = key.clone();
+                        found.doubts.push(Doubt { name, kind, noted: AtomicBool::new(false) });
+                        found.doubts.len() as u32 - 1
                     })
                 });
-                last = (name.to_owned(), number);
+                last = (key.0, key.1, number);
             }
-            any |= last.1.is_some();
-            found.of_series.push(last.1);
+            any |= last.2.is_some();
+            found.of_series.push(last.2);
         }
         if !any {
             found.of_series = Vec::new();
@@ -196,14 +266,17 @@ impl CounterNames {
         found
     }
 
-    /// The name of a series if it is doubtful and was not given out before.
-    fn doubtful(&self, index: usize) -> Option<&str> {
+    /// Name and type of a series if there is doubt that was not given out before.
+    fn doubtful(&self, index: usize) -> Option<(&str, Option<&str>)> {
         let number = self.of_series.get(index).copied().flatten()?;
-        let (name, noted) = &self.names[number as usize];
-        (!noted.load(Ordering::Relaxed)).then(|| {
-            // Two workers may both come here; the note is one all the same.
-            noted.store(true, Ordering::Relaxed);
-            name.as_str()
-        })
+        let doubt = &self.doubts[number as usize];
+        (!doubt.noted.load(Ordering::Relaxed)).then_some((doubt.name.as_str(), doubt.kind.as_deref()))
+    }
+
+    /// Two workers may both come here; the note is one all the same.
+    fn set_noted(&self, index: usize) {
+        if let Some(number) = self.of_series.get(index).copied().flatten() {
+            self.doubts[number as usize].noted.store(true, Ordering::Relaxed);
+        }
     }
 }

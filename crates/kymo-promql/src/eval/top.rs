@@ -109,7 +109,7 @@ fn sift_down(heap: &mut [Entry], top: bool) {
 
 /// `topk`, `bottomk`.
 pub(super) fn extremes(input: Input<'_>, k: Scalar, top: bool) -> Result<Vector<'_>, QueryError> {
-    let Input { context, vector, grid, groups, .. } = input;
+    let Input { context, vector, grid, groups, plan } = input;
     let counts = counts(&k, grid.steps, vector.len())?;
     let most = counts.iter().copied().max().unwrap_or(0) as usize;
     if most == 0 || vector.len() == 0 {
@@ -134,6 +134,11 @@ pub(super) fn extremes(input: Input<'_>, k: Scalar, top: bool) -> Result<Vector<
     let (mut scratch, mut row) = (context.scratch(), Row::default());
     for at in 0..vector.len() {
         vector.fill(at, &mut scratch, &mut row)?;
+        let ignored = |step: &usize| counts[*step] > 0;
+        if row.histogram_steps().iter().any(ignored) {
+            let name = if top { "topk" } else { "bottomk" };
+            context.notes.add(Note::IgnoredInAggregation(name), plan.span);
+        }
         row.floats_only();
         let group = groups.of_series[at] as usize;
         for step in row.valid.iter() {
@@ -225,10 +230,10 @@ pub(super) fn limit_ratio(input: Input<'_>, ratio: Scalar) -> Result<Vector<'_>,
     let max = ratio.iter(grid.steps).fold(f64::NEG_INFINITY, f64::max);
     let min = ratio.iter(grid.steps).fold(f64::INFINITY, f64::min);
     if max > 1.0 {
-        context.notes.add(Note::InvalidRatio(max.into(), 1.0.into()), plan.span);
+        context.notes.add(Note::InvalidRatio(max.into(), 1.0.into()), plan.param_span);
     }
     if min < -1.0 {
-        context.notes.add(Note::InvalidRatio(min.into(), (-1.0).into()), plan.span);
+        context.notes.add(Note::InvalidRatio(min.into(), (-1.0).into()), plan.param_span);
     }
     let offsets = vector.series.iter().map(|s| prometheus_hash(s) as f64 / u64::MAX as f64).collect();
     let Vector { series, rows, one_name } = vector;

@@ -9,7 +9,7 @@ use crate::QueryError;
 use crate::grouping::Key;
 use crate::kernel::quantile_of;
 use crate::notes::Note;
-use crate::row::{Block, Row};
+use crate::row::{Block, Point, Row};
 use crate::scalar::Scalar;
 use crate::vector::{Name, Series, Vector};
 
@@ -21,7 +21,7 @@ pub(super) fn quantile(input: Input<'_>, q: Scalar) -> Result<Vector<'_>, QueryE
     });
     let wrong = [(nan, f64::NAN), (max > 1.0, max), (min < 0.0, min)];
     for (_, q) in wrong.into_iter().filter(|(is, _)| *is) {
-        context.notes.add(Note::InvalidQuantile(q.into()), plan.span);
+        context.notes.add(Note::InvalidQuantile(q.into()), plan.param_span);
     }
     let key = key(plan);
     let mut out = Block::new(grid.steps, &context.budget);
@@ -33,7 +33,9 @@ pub(super) fn quantile(input: Input<'_>, q: Scalar) -> Result<Vector<'_>, QueryE
         let mut name = Name::Kept;
         for member in members {
             vector.fill(*member as usize, &mut scratch, &mut row)?;
-            row.floats_only();
+            if row.floats_only() {
+                context.notes.add(Note::IgnoredInAggregation("quantile"), plan.input_span);
+            }
             if row.valid.any() {
                 rows.push(&row)?;
                 if vector.series[*member as usize].name_state() == Name::DropAtEnd {
@@ -74,16 +76,19 @@ pub(super) fn count_values<'q>(input: Input<'q>, label: &str) -> Result<Vector<'
     let (mut scratch, mut row) = (context.scratch(), Row::default());
     for (at, one) in vector.series.iter().enumerate() {
         vector.fill(at, &mut scratch, &mut row)?;
-        row.floats_only();
         let mut builder = one.builder();
         let mut last: Option<(u64, usize)> = None;
         for step in row.valid.iter() {
-            let value = row.values[step];
-            let bits = if value.is_nan() { f64::NAN.to_bits() } else { value.to_bits() };
+            let Some(point) = row.point(step) else { continue };
+            let bits = match point {
+                Point::Float(value) if value.is_nan() => Some(f64::NAN.to_bits()),
+                Point::Float(value) => Some(value.to_bits()),
+                Point::Histogram(_) => None,
+            };
             let number = match last {
-                Some((known, number)) if known == bits => number,
+                Some((known, number)) if Some(known) == bits => number,
                 _ => {
-                    let labels = group_labels(&mut builder, label, value, &key);
+                    let labels = group_labels(&mut builder, label, point, &key);
                     let number = *numbers.entry(labels.clone()).or_insert(counts.len());
                     if number == counts.len() {
                         held.more(0, grid.steps.saturating_mul(9))?;
@@ -95,7 +100,7 @@ pub(super) fn count_values<'q>(input: Input<'q>, label: &str) -> Result<Vector<'
                     number
                 }
             };
-            last = Some((bits, number));
+            last = bits.map(|bits| (bits, number));
             let count = counts[number].get(step).unwrap_or(0.0);
             counts[number].set(step, count + 1.0);
         }
@@ -108,7 +113,10 @@ pub(super) fn count_values<'q>(input: Input<'q>, label: &str) -> Result<Vector<'
     Ok(Vector { series, rows: Box::new(block), one_name: false })
 }
 
-fn group_labels(builder: &mut LabelsBuilder, label: &str, value: f64, key: &Key) -> Labels {
-    builder.set(label, &format_float(value));
+fn group_labels(builder: &mut LabelsBuilder, label: &str, point: Point<'_>, key: &Key) -> Labels {
+    match point {
+        Point::Float(value) => builder.set(label, &format_float(value)),
+        Point::Histogram(histogram) => builder.set(label, &histogram.to_string()),
+    };
     builder.build().filtered(|name| key.wants(name))
 }

@@ -87,24 +87,36 @@ impl Lower {
                 VectorPlan::Sort(sort, expr.span, self.vector(args.at(0)?, grid)?)
             }
             Function::Info => VectorPlan::Info(Box::new(self.info(call, expr.span, grid)?)),
-            Function::HistogramQuantile | Function::HistogramFraction => {
-                let (function, count) = match call.function {
-                    Function::HistogramQuantile => (HistogramFunction::Quantile, 1),
-                    _ => (HistogramFunction::Fraction, 2),
-                };
-                let params = (0..count).map(|i| self.scalar(args.at(i)?, grid)).collect::<Result<_, _>>()?;
-                let input = self.vector(args.at(count)?, grid)?;
-                let (first_span, input_span) = (bare(args.at(0)?).span, bare(args.at(count)?).span);
-                VectorPlan::Histogram(Box::new(HistogramPlan {
-                    function,
-                    params,
-                    input,
-                    first_span,
-                    input_span,
-                }))
+            Function::HistogramQuantile | Function::HistogramFraction | Function::HistogramQuantiles => {
+                VectorPlan::Histogram(Box::new(self.histogram(&args, grid)?))
             }
             other => return Err(not_yet(&format!("{}()", other.name()), expr.span)),
         }))
+    }
+
+    fn histogram(&mut self, args: &Args<'_>, grid: Grid) -> Result<HistogramPlan, QueryError> {
+        let (function, params, input) = match args.call.function {
+            Function::HistogramQuantile => (HistogramFunction::Quantile, 0..1, 1),
+            Function::HistogramQuantiles => (HistogramFunction::Quantile, 2..args.call.args.len(), 0),
+            _ => (HistogramFunction::Fraction, 0..2, 2),
+        };
+        let quantile_label = match args.call.function {
+            Function::HistogramQuantiles => Some(args.text(1)?),
+            _ => None,
+        };
+        let mut plan = HistogramPlan {
+            function,
+            params: Vec::with_capacity(params.len()),
+            input: self.vector(args.at(input)?, grid)?,
+            quantile_label,
+            param_spans: Vec::with_capacity(params.len()),
+            input_span: bare(args.at(input)?).span,
+        };
+        for at in params {
+            plan.params.push(self.scalar(args.at(at)?, grid)?);
+            plan.param_spans.push(bare(args.at(at)?).span);
+        }
+        Ok(plan)
     }
 
     fn range_call(
@@ -284,6 +296,8 @@ fn measure(function: Function) -> Option<Measure> {
     Some(match function {
         Function::HistogramAvg => Measure::Average,
         Function::HistogramCount => Measure::Count,
+        Function::HistogramStddev => Measure::Deviation,
+        Function::HistogramStdvar => Measure::Variance,
         Function::HistogramSum => Measure::Sum,
         _ => return None,
     })

@@ -205,7 +205,8 @@ impl Lower {
             Grouping::By(labels) => (labels.clone(), false),
             Grouping::Without(labels) => (labels.clone(), true),
         };
-        let span = aggregate.param.as_ref().map_or(span, |param| bare(param).span);
+        let param_span = aggregate.param.as_ref().map_or(span, |param| bare(param).span);
+        let input_span = bare(&aggregate.expr).span;
         let op = self.aggregate_op(aggregate, grid)?;
         let around = self.function.replace(op.name());
         if let (ExprKind::Selector(_), true) = (&bare(&aggregate.expr).kind, op.merges_series()) {
@@ -218,7 +219,7 @@ impl Lower {
         let input = self.vector(&aggregate.expr, grid);
         self.labels = LabelsNeeded::All;
         self.function = around;
-        Ok(AggregatePlan { op, labels, without, input: input?, span })
+        Ok(AggregatePlan { op, labels, without, input: input?, span, param_span, input_span })
     }
 
     fn aggregate_op(&mut self, aggregate: &Aggregate, grid: Grid) -> Result<AggregateOp, QueryError> {
@@ -265,24 +266,22 @@ impl Lower {
     }
 
     fn binary(&mut self, binary: &Binary, span: Span, grid: Grid) -> Result<Root, QueryError> {
-        if let BinaryOp::TrimLower | BinaryOp::TrimUpper = binary.op {
-            return Err(not_yet("trimming of histograms", span));
-        }
         let around = self.function.take();
         let lhs = self.any(&binary.lhs, grid);
         let rhs = lhs.is_ok().then(|| self.any(&binary.rhs, grid));
         self.function = around;
         match rhs {
             None => lhs,
-            Some(rhs) => self.binary_of(binary, lhs?, rhs?),
+            Some(rhs) => self.binary_of(binary, span, lhs?, rhs?),
         }
     }
 
-    fn binary_of(&self, binary: &Binary, lhs: Root, rhs: Root) -> Result<Root, QueryError> {
+    fn binary_of(&self, binary: &Binary, span: Span, lhs: Root, rhs: Root) -> Result<Root, QueryError> {
         let operation = Operation { op: binary.op, bool: binary.return_bool };
         let with_scalar = |vector: VectorPlan, scalar, swapped| {
             let vector = Box::new(vector);
-            Root::Vector(VectorPlan::WithScalar(WithScalarPlan { operation, swapped, vector, scalar }))
+            let plan = WithScalarPlan { operation, swapped, vector, scalar, span };
+            Root::Vector(VectorPlan::WithScalar(Box::new(plan)))
         };
         match (lhs, rhs) {
             (Root::Scalar(a), Root::Scalar(b)) => {
@@ -294,7 +293,9 @@ impl Lower {
                 let matching = binary.matching.clone().unwrap_or_default();
                 Ok(Root::Vector(match set_op(operation.op) {
                     Some(op) => VectorPlan::Set(Box::new(SetPlan { op, matching, lhs: a, rhs: b })),
-                    None => VectorPlan::Join(Box::new(JoinPlan { operation, matching, lhs: a, rhs: b })),
+                    None => {
+                        VectorPlan::Join(Box::new(JoinPlan { operation, matching, lhs: a, rhs: b, span }))
+                    }
                 }))
             }
             (Root::Scalar(_) | Root::Vector(_), other) => {

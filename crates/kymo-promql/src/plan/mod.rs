@@ -78,7 +78,7 @@ pub(crate) enum VectorPlan {
     Sort(Sort, Span, Box<VectorPlan>),
     Info(Box<InfoPlan>),
     Histogram(Box<HistogramPlan>),
-    WithScalar(WithScalarPlan),
+    WithScalar(Box<WithScalarPlan>),
     Join(Box<JoinPlan>),
     Set(Box<SetPlan>),
     Aggregate(Box<AggregatePlan>),
@@ -156,7 +156,9 @@ pub(crate) enum MapFunction {
 pub(crate) enum Measure {
     Average,
     Count,
+    Deviation,
     Sum,
+    Variance,
 }
 
 /// Parts of a date.
@@ -205,14 +207,16 @@ pub(crate) struct InfoPlan {
     pub(crate) data: Vec<Matcher>,
 }
 
-/// `histogram_quantile` and `histogram_fraction`.
+/// `histogram_quantile`, `histogram_quantiles` and `histogram_fraction`.
 #[derive(Debug)]
 pub(crate) struct HistogramPlan {
     pub(crate) function: HistogramFunction,
     pub(crate) params: Vec<ScalarPlan>,
     pub(crate) input: Box<VectorPlan>,
-    /// Where the first argument stands.
-    pub(crate) first_span: Span,
+    /// The label that `histogram_quantiles` puts the quantile into.
+    pub(crate) quantile_label: Option<String>,
+    /// Where the parameters stand.
+    pub(crate) param_spans: Vec<Span>,
     /// Where the vector stands.
     pub(crate) input_span: Span,
 }
@@ -231,6 +235,8 @@ pub(crate) struct WithScalarPlan {
     pub(crate) swapped: bool,
     pub(crate) vector: Box<VectorPlan>,
     pub(crate) scalar: ScalarPlan,
+    /// Where the operation stands.
+    pub(crate) span: Span,
 }
 
 /// An operator with its `bool`.
@@ -246,6 +252,8 @@ pub(crate) struct JoinPlan {
     pub(crate) matching: VectorMatching,
     pub(crate) lhs: VectorPlan,
     pub(crate) rhs: VectorPlan,
+    /// Where the operation stands.
+    pub(crate) span: Span,
 }
 
 #[derive(Debug)]
@@ -270,8 +278,12 @@ pub(crate) struct AggregatePlan {
     pub(crate) labels: Vec<String>,
     pub(crate) without: bool,
     pub(crate) input: Box<VectorPlan>,
-    /// Where the parameter stands, or the aggregation where it has none.
+    /// Where the aggregation stands.
     pub(crate) span: Span,
+    /// Where the parameter stands, or the aggregation where it has none.
+    pub(crate) param_span: Span,
+    /// Where the vector stands.
+    pub(crate) input_span: Span,
 }
 
 /// What an aggregation does, with its parameter.

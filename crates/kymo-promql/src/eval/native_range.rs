@@ -1,0 +1,310 @@
+//! Range functions over series that have native histograms, alone or among floats. Beside the kernels, which see floats only.
+//!
+//! Some functions need windows of one kind, some leave histograms out of mixed windows, some look at samples of both kinds in
+//! their order. The floats of a window go to the kernels in any case.
+
+use std::sync::Arc;
+
+use kymo_model::FloatHistogram;
+use kymo_promql_syntax::ast::Span;
+
+use crate::QueryError;
+use crate::columns::Natives;
+use crate::context::Context;
+use crate::kernel::{self, RangeFunction, Window};
+use crate::native::{self, Findings};
+use crate::notes::Note;
+use crate::row::{Point, Row};
+use crate::vector::{Pulse, Scratch};
+
+/// One series under a range function.
+pub(super) struct NativeRange<'a> {
+    pub(super) context: &'a Context,
+    pub(super) function: RangeFunction,
+    /// The call as it is for the floats of the series.
+    pub(super) floats: kernel::Call<'a>,
+    pub(super) natives: Natives<'a>,
+    /// As many as there are windows of floats.
+    pub(super) native_windows: &'a [Window],
+    /// The metric and the place that notes name.
+    pub(super) metric: &'a str,
+    pub(super) span: Span,
+}
+
+/// How a function deals with the two kinds.
+enum Treatment {
+    /// A window of both gives nothing and a warning.
+    OneKind,
+    /// Histograms are left out; a window of both gives an info.
+    FloatsOnly,
+    /// All samples of a window in their order.
+    Together,
+}
+
+fn treatment(function: RangeFunction) -> Treatment {
+    use RangeFunction::*;
+    match function {
+        Rate | Increase | Delta | Sum | Avg => Treatment::OneKind,
+        First | Last | TsOfFirst | TsOfLast | Count | Present | Irate | Idelta | Changes | Resets => {
+            Treatment::Together
+        }
+        Deriv
+        | DoubleExponentialSmoothing
+        | Mad
+        | Max
+        | Min
+        | PredictLinear
+        | Quantile
+        | Stddev
+        | Stdvar
+        | TsOfMax
+        | TsOfMin => Treatment::FloatsOnly,
+    }
+}
+
+impl NativeRange<'_> {
+    pub(super) fn run(
+        &self,
+        work: &mut kernel::Work,
+        pulse: &mut Pulse,
+        out: &mut Row,
+    ) -> Result<(), QueryError> {
+        match treatment(self.function) {
+            Treatment::OneKind => self.one_kind(work, pulse, out),
+            Treatment::FloatsOnly => {
+                kernel::run(self.function, &self.floats, work, pulse, out)?;
+                if self.both().any(|(_, floats, natives)| !floats.is_empty() && !natives.is_empty()) {
+                    self.note(Note::IgnoredInRange(self.metric.to_owned()));
+                }
+                Ok(())
+            }
+            Treatment::Together => self.together(work, pulse, out),
+        }
+    }
+
+    fn note(&self, note: Note) {
+        self.context.notes.add(note, self.span);
+    }
+
+    fn note_findings(&self, findings: Findings) {
+        findings.iter().for_each(|finding| self.note(Note::of_finding(finding, self.metric)));
+    }
+
+    /// Steps with their windows of floats and of histograms.
+    fn both(&self) -> impl Iterator<Item = (usize, Window, Window)> + '_ {
+        let windows = self.floats.windows.iter().zip(self.native_windows).enumerate();
+        windows.map(|(step, (floats, natives))| (step, *floats, *natives))
+    }
+
+    fn one_kind(&self, work: &mut kernel::Work, pulse: &mut Pulse, out: &mut Row) -> Result<(), QueryError> {
+        let mut mixed = false;
+        let of_floats = self.both().map(|(_, floats, natives)| {
+            mixed |= !floats.is_empty() && !natives.is_empty();
+            if natives.is_empty() { floats } else { Window { lo: floats.hi, ..floats } }
+        });
+        let windows: Vec<Window> = of_floats.collect();
+        if mixed {
+            self.note(Note::MixedRange(self.metric.to_owned()));
+        }
+        kernel::run(self.function, &kernel::Call { windows: &windows, ..self.floats }, work, pulse, out)?;
+        let mut found = Findings::default();
+        let ends = self.floats.ends.times();
+        for ((step, floats, natives), end_ms) in self.both().zip(ends) {
+            if !floats.is_empty() || natives.is_empty() {
+                continue;
+            }
+            pulse.tick(natives.len() * 16)?;
+            let (value, findings) = self.of_window(natives, end_ms);
+            found.merge(findings);
+            if let Some(value) = value {
+                out.set_histogram(step, Arc::new(value));
+            }
+        }
+        self.note_findings(found);
+        Ok(())
+    }
+
+    /// A function of histograms alone.
+    fn of_window(&self, window: Window, end_ms: i64) -> (Option<FloatHistogram>, Findings) {
+        let samples = native::Window {
+            times: &self.natives.times[window.indices()],
+            histograms: &self.natives.values[window.indices()],
+            starts: &[],
+        };
+        let range_ms = self.floats.range_ms;
+        let range = native::Range { start_ms: end_ms.saturating_sub(range_ms), end_ms, range_ms };
+        match self.function {
+            RangeFunction::Rate => native::rate(samples, native::Kind::Rate, range),
+            RangeFunction::Increase => native::rate(samples, native::Kind::Increase, range),
+            RangeFunction::Delta => native::rate(samples, native::Kind::Delta, range),
+            RangeFunction::Avg => {
+                totalled(samples.histograms, native::Mean::of, native::Mean::add, native::Mean::finish)
+            }
+            _ => totalled(samples.histograms, native::Sum::of, native::Sum::add, native::Sum::finish),
+        }
+    }
+
+    fn together(&self, work: &mut kernel::Work, pulse: &mut Pulse, out: &mut Row) -> Result<(), QueryError> {
+        kernel::run(self.function, &self.floats, work, pulse, out)?;
+        let counts = match self.function {
+            RangeFunction::Changes => self.pairs_up_to_each(is_change),
+            RangeFunction::Resets => self.pairs_up_to_each(is_reset),
+            _ => Vec::new(),
+        };
+        let mut found = Findings::default();
+        for (step, floats, natives) in self.both().filter(|(_, _, natives)| !natives.is_empty()) {
+            match self.function {
+                RangeFunction::Count => out.set(step, (floats.len() + natives.len()) as f64),
+                RangeFunction::Present => out.set(step, 1.0),
+                RangeFunction::Changes | RangeFunction::Resets => {
+                    // Windows are ranges of time, so they are ranges of all samples in their order, too.
+                    let (first, end) = (floats.lo + natives.lo, floats.hi + natives.hi);
+                    out.set(step, f64::from(counts[end as usize - 1] - counts[first as usize]));
+                }
+                RangeFunction::Irate | RangeFunction::Idelta => {
+                    pulse.tick(32)?;
+                    self.last_two(step, floats, natives, &mut found, out);
+                }
+                RangeFunction::First | RangeFunction::TsOfFirst => {
+                    let native = natives.lo as usize;
+                    let before = |at: usize| self.floats.samples.times[at] < self.natives.times[native];
+                    self.edge(
+                        step,
+                        (floats.lo as usize, native),
+                        floats.is_empty() || !before(floats.lo as usize),
+                        out,
+                    );
+                }
+                _ => {
+                    let native = natives.hi as usize - 1;
+                    let after = |at: usize| self.floats.samples.times[at] > self.natives.times[native];
+                    let last = (floats.hi as usize).wrapping_sub(1);
+                    self.edge(step, (last, native), floats.is_empty() || !after(last), out);
+                }
+            }
+        }
+        self.note_findings(found);
+        Ok(())
+    }
+
+    /// The first or last sample of a window, or its time: which one of each kind it could be, and which kind it is.
+    fn edge(&self, step: usize, (float, native): (usize, usize), is_native: bool, out: &mut Row) {
+        let value = matches!(self.function, RangeFunction::First | RangeFunction::Last);
+        match (value, is_native) {
+            (true, true) => out.set_histogram(step, self.natives.values[native].clone()),
+            (true, false) => out.set(step, self.floats.samples.values[float]),
+            (false, true) => out.set(step, self.natives.times[native] as f64 / 1000.0),
+            (false, false) => out.set(step, self.floats.samples.times[float] as f64 / 1000.0),
+        }
+    }
+
+    /// `irate`, `idelta` of a window with histograms.
+    fn last_two(&self, step: usize, floats: Window, natives: Window, found: &mut Findings, out: &mut Row) {
+        let last_of =
+            |window: Window| window.hi.saturating_sub(2).max(window.lo) as usize..window.hi as usize;
+        let mut last: Vec<(i64, bool)> = last_of(floats)
+            .map(|at| (self.floats.samples.times[at], false))
+            .chain(last_of(natives).map(|at| (self.natives.times[at], true)))
+            .collect();
+        last.sort_unstable();
+        let [.., (_, before), (_, after)] = last[..] else {
+            out.valid.clear(step);
+            return;
+        };
+        if !before && !after {
+            // Two floats: the kernel's value stands.
+            return;
+        }
+        out.valid.clear(step);
+        if before != after {
+            self.note(Note::MixedRange(self.metric.to_owned()));
+            return;
+        }
+        let two = natives.hi as usize - 2..natives.hi as usize;
+        let window = native::Window {
+            times: &self.natives.times[two.clone()],
+            histograms: &self.natives.values[two],
+            starts: &[],
+        };
+        let (value, findings) = native::instant(window, self.function == RangeFunction::Irate);
+        found.merge(findings);
+        if let Some(value) = value {
+            out.set_histogram(step, Arc::new(value));
+        }
+    }
+
+    /// For all samples in their order, how many pairs of neighbours up to each one `counts` accepts.
+    fn pairs_up_to_each(&self, counts: fn(Point<'_>, Point<'_>) -> bool) -> Vec<u32> {
+        let (floats, natives) = (self.floats.samples, self.natives);
+        let mut up_to_each = Vec::with_capacity(floats.times.len() + natives.times.len());
+        let (mut float, mut native, mut so_far) = (0, 0, 0);
+        let mut before: Option<Point<'_>> = None;
+        while float < floats.times.len() || native < natives.times.len() {
+            let is_native = float == floats.times.len()
+                || (native < natives.times.len() && natives.times[native] < floats.times[float]);
+            let point = if is_native {
+                native += 1;
+                Point::Histogram(&natives.values[native - 1])
+            } else {
+                float += 1;
+                Point::Float(floats.values[float - 1])
+            };
+            so_far += u32::from(before.is_some_and(|before| counts(before, point)));
+            up_to_each.push(so_far);
+            before = Some(point);
+        }
+        up_to_each
+    }
+}
+
+/// Another value; from NaN to NaN is none, from one kind to the other is one.
+fn is_change(before: Point<'_>, after: Point<'_>) -> bool {
+    match (before, after) {
+        (Point::Float(a), Point::Float(b)) => a != b && !(a.is_nan() && b.is_nan()),
+        (Point::Histogram(a), Point::Histogram(b)) => !b.same_bits(a),
+        _ => true,
+    }
+}
+
+/// A counter that started anew; one that changes its kind did.
+fn is_reset(before: Point<'_>, after: Point<'_>) -> bool {
+    match (before, after) {
+        (Point::Float(a), Point::Float(b)) => b < a,
+        (Point::Histogram(a), Point::Histogram(b)) => b.detect_reset(a),
+        _ => true,
+    }
+}
+
+/// A sum or mean of histograms; none, and a finding, if they do not go together.
+fn totalled<T>(
+    histograms: &[Arc<FloatHistogram>],
+    of: impl Fn(&FloatHistogram) -> T,
+    add: impl Fn(&mut T, &FloatHistogram) -> Result<(), kymo_model::IncompatibleHistograms>,
+    finish: impl Fn(T) -> (FloatHistogram, Findings),
+) -> (Option<FloatHistogram>, Findings) {
+    let Some((first, rest)) = histograms.split_first() else { return (None, Findings::default()) };
+    let mut total = of(first);
+    for histogram in rest {
+        if add(&mut total, histogram).is_err() {
+            return (None, Findings::of(native::Finding::MixedBuckets));
+        }
+    }
+    let (total, findings) = finish(total);
+    (Some(total), findings)
+}
+
+/// How many samples all windows together have, histograms counted by their size.
+pub(super) fn looked_at(scratch: &Scratch) -> usize {
+    let natives = scratch.columns.natives();
+    let mut up_to_each = Vec::with_capacity(natives.values.len() + 1);
+    let mut weight = 0;
+    up_to_each.push(0);
+    for histogram in natives.values {
+        weight += histogram.sample_weight();
+        up_to_each.push(weight);
+    }
+    let of_floats: usize = scratch.windows.iter().map(|window| window.len()).sum();
+    let weights =
+        scratch.native_windows.iter().map(|w| up_to_each[w.hi as usize] - up_to_each[w.lo as usize]);
+    of_floats + weights.sum::<usize>()
+}
