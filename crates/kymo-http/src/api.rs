@@ -3,13 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kymo_model::Queryable;
+use kymo_model::{Labels, Queryable, Regex};
 use kymo_promql::Engine;
+use kymo_promql_syntax::Parser;
 use tokio::sync::Semaphore;
 
+use crate::notifications::Notifications;
 use crate::views::{
-    ActiveTarget, AlertView, BuildInfo, CardinalityStats, DroppedTarget, MetadataEntry, RuleGroupView,
-    RuntimeInfo,
+    ActiveTarget, AlertView, BuildInfo, CardinalityStats, DroppedTarget, FeatureGroup, MetadataEntry,
+    RuleGroupView, RuntimeInfo, WalReplay,
 };
 
 /// Bounds of the API.
@@ -25,6 +27,33 @@ pub struct ApiLimits {
     pub write_body_bytes_max: usize,
     /// How many remote-write requests are held at once; the others wait with their bodies unread.
     pub writes_concurrent_max: usize,
+    /// Largest remote-read request in bytes, compressed. Larger ones are refused with 413.
+    pub read_body_bytes_max: usize,
+    /// How many remote reads are answered at once; the others wait. Prometheus: 10.
+    pub reads_concurrent_max: usize,
+    /// How long a body may take to arrive. Prometheus: 5 minutes.
+    pub body_timeout: Duration,
+}
+
+/// What browsers, links and pages are told.
+#[derive(Clone, Debug)]
+pub struct WebOptions {
+    /// The path of the URL under which others reach this server, without a slash at its end: links begin with it.
+    pub external_path: String,
+    /// The origins whose pages browsers may let read answers. Anchored, as in relabelling rules.
+    pub cors_origin: Regex,
+    /// The title of the page at `/query`.
+    pub page_title: String,
+}
+
+impl Default for WebOptions {
+    fn default() -> WebOptions {
+        WebOptions {
+            external_path: String::new(),
+            cors_origin: Regex::new(".*").expect("BUG: the default pattern is good"),
+            page_title: "Prometheus Time Series Collection and Processing Server".to_owned(),
+        }
+    }
 }
 
 impl Default for ApiLimits {
@@ -35,6 +64,9 @@ impl Default for ApiLimits {
             points_per_series_max: 11_000,
             write_body_bytes_max: 32 << 20,
             writes_concurrent_max: 16,
+            read_body_bytes_max: 32 << 20,
+            reads_concurrent_max: 10,
+            body_timeout: Duration::from_secs(300),
         }
     }
 }
@@ -83,6 +115,18 @@ pub trait Status: Send + Sync {
     fn cardinality(&self, limit: usize) -> CardinalityStats;
     /// The process' own metrics in the Prometheus text format.
     fn metrics_text(&self) -> String;
+    /// Labels that series get on their way to other servers: by federation and remote read.
+    fn external_labels(&self) -> Labels {
+        Labels::empty()
+    }
+    /// How far the write-ahead log was read when the store was opened.
+    fn wal_replay(&self) -> WalReplay {
+        WalReplay::default()
+    }
+    /// What this server can do besides answering queries, for `/features`.
+    fn features(&self) -> Vec<FeatureGroup> {
+        Vec::new()
+    }
 }
 
 /// Who takes remote write.
@@ -96,6 +140,33 @@ pub trait RemoteWrite: Send + Sync {
 #[error("{message}")]
 pub struct RemoteWriteError {
     /// The status code: 4xx is final, 5xx asks the sender to try again.
+    pub status: u16,
+    /// The text for people.
+    pub message: String,
+}
+
+/// Who answers remote read.
+pub trait RemoteRead: Send + Sync {
+    /// Understands one snappy-compressed `ReadRequest`. Blocking.
+    fn read(&self, body: &[u8]) -> Result<RemoteReadAnswer, RemoteReadError>;
+}
+
+/// The answer to a remote read.
+pub struct RemoteReadAnswer {
+    /// Its content type.
+    pub content_type: &'static str,
+    /// Its content encoding, if it has one.
+    pub content_encoding: Option<&'static str>,
+    /// Its bytes, piece by piece, each made when it is asked for. An error as the first piece is answered with its status;
+    /// a later one breaks the answer off.
+    pub pieces: Box<dyn Iterator<Item = Result<Vec<u8>, RemoteReadError>> + Send>,
+}
+
+/// Why a remote read was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct RemoteReadError {
+    /// The status code.
     pub status: u16,
     /// The text for people.
     pub message: String,
@@ -143,10 +214,16 @@ pub struct Api {
     pub(crate) rules: Option<Arc<dyn Rules>>,
     pub(crate) status: Option<Arc<dyn Status>>,
     pub(crate) remote_write: Option<Arc<dyn RemoteWrite>>,
+    pub(crate) remote_read: Option<Arc<dyn RemoteRead>>,
+    pub(crate) parser: Parser,
+    pub(crate) web: Arc<WebOptions>,
+    pub(crate) notifications: Notifications,
+    pub(crate) lifecycle: bool,
     pub(crate) control: Arc<dyn Control>,
     pub(crate) admin: bool,
     pub(crate) query_slots: Arc<Semaphore>,
     pub(crate) write_slots: Arc<Semaphore>,
+    pub(crate) read_slots: Arc<Semaphore>,
 }
 
 impl Api {
@@ -160,10 +237,16 @@ impl Api {
             rules: None,
             status: None,
             remote_write: None,
+            remote_read: None,
+            parser: Parser::default(),
+            web: Arc::default(),
+            notifications: Notifications::default(),
+            lifecycle: false,
             control: Arc::new(NoControl),
             admin: false,
             query_slots: Arc::new(Semaphore::new(limits.queries_concurrent_max)),
             write_slots: Arc::new(Semaphore::new(limits.writes_concurrent_max)),
+            read_slots: Arc::new(Semaphore::new(limits.reads_concurrent_max)),
             limits,
         }
     }
@@ -172,6 +255,7 @@ impl Api {
     pub fn limits(mut self, limits: ApiLimits) -> Api {
         self.query_slots = Arc::new(Semaphore::new(limits.queries_concurrent_max.max(1)));
         self.write_slots = Arc::new(Semaphore::new(limits.writes_concurrent_max.max(1)));
+        self.read_slots = Arc::new(Semaphore::new(limits.reads_concurrent_max.max(1)));
         self.limits = limits;
         self
     }
@@ -200,9 +284,34 @@ impl Api {
         self
     }
 
+    /// With an answerer of remote read; without one, reading answers 404.
+    pub fn remote_read(mut self, reader: Arc<dyn RemoteRead>) -> Api {
+        self.remote_read = Some(reader);
+        self
+    }
+
+    /// With a parser that allows more of the language, or less.
+    pub fn parser(mut self, parser: Parser) -> Api {
+        self.parser = parser;
+        self
+    }
+
+    /// With other words for browsers.
+    pub fn web(mut self, options: WebOptions) -> Api {
+        self.web = Arc::new(options);
+        self
+    }
+
+    /// With notifications that another part of the program begins and ends.
+    pub fn notifications(mut self, notifications: Notifications) -> Api {
+        self.notifications = notifications;
+        self
+    }
+
     /// With management endpoints.
     pub fn control(mut self, control: Arc<dyn Control>) -> Api {
         self.control = control;
+        self.lifecycle = true;
         self
     }
 

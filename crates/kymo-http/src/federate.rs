@@ -1,16 +1,19 @@
 //! `/federate`: the newest value of chosen series as exposition text, for another Prometheus to scrape.
 //!
-//! Source: Prometheus `web/federate.go`: one untyped family per metric name, `instance` always present (empty when the
-//! series has none), stale series left out, explicit timestamps.
+//! Source: Prometheus `web/federate.go`: one untyped family per metric name, external labels and `instance` (empty when
+//! there is none) on every series that lacks them, stale series left out, explicit timestamps. Of a native histogram the
+//! text format can say count and sum only.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use kymo_exposition::{Encoder, Family, Format};
 use kymo_model::{
-    Labels, METRIC_NAME, Matcher, Queryable, Samples, Selector, TimeRange, Timestamp, Values, is_stale,
+    CounterResetHint, FloatHistogram, Labels, METRIC_NAME, Matcher, MetricType, Queryable, Samples, Selector,
+    TimeRange, Timestamp, Values, is_stale,
 };
 
 use crate::api::Api;
@@ -24,7 +27,10 @@ pub(crate) async fn federate(State(api): State<Api>, params: Params) -> Response
     };
     let end = crate::query::now();
     let start = end.saturating_add_ms(-api.engine.options().lookback_delta_ms).saturating_add_ms(1);
-    let work = move || newest(&*api.store, sets, TimeRange { min: start, max: end });
+    let work = move || {
+        let external = api.status.as_ref().map_or_else(Labels::empty, |status| status.external_labels());
+        newest(&*api.store, sets, TimeRange { min: start, max: end }).map(|found| text(&found, &external))
+    };
     match tokio::task::spawn_blocking(work).await {
         Ok(Ok(text)) => {
             ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
@@ -34,37 +40,95 @@ pub(crate) async fn federate(State(api): State<Api>, params: Params) -> Response
     }
 }
 
-fn newest(store: &dyn Queryable, sets: Vec<Vec<Matcher>>, range: TimeRange) -> Result<String, ApiError> {
-    let mut found: BTreeMap<String, BTreeMap<Labels, (i64, f64)>> = BTreeMap::new();
+/// The newest sample of a series.
+enum Newest {
+    Float(f64),
+    Histogram(Arc<FloatHistogram>),
+}
+
+impl Newest {
+    fn last_of(values: &Values) -> Option<Newest> {
+        match values {
+            Values::Floats(values) => values.last().copied().map(Newest::Float),
+            Values::Histograms(values) => values.last().cloned().map(Newest::Histogram),
+        }
+    }
+
+    fn is_stale(&self) -> bool {
+        match self {
+            Newest::Float(value) => is_stale(*value),
+            Newest::Histogram(histogram) => is_stale(histogram.sum),
+        }
+    }
+
+    fn metric_type(&self) -> MetricType {
+        match self {
+            Newest::Float(_) => MetricType::Unknown,
+            Newest::Histogram(histogram) if histogram.counter_reset_hint == CounterResetHint::Gauge => {
+                MetricType::GaugeHistogram
+            }
+            Newest::Histogram(_) => MetricType::Histogram,
+        }
+    }
+}
+
+/// Per metric name and labels.
+type Found = BTreeMap<String, BTreeMap<Labels, (i64, Newest)>>;
+
+fn newest(store: &dyn Queryable, sets: Vec<Vec<Matcher>>, range: TimeRange) -> Result<Found, ApiError> {
+    let mut found = Found::new();
     let mut samples = Samples::new();
     for matchers in sets {
         for series in store.select(&Selector::new(matchers, range))?.iter() {
             let mut reader = series.reader();
             let mut last = None;
             while reader.read(&mut samples)? {
-                last = match &samples.values {
-                    Values::Floats(values) => {
-                        samples.timestamps_ms.last().copied().zip(values.last().copied())
-                    }
-                    Values::Histograms(_) => None,
-                };
+                let newest = samples.timestamps_ms.last().copied().zip(Newest::last_of(&samples.values));
+                last = newest.or(last);
             }
             let labels = series.labels();
             let (Some((time, value)), Some(name)) = (last, labels.metric_name()) else { continue };
-            if !is_stale(value) {
+            if !value.is_stale() {
                 found.entry(name.to_owned()).or_default().insert(labels.clone(), (time, value));
             }
         }
     }
+    Ok(found)
+}
+
+fn text(found: &Found, external: &Labels) -> String {
+    // A series without an instance says so, or the scraper would put its own there.
+    let mut attached: BTreeMap<&str, &str> = external.iter().map(|l| (l.name, l.value)).collect();
+    attached.entry("instance").or_insert("");
     let mut encoder = Encoder::new(Format::Text);
-    for (name, series) in &found {
-        encoder.family(&Family { name, ..Family::default() });
-        for (labels, (time, value)) in series {
-            // A series without an instance says so, or the scraper would put its own there.
-            let instance = labels.get("instance").is_none().then_some(("instance", ""));
-            let others = labels.iter().filter(|l| l.name != METRIC_NAME).map(|l| (l.name, l.value));
-            encoder.sample(name, others.chain(instance), *value, Some(Timestamp::from_millis(*time)));
+    for (name, series) in found {
+        let mut written = None;
+        for (labels, (time, newest)) in series {
+            let metric_type = newest.metric_type();
+            if written.replace(metric_type) != Some(metric_type) {
+                encoder.family(&Family { name, metric_type, ..Family::default() });
+            }
+            let own = labels.iter().filter(|l| l.name != METRIC_NAME).map(|l| (l.name, l.value));
+            let missing = attached.iter().filter(|(name, _)| labels.get(name).is_none());
+            let all: Vec<(&str, &str)> = own.chain(missing.map(|(name, value)| (*name, *value))).collect();
+            let mut put = |name: &str, le: Option<&str>, value: f64| {
+                let le = le.map(|le| ("le", le));
+                encoder.sample(
+                    name,
+                    all.iter().copied().chain(le),
+                    value,
+                    Some(Timestamp::from_millis(*time)),
+                );
+            };
+            match newest {
+                Newest::Float(value) => put(name, None, *value),
+                Newest::Histogram(histogram) => {
+                    put(&format!("{name}_bucket"), Some("+Inf"), histogram.count);
+                    put(&format!("{name}_sum"), None, histogram.sum);
+                    put(&format!("{name}_count"), None, histogram.count);
+                }
+            }
         }
     }
-    Ok(encoder.finish())
+    encoder.finish()
 }

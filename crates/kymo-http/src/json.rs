@@ -154,12 +154,6 @@ fn push_number(out: &mut String, number: u64) {
     out.push(char::from(b'0' + (number % 10) as u8));
 }
 
-fn float_text(value: f64) -> String {
-    let mut text = String::new();
-    write_float_json(&mut text, value);
-    text
-}
-
 /// `[seconds,"value"]`.
 fn push_float_point(out: &mut String, ms: i64, value: f64) {
     push_point_start(out, ms);
@@ -167,34 +161,34 @@ fn push_float_point(out: &mut String, ms: i64, value: f64) {
     out.push_str("\"]");
 }
 
-/// `[seconds,{histogram}]`.
+/// `[seconds,{"count":…,"sum":…,"buckets":[[rule,"lower","upper","count"],…]}]`; empty buckets are left out.
 fn push_histogram_point(out: &mut String, ms: i64, histogram: &FloatHistogram) {
     out.push('[');
     push_timestamp(out, ms);
-    out.push(',');
-    let buckets: Vec<serde_json::Value> = histogram
-        .buckets()
-        .filter(|bucket| bucket.count != 0.0)
-        .map(|bucket| {
-            // Prometheus' codes: 0 (lo,hi], 1 [lo,hi), 2 (lo,hi), 3 [lo,hi].
-            let rule = match (bucket.lower_inclusive, bucket.upper_inclusive) {
-                (false, true) => 0,
-                (true, false) => 1,
-                (false, false) => 2,
-                (true, true) => 3,
-            };
-            let bounds = [bucket.lower, bucket.upper].map(float_text);
-            serde_json::json!([rule, bounds[0], bounds[1], float_text(bucket.count)])
-        })
-        .collect();
-    let mut object = serde_json::json!({
-        "count": float_text(histogram.count), "sum": float_text(histogram.sum),
-    });
-    if !buckets.is_empty() {
-        object["buckets"] = buckets.into();
+    out.push_str(",{\"count\":\"");
+    write_float_json(out, histogram.count);
+    out.push_str("\",\"sum\":\"");
+    write_float_json(out, histogram.sum);
+    out.push('"');
+    let mut begin = ",\"buckets\":[[";
+    for bucket in histogram.buckets().filter(|bucket| bucket.count != 0.0) {
+        out.push_str(begin);
+        begin = ",[";
+        // Prometheus' codes: 0 (lo,hi], 1 [lo,hi), 2 (lo,hi), 3 [lo,hi].
+        out.push(match (bucket.lower_inclusive, bucket.upper_inclusive) {
+            (false, true) => '0',
+            (true, false) => '1',
+            (false, false) => '2',
+            (true, true) => '3',
+        });
+        for number in [bucket.lower, bucket.upper, bucket.count] {
+            out.push_str(",\"");
+            write_float_json(out, number);
+            out.push('"');
+        }
+        out.push(']');
     }
-    push_serialized(out, &object);
-    out.push(']');
+    out.push_str(if begin == ",[" { "]}]" } else { "}]" });
 }
 
 /// `{"resultType":…,"result":…}`, without the closing brace, so that the caller can add `stats`.
@@ -335,7 +329,7 @@ fn push_point_start(out: &mut String, ms: i64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kymo_model::Timestamp;
+    use kymo_model::{Span, Timestamp};
     use kymo_promql::VectorSample;
 
     #[test]
@@ -363,6 +357,50 @@ mod tests {
             times.push_points(&mut out, ms, &values);
             assert_eq!(out, text);
         }
+    }
+
+    #[test]
+    fn histogram_shape() {
+        let check = |histogram: FloatHistogram, expected: &str| {
+            let point = || PointValue::Histogram(std::sync::Arc::new(histogram.clone()));
+            let labels = Labels::from_pairs([("job", "a")]);
+            let timestamp = Timestamp::from_millis(1500);
+            let mut out = String::new();
+            let sample = VectorSample { labels, timestamp, value: point() };
+            push_query_value(&mut out, &QueryValue::Vector(vec![sample]));
+            let head = r#"{"resultType":"vector","result":[{"metric":{"job":"a"},"histogram":[1.500,"#;
+            assert_eq!(out, format!("{head}{expected}]}}]"));
+        };
+        check(FloatHistogram { sum: f64::NAN, ..FloatHistogram::default() }, r#"{"count":"0","sum":"NaN"}"#);
+        let histogram = FloatHistogram {
+            schema: 0,
+            zero_threshold: 0.5,
+            zero_count: 1.0,
+            count: 5.5,
+            sum: 1e21,
+            positive_spans: vec![Span { offset: 1, length: 2 }],
+            positive_buckets: vec![2.5, 0.0],
+            negative_spans: vec![Span { offset: 0, length: 1 }],
+            negative_buckets: vec![2.0],
+            ..FloatHistogram::default()
+        };
+        check(
+            histogram,
+            r#"{"count":"5.5","sum":"1e+21","buckets":[[1,"-1","-0.5","2"],[3,"-0.5","0.5","1"],[0,"1","2","2.5"]]}"#,
+        );
+        let custom = FloatHistogram {
+            schema: kymo_model::CUSTOM_BUCKETS_SCHEMA,
+            count: 3.0,
+            sum: 4.0,
+            custom_values: vec![0.5, 2.0],
+            positive_spans: vec![Span { offset: 0, length: 3 }],
+            positive_buckets: vec![1.0, 1.0, 1.0],
+            ..FloatHistogram::default()
+        };
+        check(
+            custom,
+            r#"{"count":"3","sum":"4","buckets":[[3,"-Inf","0.5","1"],[0,"0.5","2","1"],[0,"2","+Inf","1"]]}"#,
+        );
     }
 
     #[test]

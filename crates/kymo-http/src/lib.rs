@@ -18,14 +18,22 @@
 
 mod admin;
 mod api;
+mod body;
+mod cors;
 mod error;
+mod exemplars;
+mod features;
 mod federate;
 mod gate;
 mod json;
 mod management;
 mod metadata;
+mod mount;
+mod notifications;
+mod page;
 mod params;
 mod query;
+mod read;
 mod router;
 mod rules;
 mod series;
@@ -36,14 +44,17 @@ mod views;
 mod write;
 
 pub use api::{
-    Api, ApiLimits, Control, ControlError, NoControl, RemoteWrite, RemoteWriteError, Rules, Status, Targets,
+    Api, ApiLimits, Control, ControlError, NoControl, RemoteRead, RemoteReadAnswer, RemoteReadError,
+    RemoteWrite, RemoteWriteError, Rules, Status, Targets, WebOptions,
 };
 pub use error::{ApiError, ApiErrorKind};
 pub use gate::Gate;
+pub use mount::mount;
+pub use notifications::Notifications;
 pub use params::FORM_BYTES_MAX;
 pub use router::router;
 pub use serve::{ServeOptions, serve};
 pub use views::{
-    ActiveTarget, AlertView, BuildInfo, CardinalityStats, DroppedTarget, MetadataEntry, NameCount,
-    RuleGroupView, RuleKindView, RuleView, RuntimeInfo, TargetHealth,
+    ActiveTarget, AlertView, BuildInfo, CardinalityStats, DroppedTarget, FeatureGroup, MetadataEntry,
+    NameCount, RuleGroupView, RuleKindView, RuleView, RuntimeInfo, TargetHealth, WalReplay,
 };

@@ -1,7 +1,7 @@
 //! `/-/*`: health, readiness, reload, stop.
 
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use crate::api::{Api, ControlError};
@@ -29,6 +29,12 @@ pub(crate) async fn quit(State(api): State<Api>) -> Response {
         Ok(()) => "Requesting termination... Goodbye!".into_response(),
         Err(error) => refused(&error, ""),
     }
+}
+
+/// Managing is no reading: GET is refused before anything is done.
+pub(crate) async fn post_or_put() -> Response {
+    let allow = [(header::ALLOW, "POST, PUT")];
+    (StatusCode::METHOD_NOT_ALLOWED, allow, "Only POST or PUT requests allowed").into_response()
 }
 
 fn refused(error: &ControlError, prefix: &str) -> Response {

@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::api::Api;
 use crate::error::ApiError;
 use crate::json::{self, Answer, LabelsJson};
-use crate::params::{Params, parse_selector};
+use crate::params::{Params, selector};
 
 pub(crate) async fn by_metric(State(api): State<Api>, params: Params) -> Response {
     json::respond(answer_by_metric(&api, &params))
@@ -49,7 +49,7 @@ pub(crate) async fn by_target(State(api): State<Api>, params: Params) -> Respons
 fn answer_by_target(api: &Api, params: &Params) -> Result<Answer, ApiError> {
     let limit = signed_limit(params, "limit")?;
     let matchers = match params.get("match_target") {
-        Some(text) => parse_selector(text).map_err(|e| ApiError::bad_parameter("match_target", e))?,
+        Some(text) => selector(text, "match_target")?,
         None => Vec::new(),
     };
     let wanted = Selector::new(matchers, TimeRange::ALL);

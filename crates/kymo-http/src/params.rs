@@ -2,10 +2,12 @@
 
 use axum::extract::{FromRequest, Request};
 use axum::http::{Method, header};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use kymo_model::{Matcher, Timestamp, parse_duration};
-use kymo_promql_syntax::ast::ExprKind;
+use kymo_promql_syntax::Parser;
+use kymo_promql_syntax::ast::Expr;
 
+use crate::api::Api;
+use crate::body;
 use crate::error::{ApiError, ApiErrorKind};
 use crate::json;
 
@@ -16,10 +18,10 @@ pub const FORM_BYTES_MAX: usize = 10 << 20;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Params(Vec<(String, String)>);
 
-impl<S: Send + Sync> FromRequest<S> for Params {
+impl FromRequest<Api> for Params {
     type Rejection = axum::response::Response;
 
-    async fn from_request(request: Request, _: &S) -> Result<Params, Self::Rejection> {
+    async fn from_request(request: Request, api: &Api) -> Result<Params, Self::Rejection> {
         let (parts, body) = request.into_parts();
         let is_form =
             parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(
@@ -27,18 +29,14 @@ impl<S: Send + Sync> FromRequest<S> for Params {
             );
         let mut pairs = Vec::new();
         if parts.method == Method::POST && is_form {
-            let bytes = Limited::new(body, FORM_BYTES_MAX).collect().await.map_err(|error| {
-                let message = if error.downcast_ref::<LengthLimitError>().is_some() {
-                    format!("form of more than {FORM_BYTES_MAX} bytes")
-                } else {
-                    format!("error parsing form values: {error}")
-                };
+            let bytes = body::read(body, FORM_BYTES_MAX, api.limits.body_timeout).await.map_err(|error| {
+                let message = format!("error parsing form values: {error}");
                 json::error(&ApiError::new(ApiErrorKind::BadData, message))
             })?;
-            pairs.extend(form_urlencoded::parse(&bytes.to_bytes()).into_owned());
+            decode_form(&bytes, &mut pairs).map_err(|error| json::error(&error))?;
         }
         let query = parts.uri.query().unwrap_or("");
-        pairs.extend(form_urlencoded::parse(query.as_bytes()).into_owned());
+        decode_form(query.as_bytes(), &mut pairs).map_err(|error| json::error(&error))?;
         Ok(Params(pairs))
     }
 }
@@ -83,21 +81,60 @@ impl Params {
 
     /// The selectors of `match[]`, each as its matchers.
     pub(crate) fn matcher_sets(&self) -> Result<Vec<Vec<Matcher>>, ApiError> {
-        self.all("match[]")
-            .map(|text| parse_selector(text).map_err(|e| ApiError::bad_parameter("match[]", e)))
-            .collect()
+        self.all("match[]").map(|text| selector(text, "match[]")).collect()
+    }
+
+    /// The expression of `query`, in the language that the server allows.
+    pub(crate) fn query(&self, api: &Api) -> Result<Expr, ApiError> {
+        let text = self.get("query").unwrap_or("");
+        api.parser.parse(text).map_err(|error| ApiError::bad_parameter("query", error))
     }
 }
 
-/// The matchers of a plain selector: `up{job="x"}`.
-pub(crate) fn parse_selector(text: &str) -> Result<Vec<Matcher>, String> {
-    let expr = kymo_promql_syntax::parse(text).map_err(|error| error.to_string())?;
-    match expr.kind {
-        ExprKind::Selector(selector) if selector.time.offset.is_none() && selector.time.at.is_none() => {
-            Ok(selector.matchers)
-        }
-        _ => Err(format!("expected a series selector such as `up{{job=\"x\"}}`, found {text:?}")),
+/// The matchers of a plain selector, `up{job="x"}`, that a parameter holds.
+pub(crate) fn selector(text: &str, parameter: &str) -> Result<Vec<Matcher>, ApiError> {
+    Parser::default().parse_selector(text).map_err(|error| ApiError::bad_parameter(parameter, error))
+}
+
+/// Reads `name=value&…` as Go does: `+` is a space, `%XX` a byte. What is no text in UTF-8 is refused, not patched.
+fn decode_form(form: &[u8], pairs: &mut Vec<(String, String)>) -> Result<(), ApiError> {
+    for pair in form.split(|b| *b == b'&').filter(|pair| !pair.is_empty()) {
+        let at = pair.iter().position(|b| *b == b'=');
+        let (name, value) = at.map_or((pair, &[][..]), |at| (&pair[..at], &pair[at + 1..]));
+        let name = decode_text(name, "a name")?;
+        let value = decode_text(value, &format!("parameter {name:?}"))?;
+        pairs.push((name, value));
     }
+    Ok(())
+}
+
+fn decode_text(escaped: &[u8], what: &str) -> Result<String, ApiError> {
+    let wrong = |message: String| {
+        ApiError::new(ApiErrorKind::BadData, format!("error parsing form values: {message}"))
+    };
+    let mut bytes = Vec::with_capacity(escaped.len());
+    let mut rest = escaped;
+    while let Some((&first, tail)) = rest.split_first() {
+        rest = tail;
+        bytes.push(match first {
+            b'+' => b' ',
+            b'%' => {
+                let digit = |at: usize| tail.get(at).and_then(|b| char::from(*b).to_digit(16));
+                let (Some(high), Some(low)) = (digit(0), digit(1)) else {
+                    let found = String::from_utf8_lossy(&tail[..tail.len().min(2)]);
+                    return Err(wrong(format!("invalid URL escape \"%{found}\"")));
+                };
+                rest = &tail[2..];
+                (high * 16 + low) as u8
+            }
+            other => other,
+        });
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        let byte = error.as_bytes()[at];
+        wrong(format!("expected UTF-8 in {what}, found the byte 0x{byte:02x} at {at}"))
+    })
 }
 
 /// A time as the API takes it: seconds with a fraction, or RFC 3339. Rounded to milliseconds.
@@ -140,6 +177,29 @@ pub(crate) fn parse_api_duration(text: &str) -> Result<i64, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn forms() {
+        let decode = |form: &str| {
+            let mut pairs = Vec::new();
+            decode_form(form.as_bytes(), &mut pairs).map(|()| pairs).map_err(|error| error.message)
+        };
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        for (form, pairs) in [
+            ("", vec![]),
+            ("a=1&&b", vec![pair("a", "1"), pair("b", "")]),
+            ("q=a%2Bb+c%3D&q==", vec![pair("q", "a+b c="), pair("q", "=")]),
+            ("m%5B%5D=%ED%95%9C", vec![pair("m[]", "\u{D55C}")]),
+        ] {
+            assert_eq!(decode(form), Ok(pairs), "{form}");
+        }
+        for (bad, part) in
+            [("a=%zz", "\"%zz\""), ("a=1%", "\"%\""), ("%F=", "\"%F\""), ("q=up%FF", "0xff at 2")]
+        {
+            let error = decode(bad).expect_err(bad);
+            assert!(error.contains(part), "{bad}: {error}");
+        }
+    }
 
     #[test]
     fn times_and_durations() {

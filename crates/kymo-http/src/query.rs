@@ -5,7 +5,7 @@ use axum::response::Response;
 use kymo_model::Timestamp;
 use kymo_promql::{CancelReason, CancelToken, QueryError, QueryOptions, QueryResult, QueryStats, QueryValue};
 use kymo_promql_syntax::ast::{Expr, ValueType};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::api::Api;
 use crate::error::{ApiError, ApiErrorKind};
@@ -94,8 +94,7 @@ struct Job {
 impl Job {
     fn new(api: &Api, params: &Params) -> Result<Job, ApiError> {
         let text = params.get("query").unwrap_or("");
-        let expr =
-            kymo_promql_syntax::parse(text).map_err(|error| ApiError::bad_parameter("query", error))?;
+        let expr = params.query(api)?;
         let mut timeout = api.limits.query_timeout;
         if let Some(ms) = params.duration_ms("timeout")? {
             timeout = timeout.min(Duration::from_millis(ms.max(0) as u64));
@@ -114,7 +113,11 @@ impl Job {
         // Dropped with this future: when the client goes away, the query ends.
         let guard = CancelOnDrop(options.cancel.clone());
         let timed_out = || ApiError::new(ApiErrorKind::Timeout, "query timed out in query queue");
-        let deadline = tokio::time::Instant::now() + timeout;
+        if timeout.is_zero() {
+            return Err(timed_out());
+        }
+        let arrived = Instant::now();
+        let deadline = tokio::time::Instant::from_std(arrived) + timeout;
         let turn = tokio::time::timeout_at(deadline, api.query_slots.clone().acquire_owned())
             .await
             .map_err(|_| timed_out())?
@@ -122,8 +125,10 @@ impl Job {
         let cancel = options.cancel.clone();
         let mut work = tokio::task::spawn_blocking(move || {
             let _turn = turn;
+            let begun = Instant::now();
             let result = evaluate(&expr, &options)?;
-            Ok::<Answer, ApiError>(answer_of(result, limit, stats.as_deref()))
+            let timings = Timings { queued: begun - arrived, evaluation: begun.elapsed() };
+            Ok::<Answer, ApiError>(answer_of(result, limit, stats.as_deref(), timings))
         });
         let done = tokio::select! {
             done = &mut work => done,
@@ -148,7 +153,14 @@ impl Drop for CancelOnDrop {
     }
 }
 
-fn answer_of(result: QueryResult, limit: usize, stats: Option<&str>) -> Answer {
+/// Where the time of a query went.
+#[derive(Clone, Copy)]
+struct Timings {
+    queued: Duration,
+    evaluation: Duration,
+}
+
+fn answer_of(result: QueryResult, limit: usize, stats: Option<&str>, timings: Timings) -> Answer {
     let QueryResult { mut value, mut warnings, infos, stats: counted } = result;
     if limit > 0 && truncate(&mut value, limit) {
         warnings.push("results truncated due to limit".to_owned());
@@ -160,14 +172,25 @@ fn answer_of(result: QueryResult, limit: usize, stats: Option<&str>) -> Answer {
             warnings.push(format!("unknown value of stats: expected true or all, found {wanted:?}"));
         }
         data.push_str(",\"stats\":");
-        data.push_str(&stats_json(&counted).to_string());
+        data.push_str(&stats_json(&counted, timings).to_string());
     }
     data.push('}');
     Answer { data, warnings, infos }
 }
 
-fn stats_json(stats: &QueryStats) -> serde_json::Value {
+fn stats_json(stats: &QueryStats, timings: Timings) -> serde_json::Value {
+    let evaluation = timings.evaluation.as_secs_f64();
     serde_json::json!({
+        // Series are read while steps are computed and come out in order, so that preparing and sorting have no time of
+        // their own.
+        "timings": {
+            "evalTotalTime": evaluation,
+            "resultSortTime": 0,
+            "queryPreparationTime": 0,
+            "innerEvalTime": evaluation,
+            "execQueueTime": timings.queued.as_secs_f64(),
+            "execTotalTime": (timings.queued + timings.evaluation).as_secs_f64(),
+        },
         "samples": {
             "totalQueryableSamples": stats.total_queryable_samples,
             "samplesRead": stats.samples_read,

@@ -4,12 +4,16 @@ use axum::Router;
 use axum::extract::Request;
 use axum::http::{HeaderValue, header};
 use axum::middleware::{self, Next};
-use axum::response::{Redirect, Response};
+use axum::response::Response;
 use axum::routing::{get, post};
 use tower_http::compression::CompressionLayer;
 
 use crate::api::Api;
-use crate::{admin, federate, management, metadata, query, rules, series, status, targets, write};
+use crate::mount::not_found;
+use crate::{
+    admin, cors, exemplars, features, federate, management, metadata, notifications, page, query, read,
+    rules, series, status, targets, write,
+};
 
 /// The routes of an API: `/api/v1/…`, `/-/…`, `/metrics`, `/federate`, `/version`. See the crate's page for an example.
 pub fn router(api: Api) -> Router {
@@ -32,23 +36,35 @@ pub fn router(api: Api) -> Router {
         .route("/status/runtimeinfo", get(status::runtime_info))
         .route("/status/tsdb", get(status::tsdb))
         .route("/format_query", get(status::format_query).post(status::format_query))
+        .route("/query_exemplars", get(exemplars::query).post(exemplars::query))
+        .route("/features", get(features::features))
+        .route("/notifications", get(notifications::list))
+        .route("/notifications/live", get(notifications::live))
+        .route("/status/walreplay", get(status::wal_replay))
+        .route("/status/tsdb/blocks", get(status::blocks))
         .route("/write", post(write::write))
+        .route("/read", post(read::read))
         .route("/admin/tsdb/delete_series", post(admin::unsupported).put(admin::unsupported))
         .route("/admin/tsdb/clean_tombstones", post(admin::unsupported).put(admin::unsupported))
-        .route("/admin/tsdb/snapshot", post(admin::unsupported).put(admin::unsupported));
-    Router::new()
+        .route("/admin/tsdb/snapshot", post(admin::unsupported).put(admin::unsupported))
+        .fallback(not_found)
+        .layer(middleware::from_fn_with_state(api.clone(), cors::answer));
+    let mut all = Router::new()
         .nest("/api/v1", v1)
         .route("/-/healthy", get(management::healthy))
         .route("/-/ready", get(management::ready))
-        .route("/-/reload", post(management::reload).put(management::reload))
-        .route("/-/quit", post(management::quit).put(management::quit))
+        .route("/-/reload", post(management::reload).put(management::reload).get(management::post_or_put))
+        .route("/-/quit", post(management::quit).put(management::quit).get(management::post_or_put))
         .route("/metrics", get(status::own_metrics))
         .route("/federate", get(federate::federate))
         .route("/version", get(status::version))
-        .route("/", get(|| async { Redirect::to("version") }))
-        .layer(CompressionLayer::new())
-        .layer(middleware::from_fn(security_headers))
-        .with_state(api)
+        .route("/", get(page::to_query))
+        .route("/graph", get(page::to_query))
+        .fallback(not_found);
+    for path in page::PATHS {
+        all = all.route(path, get(page::page));
+    }
+    all.layer(CompressionLayer::new()).layer(middleware::from_fn(security_headers)).with_state(api)
 }
 
 /// What browsers are told about every answer.

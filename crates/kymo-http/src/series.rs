@@ -24,7 +24,7 @@ where
     json::respond(done)
 }
 
-fn time_range(params: &Params) -> Result<TimeRange, ApiError> {
+pub(crate) fn time_range(params: &Params) -> Result<TimeRange, ApiError> {
     let range =
         TimeRange { min: params.time("start", Timestamp::MIN)?, max: params.time("end", Timestamp::MAX)? };
     if range.max < range.min {

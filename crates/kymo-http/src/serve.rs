@@ -1,7 +1,8 @@
 //! Serve: a listener, bounded. Slow clients lose their connection, not everybody's.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::Router;
@@ -9,7 +10,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
 /// Bounds of the listener.
@@ -33,9 +34,9 @@ impl Default for ServeOptions {
     }
 }
 
-/// Serves `router` on `listener` until `stop` is done, then lets running requests finish.
+/// Serves `router` on all `listeners` until `stop` is done, then lets running requests finish.
 pub async fn serve(
-    listener: TcpListener,
+    listeners: Vec<TcpListener>,
     router: Router,
     options: ServeOptions,
     stop: impl Future<Output = ()>,
@@ -52,8 +53,8 @@ pub async fn serve(
         };
         let Ok(turn) = turn else { break };
         let stream = tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
+            accepted = accept(&listeners) => match accepted {
+                Ok(stream) => stream,
                 Err(error) => {
                     // Out of descriptors, mostly: wait for some to come back instead of spinning.
                     tracing::warn!(%error, "cannot accept connections");
@@ -76,8 +77,21 @@ pub async fn serve(
             }
         });
     }
-    drop(listener);
+    drop(listeners);
     if tokio::time::timeout(options.shutdown_timeout, graceful.shutdown()).await.is_err() {
         tracing::warn!("requests still running when the server stopped");
     }
+}
+
+/// The next connection of any listener.
+async fn accept(listeners: &[TcpListener]) -> std::io::Result<TcpStream> {
+    poll_fn(|context| {
+        for listener in listeners {
+            if let Poll::Ready(accepted) = listener.poll_accept(context) {
+                return Poll::Ready(accepted.map(|(stream, _)| stream));
+            }
+        }
+        Poll::Pending
+    })
+    .await
 }

@@ -52,7 +52,7 @@ pub(crate) async fn runtime_info(State(api): State<Api>) -> Response {
         Ok(json!({
             "startTime": time_json(Some(runtime.start)),
             "CWD": runtime.cwd,
-            "hostname": std::env::var("HOSTNAME").unwrap_or_default(),
+            "hostname": runtime.hostname,
             "serverTime": time_json(Some(crate::query::now())),
             "reloadConfigSuccess": runtime.reload_config_success,
             "lastConfigTime": time_json(Some(runtime.last_config)),
@@ -95,6 +95,19 @@ pub(crate) async fn tsdb(State(api): State<Api>, params: Params) -> Response {
     })
 }
 
+/// `/status/walreplay`: how far the write-ahead log is read. Behind the gate it is read to its end.
+pub(crate) async fn wal_replay(State(api): State<Api>) -> Response {
+    respond(&api, |status| {
+        let replay = status.wal_replay();
+        Ok(json!({"min": replay.min, "max": replay.max, "current": replay.current}))
+    })
+}
+
+/// `/status/tsdb/blocks`: the store has one piece and no blocks.
+pub(crate) async fn blocks() -> Response {
+    json::respond(Ok(Answer::of(&json!({"blocks": []}))))
+}
+
 /// `/metrics`: the process' own.
 pub(crate) async fn own_metrics(State(api): State<Api>) -> Response {
     match &api.status {
@@ -127,10 +140,6 @@ pub(crate) async fn version(State(api): State<Api>) -> Response {
 }
 
 /// `/format_query`: the query, printed the usual way.
-pub(crate) async fn format_query(params: Params) -> Response {
-    let text = params.get("query").unwrap_or("");
-    let answer = kymo_promql_syntax::parse(text)
-        .map(|expr| Answer::of(&expr.to_string()))
-        .map_err(|error| ApiError::bad_parameter("query", error));
-    json::respond(answer)
+pub(crate) async fn format_query(State(api): State<Api>, params: Params) -> Response {
+    json::respond(params.query(&api).map(|expr| Answer::of(&expr.to_string())))
 }

@@ -182,6 +182,8 @@ pub struct RuntimeInfo {
     pub start: Timestamp,
     /// Where it was started.
     pub cwd: String,
+    /// The name of the machine.
+    pub hostname: String,
     /// Did the last reload succeed?
     pub reload_config_success: bool,
     /// When the last successful reload was.
@@ -192,6 +194,26 @@ pub struct RuntimeInfo {
     pub threads: usize,
     /// Retention in Prometheus' words: `15d`, `15d or 10GiB`.
     pub storage_retention: String,
+}
+
+/// How far the write-ahead log is read, in numbers of its segments.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WalReplay {
+    /// The first segment.
+    pub min: u64,
+    /// The last segment.
+    pub max: u64,
+    /// The segment that is read.
+    pub current: u64,
+}
+
+/// What a part of the server can do, by Prometheus' names.
+#[derive(Clone, Debug)]
+pub struct FeatureGroup {
+    /// The part: `tsdb`, `rules`.
+    pub name: &'static str,
+    /// Its features; `false` is known and not on, or not there.
+    pub features: Vec<(&'static str, bool)>,
 }
 
 /// A name and a number.

@@ -4,9 +4,9 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 
 use crate::api::Api;
+use crate::body;
 
 pub(crate) async fn write(State(api): State<Api>, request: Request<Body>) -> Response {
     let Some(receiver) = api.remote_write.clone() else {
@@ -19,16 +19,10 @@ pub(crate) async fn write(State(api): State<Api>, request: Request<Body>) -> Res
     let Ok(turn) = api.write_slots.clone().acquire_owned().await else {
         return (StatusCode::SERVICE_UNAVAILABLE, "server is stopping\n").into_response();
     };
-    let limit = api.limits.write_body_bytes_max;
-    let body = match Limited::new(request.into_body(), limit).collect().await {
-        Ok(body) => body.to_bytes(),
-        Err(error) if error.downcast_ref::<LengthLimitError>().is_some() => {
-            let text = format!("expected a body of at most {limit} bytes, found more\n");
-            return (StatusCode::PAYLOAD_TOO_LARGE, text).into_response();
-        }
-        Err(error) => {
-            return (StatusCode::BAD_REQUEST, format!("reading the body: {error}\n")).into_response();
-        }
+    let limits = &api.limits;
+    let body = match body::read(request.into_body(), limits.write_body_bytes_max, limits.body_timeout).await {
+        Ok(body) => body,
+        Err(error) => return error.into_response(),
     };
     let done = tokio::task::spawn_blocking(move || {
         let _turn = turn;

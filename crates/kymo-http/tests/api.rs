@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 
+use axum::Router;
 use axum::body::Body;
-use axum::http::{Request, StatusCode, header};
+use axum::http::{HeaderValue, Request, StatusCode, header};
 use http_body_util::BodyExt;
 use kymo_http::{
-    AlertView, Api, ApiLimits, Gate, RemoteWrite, RemoteWriteError, RuleGroupView, RuleKindView, RuleView,
-    Rules, router,
+    AlertView, Api, ApiLimits, BuildInfo, CardinalityStats, FeatureGroup, Gate, Notifications, RemoteRead,
+    RemoteReadAnswer, RemoteReadError, RemoteWrite, RemoteWriteError, RuleGroupView, RuleKindView, RuleView,
+    Rules, RuntimeInfo, Status, WalReplay, WebOptions, mount, router,
 };
-use kymo_model::{Append, Batch, Labels, MemoryStore, Timestamp};
+use kymo_model::{Append, Batch, FloatHistogram, Labels, MemoryStore, Regex, SampleValue, Span, Timestamp};
 use kymo_promql::Engine;
+use kymo_promql_syntax::{ParseOptions, Parser};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
@@ -36,6 +39,39 @@ async fn send(api: Api, request: Request<Body>) -> (StatusCode, Vec<u8>) {
     let status = response.status();
     let body = response.into_body().collect().await.expect("the body is in memory").to_bytes();
     (status, body.to_vec())
+}
+
+/// One request, and what it is answered with.
+async fn ask(app: Router, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+    let mut request = Request::builder().method(method).uri(path);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let request = request.body(Body::empty()).expect("a request");
+    let response = app.oneshot(request).await.expect("the router never fails");
+    let (parts, body) = response.into_parts();
+    let text = |value: &HeaderValue| value.to_str().expect("ASCII").to_owned();
+    Answer {
+        status: parts.status.as_u16(),
+        headers: parts.headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect(),
+        body: body.collect().await.map(|body| String::from_utf8_lossy(&body.to_bytes()).into_owned()),
+    }
+}
+
+struct Answer {
+    status: u16,
+    headers: Vec<(String, String)>,
+    body: Result<String, axum::Error>,
+}
+
+impl Answer {
+    fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
+    }
+
+    fn text(&self) -> &str {
+        self.body.as_deref().unwrap_or_default()
+    }
 }
 
 async fn get_from(api: Api, path: &str) -> (StatusCode, Value) {
@@ -149,6 +185,14 @@ async fn errors_have_prometheus_types() {
     check_error("/api/v1/series", 400, "bad_data", "no match[] parameter provided").await;
     check_error("/api/v1/series?match[]=%7Bjob%3D~%22.*%22%7D", 400, "bad_data", "non-empty matcher").await;
     check_error("/api/v1/labels?match[]=sum(up)", 400, "bad_data", "selector").await;
+    check_error("/api/v1/query?query=up&time=1&timeout=0", 503, "timeout", "query timed out").await;
+    check_error("/api/v1/query?query=up%FF", 400, "bad_data", "0xff").await;
+    check_error("/api/v1/query?query=%zz", 400, "bad_data", "invalid URL escape").await;
+    check_error("/api/v1/query?query=limitk(1,up)", 400, "bad_data", "limitk").await;
+    check_error("/api/v1/query_exemplars?query=sum(", 400, "bad_data", "parse error").await;
+    check_error("/api/v1/query_exemplars?query=up&start=2&end=1", 400, "bad_data", "must not be before")
+        .await;
+    check_error("/api/v1/query_exemplars?query=up&start=x", 400, "bad_data", "start").await;
     let (status, _) = get_from(api(), "/api/v1/nothing").await;
     assert_eq!(status, StatusCode::NOT_FOUND);
     let (status, _) =
@@ -343,4 +387,326 @@ async fn federation_gives_the_newest_values() {
     let (status, body) = send(Api::new(Arc::new(store), Engine::default()), request).await;
     let expected = format!("# TYPE up untyped\nup{{job=\"a\\\"b\",instance=\"\"}} 1 {}\n", at.millis());
     assert_eq!((status, String::from_utf8_lossy(&body).into_owned()), (StatusCode::OK, expected));
+}
+
+/// A process that says little of itself.
+struct SomeStatus;
+
+impl Status for SomeStatus {
+    fn config_yaml(&self) -> String {
+        String::new()
+    }
+    fn flags(&self) -> Vec<(String, String)> {
+        Vec::new()
+    }
+    fn runtime(&self) -> RuntimeInfo {
+        RuntimeInfo {
+            start: Timestamp::from_millis(0),
+            cwd: "/".to_owned(),
+            hostname: "host".to_owned(),
+            reload_config_success: true,
+            last_config: Timestamp::from_millis(0),
+            corruption_count: 0,
+            threads: 1,
+            storage_retention: "15d".to_owned(),
+        }
+    }
+    fn build(&self) -> BuildInfo {
+        let none = String::new;
+        BuildInfo {
+            version: "3.14.0".to_owned(),
+            revision: none(),
+            branch: none(),
+            build_user: none(),
+            build_date: none(),
+            runtime_version: none(),
+        }
+    }
+    fn cardinality(&self, _: usize) -> CardinalityStats {
+        CardinalityStats::default()
+    }
+    fn metrics_text(&self) -> String {
+        String::new()
+    }
+    fn external_labels(&self) -> Labels {
+        Labels::from_pairs([("dc", "x"), ("job", "outer")])
+    }
+    fn wal_replay(&self) -> WalReplay {
+        WalReplay { min: 3, max: 5, current: 5 }
+    }
+    fn features(&self) -> Vec<FeatureGroup> {
+        vec![FeatureGroup { name: "tsdb", features: vec![("isolation", true)] }]
+    }
+}
+
+#[tokio::test]
+async fn small_endpoints() {
+    let get = |path: &'static str| get_from(api().status(Arc::new(SomeStatus)), path);
+    for (path, data) in [
+        ("/api/v1/query_exemplars?query=rate(up[5m])&start=0&end=1", json!([])),
+        ("/api/v1/status/walreplay", json!({"min": 3, "max": 5, "current": 5})),
+        ("/api/v1/status/tsdb/blocks", json!({"blocks": []})),
+        ("/api/v1/alertmanagers", json!({"activeAlertmanagers": [], "droppedAlertmanagers": []})),
+        ("/api/v1/notifications", json!([])),
+    ] {
+        let (status, answer) = get(path).await;
+        assert_eq!(
+            (status, &answer["status"], &answer["data"]),
+            (StatusCode::OK, &json!("success"), &data),
+            "{path}"
+        );
+    }
+    assert_eq!(get("/api/v1/query_exemplars?query=1").await.0, StatusCode::NO_CONTENT);
+    let (_, features) = get("/api/v1/features").await;
+    let features = &features["data"];
+    assert_eq!(features["tsdb"]["isolation"], true);
+    assert_eq!(
+        (&features["promql_functions"]["rate"], &features["promql_functions"]["info"]),
+        (&json!(true), &json!(false))
+    );
+    assert_eq!(
+        (&features["api"]["admin"], &features["promql_operators"]["limitk"]),
+        (&json!(false), &json!(false))
+    );
+    assert_eq!(get("/api/v1/status/runtimeinfo").await.1["data"]["hostname"], "host");
+}
+
+#[tokio::test]
+async fn more_of_the_language_when_it_is_allowed() {
+    let (status, answer) = get_from(
+        api().parser(Parser::new(ParseOptions::everything())),
+        "/api/v1/query?query=limitk(1,up)&time=60",
+    )
+    .await;
+    assert_eq!((status, answer["data"]["result"].as_array().map(Vec::len)), (StatusCode::OK, Some(1)));
+}
+
+#[tokio::test]
+async fn the_time_of_a_query_is_told_where_it_is_asked_for() {
+    let path = "/api/v1/query_range?query=up&start=0&end=60&step=30&stats=all";
+    let (_, answer) = get_from(api(), path).await;
+    let stats = &answer["data"]["stats"];
+    for name in [
+        "evalTotalTime",
+        "resultSortTime",
+        "queryPreparationTime",
+        "innerEvalTime",
+        "execQueueTime",
+        "execTotalTime",
+    ] {
+        assert!(stats["timings"][name].is_number(), "{name}: {answer}");
+    }
+    for name in ["totalQueryableSamples", "peakSamples"] {
+        assert!(stats["samples"][name].is_u64(), "{name}: {answer}");
+    }
+    let (_, answer) = get_from(api(), "/api/v1/query?query=up&time=0").await;
+    assert_eq!(answer["data"].get("stats"), None);
+}
+
+#[tokio::test]
+async fn browsers_of_other_origins() {
+    let only = |pattern: &str| {
+        let cors_origin = Regex::new(pattern).expect("a pattern");
+        router(api().web(WebOptions { cors_origin, ..WebOptions::default() }))
+    };
+    let origin = [("origin", "http://a.com")];
+    let allowed = |answer: &Answer| answer.header("access-control-allow-origin").map(str::to_owned);
+    // Any path below the API, also one that is not there.
+    for path in ["/api/v1/query", "/api/v1/nothing"] {
+        let answer = ask(only(".*"), "OPTIONS", path, &origin).await;
+        assert_eq!(
+            (answer.status, answer.text(), allowed(&answer)),
+            (204, "", Some("*".to_owned())),
+            "{path}"
+        );
+        assert_eq!(answer.header("access-control-allow-methods"), Some("GET, POST, OPTIONS"));
+        assert_eq!(
+            answer.header("access-control-allow-headers"),
+            Some("Accept, Authorization, Content-Type, Origin")
+        );
+        assert_eq!(answer.header("access-control-expose-headers"), Some("Date"));
+    }
+    let pattern = "https?://(a|b)\\.com";
+    for (path, found) in [
+        ("/api/v1/query?query=1", Some("http://a.com")),
+        ("/api/v1/query?query=sum(", Some("http://a.com")),
+        ("/federate?match[]=up", None),
+    ] {
+        assert_eq!(allowed(&ask(only(pattern), "GET", path, &origin).await).as_deref(), found, "{path}");
+    }
+    let other = ask(only(pattern), "GET", "/api/v1/labels", &[("origin", "http://c.com")]).await;
+    assert_eq!((allowed(&other), other.header("access-control-expose-headers")), (None, Some("Date")));
+    let none = ask(only(pattern), "GET", "/api/v1/labels", &[]).await;
+    assert_eq!((none.header("access-control-expose-headers"), none.header("vary")), (None, Some("Origin")));
+}
+
+#[tokio::test]
+async fn pages_and_other_paths() {
+    let external = || {
+        let web = WebOptions {
+            external_path: "/p".to_owned(),
+            page_title: "<T>".to_owned(),
+            ..WebOptions::default()
+        };
+        router(api().web(web))
+    };
+    for (method, path, status, location) in [
+        ("GET", "/", 302, Some("/p/query")),
+        ("GET", "/graph?g0.expr=up", 302, Some("/p/query?g0.expr=up")),
+        ("GET", "/query", 200, None),
+        ("GET", "/targets", 200, None),
+        ("GET", "/nothing", 404, None),
+        ("GET", "/api/v1/nothing", 404, None),
+        ("HEAD", "/-/healthy", 200, None),
+        ("HEAD", "/-/ready", 200, None),
+        ("GET", "/-/reload", 405, None),
+        ("GET", "/-/quit", 405, None),
+        ("DELETE", "/-/ready", 405, None),
+        ("POST", "/-/quit", 403, None),
+        ("GET", "/api/v1/write", 405, None),
+        ("GET", "/api/v1/admin/tsdb/snapshot", 405, None),
+    ] {
+        let answer = ask(external(), method, path, &[]).await;
+        assert_eq!((answer.status, answer.header("location")), (status, location), "{method} {path}");
+    }
+    let page = ask(external(), "GET", "/query", &[]).await;
+    assert!(
+        page.text().contains("<title>&lt;T&gt;</title>") && page.text().contains("/p/api/v1"),
+        "{}",
+        page.text()
+    );
+}
+
+#[tokio::test]
+async fn a_router_below_a_prefix() {
+    for (path, status, location) in [
+        ("/", 302, Some("/pfx")),
+        ("/pfx", 301, Some("/pfx/")),
+        ("/pfx/", 302, Some("/query")),
+        ("/pfx/-/ready", 200, None),
+        ("/pfx/api/v1/query?query=1", 200, None),
+        ("/-/ready", 404, None),
+        ("/pfxx/-/ready", 404, None),
+        ("/api/v1/query?query=1", 404, None),
+    ] {
+        let answer = ask(mount(router(api()), "/pfx"), "GET", path, &[]).await;
+        assert_eq!((answer.status, answer.header("location")), (status, location), "{path}");
+    }
+    assert_eq!(ask(mount(router(api()), "/"), "GET", "/-/ready", &[]).await.status, 200);
+}
+
+#[tokio::test]
+async fn notifications_are_listed_and_streamed() {
+    let notifications = Notifications::new(1);
+    notifications.begin("first");
+    let app = || router(api().notifications(notifications.clone()));
+    let listed = ask(app(), "GET", "/api/v1/notifications", &[]).await;
+    let listed: Value = serde_json::from_str(listed.text()).expect("JSON");
+    assert_eq!((&listed["data"][0]["text"], &listed["data"][0]["active"]), (&json!("first"), &json!(true)));
+
+    let request = Request::get("/api/v1/notifications/live").body(Body::empty()).expect("a request");
+    let stream = app().oneshot(request).await.expect("the router never fails");
+    assert_eq!(stream.headers()[header::CONTENT_TYPE], "text/event-stream");
+    // There is room for one.
+    assert_eq!(ask(app(), "GET", "/api/v1/notifications/live", &[]).await.status, 204);
+    notifications.begin("second");
+    notifications.end("first");
+    notifications.end("never begun");
+    notifications.close();
+    let body = stream.into_body().collect().await.expect("the stream ends").to_bytes();
+    let events: Vec<Value> = String::from_utf8_lossy(&body)
+        .split_terminator("\n\n")
+        .map(|event| serde_json::from_str(event.strip_prefix("data: ").expect("an event")).expect("JSON"))
+        .collect();
+    let seen: Vec<(&str, bool)> = events
+        .iter()
+        .map(|event| (event["text"].as_str().expect("text"), event["active"].as_bool().expect("active")))
+        .collect();
+    assert_eq!(seen, [("first", true), ("second", true), ("first", false)]);
+    assert_eq!(notifications.texts(), ["second"]);
+}
+
+/// Answers with as many pieces as the body has bytes; breaks off at `!`, refuses `x`.
+struct Pieces;
+
+impl RemoteRead for Pieces {
+    fn read(&self, body: &[u8]) -> Result<RemoteReadAnswer, RemoteReadError> {
+        let wrong = |status, message: &str| RemoteReadError { status, message: message.to_owned() };
+        if body == b"x" {
+            return Err(wrong(400, "no such question"));
+        }
+        let piece = move |byte: u8| match byte {
+            b'!' => Err(wrong(422, "broken off")),
+            byte => Ok(vec![byte]),
+        };
+        let pieces = Box::new(Vec::from(body).into_iter().map(piece));
+        Ok(RemoteReadAnswer {
+            content_type: "application/x-pieces",
+            content_encoding: Some("snappy"),
+            pieces,
+        })
+    }
+}
+
+#[tokio::test]
+async fn remote_read_is_sent_in_pieces() {
+    let limits = ApiLimits { read_body_bytes_max: 8, ..ApiLimits::default() };
+    let app = router(api().limits(limits).remote_read(Arc::new(Pieces)));
+    let read = |body: &'static str| {
+        let request = Request::post("/api/v1/read").body(Body::from(body)).expect("a request");
+        let app = app.clone();
+        async move {
+            let (parts, body) = app.oneshot(request).await.expect("the router never fails").into_parts();
+            let body =
+                body.collect().await.map(|body| String::from_utf8_lossy(&body.to_bytes()).into_owned());
+            let header =
+                |name| parts.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+            (parts.status.as_u16(), header("content-type"), header("content-encoding"), body.ok())
+        }
+    };
+    let found = |status, body: Option<&str>| {
+        (status, Some("application/x-pieces".to_owned()), Some("snappy".to_owned()), body.map(str::to_owned))
+    };
+    assert_eq!(read("abcdef").await, found(200, Some("abcdef")));
+    assert_eq!(read("").await, found(200, Some("")));
+    // Too late for another status: the client sees that the answer is not whole.
+    assert_eq!(read("abc!").await, found(200, None));
+    assert_eq!(read("!abc").await.0, 422);
+    assert_eq!(read("x").await.0, 400);
+    assert_eq!(read("123456789").await.0, 413);
+    let off = Request::post("/api/v1/read").body(Body::empty()).expect("a request");
+    assert_eq!(send(api(), off).await.0, StatusCode::NOT_FOUND);
+}
+
+/// In the text format a native histogram has no buckets.
+#[tokio::test]
+async fn federation_of_native_histograms() {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
+    let at = Timestamp::from_millis(now.as_millis() as i64 - 1000);
+    let histogram = FloatHistogram {
+        schema: 0,
+        zero_threshold: 0.5,
+        zero_count: 1.0,
+        count: 5.0,
+        sum: 7.5,
+        positive_spans: vec![Span { offset: 1, length: 2 }],
+        positive_buckets: vec![2.0, 0.0],
+        negative_spans: vec![Span { offset: 0, length: 1 }],
+        negative_buckets: vec![2.0],
+        ..FloatHistogram::default()
+    };
+    let store = MemoryStore::default();
+    let mut batch = Batch::new();
+    let labels = Labels::from_pairs([("__name__", "h"), ("job", "a")]);
+    batch.push(labels, at, SampleValue::FloatHistogram(Arc::new(histogram)));
+    store.append(&batch).expect("a store in memory takes everything");
+    let store = Arc::new(store);
+    let api = || Api::new(store.clone(), Engine::default()).status(Arc::new(SomeStatus));
+    let (_, answer) = get_from(api(), "/federate?match[]=h").await;
+    let ms = at.millis();
+    let labels = "job=\"a\",dc=\"x\",instance=\"\"";
+    let expected = format!(
+        "# TYPE h histogram\nh_bucket{{{labels},le=\"+Inf\"}} 5 {ms}\nh_sum{{{labels}}} 7.5 {ms}\nh_count{{{labels}}} 5 {ms}\n"
+    );
+    assert_eq!(answer, json!(expected));
 }

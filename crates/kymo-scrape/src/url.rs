@@ -107,13 +107,17 @@ impl Url {
         &self.path_and_query
     }
 
-    /// The same with the name of this host in the place of a loopback address.
-    pub(crate) fn seen_from_elsewhere(&self, external_host: Option<&str>) -> Url {
-        let local = matches!(self.host(), "localhost" | "127.0.0.1" | "::1" | "0.0.0.0" | "::");
-        match external_host.filter(|_| local) {
-            Some(host) => Url { authority: format!("{host}:{}", self.port()), ..self.clone() },
-            None => self.clone(),
+    /// The same as others see it who know this machine by an external URL. A loopback address gets its host. Where the
+    /// port is one of the program's own, the target is the program itself, and scheme and port are external too.
+    pub(crate) fn seen_from_elsewhere(&self, external: &Url, own_ports: &[u16]) -> Url {
+        let local = matches!(self.host(), "localhost" | "127.0.0.1" | "::1");
+        let Some((_, Some(port))) = self.split_port().filter(|_| local) else { return self.clone() };
+        if own_ports.contains(&port) {
+            let (https, authority) = (external.https, external.authority.clone());
+            return Url { https, authority, ..self.clone() };
         }
+        let host = external.split_port().map_or(external.authority.as_str(), |(host, _)| host);
+        Url { authority: format!("{host}:{port}"), ..self.clone() }
     }
 
     /// Do both go to the same server, the same way?
@@ -203,6 +207,26 @@ mod tests {
             assert!(Url::new("http", bad, "/", "").is_err(), "{bad}");
         }
         assert!(Url::new("ftp", "a", "/", "").is_err());
+    }
+
+    /// As Prometheus 2.42 answers `globalUrl` on 127.0.0.1:9090 with the external URL https://out.example/x.
+    #[test]
+    fn seen_from_elsewhere() {
+        let external = Url::new("https", "out.example", "/x", "").unwrap();
+        for (authority, want) in [
+            ("127.0.0.1:9090", "https://out.example/m"),
+            ("localhost:9100", "http://out.example:9100/m"),
+            ("[::1]:9100", "http://out.example:9100/m"),
+            ("10.0.0.1:9090", "http://10.0.0.1:9090/m"),
+            ("0.0.0.0:9100", "http://0.0.0.0:9100/m"),
+            ("localhost", "http://localhost/m"),
+        ] {
+            let url = Url::new("http", authority, "/m", "").unwrap();
+            assert_eq!(url.seen_from_elsewhere(&external, &[9090]).to_string(), want, "{authority}");
+        }
+        let ipv6 = Url::new("http", "[2001:db8::1]:8080", "/", "").unwrap();
+        let local = Url::new("http", "localhost:1", "/m", "").unwrap();
+        assert_eq!(local.seen_from_elsewhere(&ipv6, &[]).to_string(), "http://[2001:db8::1]:1/m");
     }
 
     #[test]

@@ -47,6 +47,141 @@ fn a_port_alone_is_every_address() {
     assert_eq!(server.stop(), Some(0));
 }
 
+/// A command line of Prometheus, and what each part of it does.
+#[test]
+fn a_command_line_of_prometheus() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let (file, port, second) = (dir.path().join("prometheus.yml"), free_port(), free_port());
+    let target = |port: u16| format!("'localhost:{port}'");
+    let config = format!(
+        "global: {{external_labels: {{dc: x}}}}
+scrape_configs:
+- {{job_name: j, metrics_path: /out/metrics, scrape_interval: 1s, static_configs: [{{targets: [{}, {}]}}]}}
+",
+        target(port),
+        target(1)
+    );
+    fs::write(&file, &config).unwrap();
+    let flags = [
+        &*format!("--config.file={}", file.display()),
+        &format!("--web.listen-address=127.0.0.1:{second}"),
+        "--web.external-url=https://prom.example/out/",
+        "--web.enable-lifecycle",
+        "--web.page-title=Mine",
+        "--web.cors.origin=https?://a[.]com",
+        "--web.console.templates=/etc/prometheus/consoles",
+        "--web.read-timeout=30s",
+        "--storage.tsdb.min-block-duration=2h",
+        "--storage.tsdb.retention=3d",
+        "--no-storage.tsdb.wal-compression",
+        "--enable-feature=promql-experimental-functions,remote-write-receiver",
+        "--enable-feature=auto-reload-config,nonsense",
+        "--config.auto-reload-interval=200ms",
+        "--log.format=json",
+        "--log.level=debug",
+    ];
+    let mut server = kymo_unready(dir.path(), port, &flags);
+    server.wait_for("/out/-/ready");
+    // Both addresses, below the path of the external URL only.
+    for port in [port, second] {
+        assert_eq!(get(port, "/out/-/ready").expect("an answer").status, 200);
+        assert_eq!(get(port, "/-/ready").expect("an answer").status, 404);
+        assert_eq!(get(port, "/").expect("an answer").status, 302);
+    }
+    assert!(get(port, "/out/query").expect("an answer").text().contains("<h1>Mine</h1>"));
+    let query = format!("/out/api/v1/query?query={}", encode("limitk(1, vector(1))"));
+    assert_eq!(data(port, &query)["result"].as_array().map(Vec::len), Some(1));
+
+    let shown = data(port, "/out/api/v1/status/flags");
+    for (flag, value) in [
+        ("storage.tsdb.min-block-duration", "2h"),
+        ("storage.tsdb.max-block-duration", "2h"),
+        ("storage.tsdb.wal-compression", "false"),
+        ("web.enable-lifecycle", "true"),
+        ("web.read-timeout", "30s"),
+        ("log.format", "json"),
+    ] {
+        assert_eq!(shown[flag], value, "{flag}");
+    }
+    assert_eq!(data(port, "/out/api/v1/status/runtimeinfo")["storageRetention"], "3d");
+    let features = data(port, "/out/api/v1/features");
+    assert_eq!(
+        (&features["api"]["remote_write_receiver"], &features["ui"]["ui_v3"]),
+        (&true.into(), &false.into())
+    );
+
+    // The target that is this server is seen at the external URL, the other at its host.
+    let targets = eventually(
+        "targets",
+        || data(port, "/out/api/v1/targets")["activeTargets"].clone(),
+        |targets| targets.as_array().is_some_and(|all| all.iter().any(|one| one["health"] == "up")),
+    );
+    let mut urls: Vec<&str> =
+        targets.as_array().into_iter().flatten().filter_map(|one| one["globalUrl"].as_str()).collect();
+    urls.sort_unstable();
+    assert_eq!(urls, ["http://prom.example:1/out/metrics", "https://prom.example/out/metrics"]);
+    let federated = get(port, &format!("/out/federate?match[]={}", encode("up == up"))).expect("an answer");
+    assert_eq!(federated.status, 400);
+    let federated = get(port, &format!("/out/federate?match[]={}", encode("up"))).expect("an answer").text();
+    assert!(federated.contains("job=\"j\",dc=\"x\""), "{federated}");
+
+    // A changed file is read again; a bad one is told where operators look.
+    let notifications = || data(port, "/out/api/v1/notifications").to_string();
+    fs::write(&file, "nonsense: 1\n").unwrap();
+    eventually("a notification", notifications, |text| text.contains("Configuration reload has failed."));
+    fs::write(&file, config.replace("job_name: j", "job_name: k")).unwrap();
+    eventually("no notification", notifications, |text| text == "[]");
+    assert_eq!(data(port, "/out/api/v1/scrape_pools")["scrapePools"][0], "k");
+
+    server.signal("TERM");
+    assert_eq!(server.child.wait().expect("the process is ours").code(), Some(0));
+    let log = server.log();
+    let lines: Vec<serde_json::Value> = log
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}")))
+        .collect();
+    assert!(log.starts_with("{\"time\":\""), "{log}");
+    for part in [
+        "--storage.tsdb.min-block-duration has no effect",
+        "--storage.tsdb.wal-compression has no effect",
+        "--web.console.templates has no effect",
+        "--storage.tsdb.retention is deprecated",
+        "Unknown option for --enable-feature: nonsense",
+        "--enable-feature=remote-write-receiver is deprecated",
+    ] {
+        let warned = |line: &serde_json::Value| {
+            line["level"] == "WARN" && line["msg"].as_str().is_some_and(|text| text.contains(part))
+        };
+        assert_eq!(lines.iter().filter(|line| warned(line)).count(), 1, "{part} in {log}");
+    }
+}
+
+#[test]
+fn flags_that_cannot_be_had_are_refused() {
+    let check = |flags: &[&str], code: i32, part: &str| {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let mut server = kymo_unready(dir.path(), free_port(), flags);
+        assert_eq!(server.child.wait().expect("the process is ours").code(), Some(code), "{flags:?}");
+        assert!(server.log().contains(part), "expected {part:?} in {}", server.log());
+    };
+    check(&["--web.config.file=web.yml"], 1, "TLS");
+    check(&["--agent"], 1, "agent mode");
+    check(&["--enable-feature=agent"], 1, "agent mode");
+    check(&["--storage.agent.path=x"], 1, "agent mode");
+    check(&["--web.enable-otlp-receiver"], 1, "OTLP");
+    check(&["--web.external-url=nonsense"], 1, "external URL");
+    check(
+        &["--web.remote-write-receiver.accepted-protobuf-messages=io.prometheus.write.v2.Request"],
+        1,
+        "prometheus.WriteRequest",
+    );
+    check(&["--web.cors.origin=("], 2, "--web.cors.origin");
+    check(&["--log.format=xml"], 2, "logfmt");
+    check(&["--storage.tsdb.max-block-duration=x"], 2, "not a valid duration");
+    check(&["--query.timeout=1m", "--query.timeout=2m"], 2, "multiple times");
+    check(&["--nonsense"], 2, "--nonsense");
+}
+
 #[test]
 fn a_second_process_is_turned_away() {
     let dir = tempfile::tempdir().expect("a temporary directory");

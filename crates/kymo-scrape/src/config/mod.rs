@@ -82,12 +82,21 @@ impl Config {
 
     /// The files that `rule_files` names, sorted within each pattern, each once.
     pub fn rule_paths(&self) -> Vec<PathBuf> {
-        let mut paths: Vec<PathBuf> = Vec::new();
-        for path in self.rule_files.iter().flat_map(|pattern| crate::glob::glob(pattern)) {
-            if !paths.contains(&path) {
-                paths.push(path);
-            }
-        }
-        paths
+        matching(&self.rule_files)
     }
+
+    /// The files that `scrape_config_files` names, in the same order.
+    pub fn scrape_config_paths(&self) -> Vec<PathBuf> {
+        matching(&self.scrape_config_files)
+    }
+}
+
+fn matching(patterns: &[PathBuf]) -> Vec<PathBuf> {
+    let mut paths: Vec<PathBuf> = Vec::new();
+    for path in patterns.iter().flat_map(|pattern| crate::glob::glob(pattern)) {
+        if !paths.contains(&path) {
+            paths.push(path);
+        }
+    }
+    paths
 }

@@ -14,6 +14,7 @@ use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
+use crate::Url;
 use crate::config::{Config, ScrapeConfig, TargetGroup};
 use crate::file_sd::FileWatch;
 use pool::Pool;
@@ -33,8 +34,10 @@ pub struct ManagerOptions {
     pub offset_seed: u64,
     /// How often files of targets are looked at, in milliseconds; 5 seconds by default.
     pub file_poll_ms: u64,
-    /// The name of this host for others, in URLs of targets on this host.
-    pub external_host: Option<String>,
+    /// The URL under which others reach this program; the URLs of targets on this machine are shown with its host.
+    pub external_url: Option<Url>,
+    /// The ports this program listens on; a target there is this program itself, and shown with the whole external URL.
+    pub own_ports: Vec<u16>,
 }
 
 impl Default for ManagerOptions {
@@ -45,7 +48,8 @@ impl Default for ManagerOptions {
             passes_max: 2,
             offset_seed: 0,
             file_poll_ms: 5000,
-            external_host: None,
+            external_url: None,
+            own_ports: Vec::new(),
         }
     }
 }
@@ -163,7 +167,7 @@ impl ScrapeManager {
         let mut snapshot = TargetsSnapshot::default();
         for (name, pool) in pools.iter() {
             snapshot.pools.push(name.clone());
-            snapshot.active.extend(pool.active(self.shared.options.external_host.as_deref()));
+            snapshot.active.extend(pool.active(&self.shared.options));
             let (dropped, count) = pool.dropped();
             snapshot.dropped.extend_from_slice(dropped);
             snapshot.dropped_counts.insert(name.clone(), count);

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinHandle};
 
-use super::Shared;
 use super::scrape_loop::{Orders, ScrapeLoop, Stop};
 use super::status::{ActiveTarget, DroppedTarget, LastScrape};
+use super::{ManagerOptions, Shared};
 use crate::config::{ScrapeConfig, TargetGroup};
 use crate::target::{Populated, Target, TargetKey, populate};
 
@@ -117,7 +117,7 @@ impl Pool {
         }
     }
 
-    pub(super) fn active(&self, external_host: Option<&str>) -> Vec<ActiveTarget> {
+    pub(super) fn active(&self, options: &ManagerOptions) -> Vec<ActiveTarget> {
         let mut active = Vec::with_capacity(self.loops.len());
         self.each(|target, last| {
             let last = last.lock();
@@ -126,7 +126,14 @@ impl Pool {
                 discovered_labels: target.discovered_labels.clone(),
                 labels: target.labels.clone(),
                 scrape_url: target.url.to_string(),
-                global_url: target.url.seen_from_elsewhere(external_host).to_string(),
+                global_url: options
+                    .external_url
+                    .as_ref()
+                    .map_or_else(
+                        || target.url.clone(),
+                        |external| target.url.seen_from_elsewhere(external, &options.own_ports),
+                    )
+                    .to_string(),
                 last_error: last.error.clone(),
                 last_scrape: last.at,
                 last_scrape_duration_seconds: last.seconds,

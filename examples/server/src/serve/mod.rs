@@ -1,38 +1,49 @@
 //! `kymo serve`: binds, opens, starts the loops, waits for signals, stops in order.
 
 mod args;
+mod carried;
 mod configuration;
+mod external_url;
+mod features;
+mod listen;
+mod logging;
 mod metrics;
 mod process;
+mod reload;
 mod rules;
 mod status;
 mod targets;
 
-use std::io::IsTerminal;
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use kymo_http::{Api, ApiLimits, Gate, ServeOptions};
+use kymo_http::{Api, ApiLimits, Gate, Notifications, ServeOptions, WebOptions};
 use kymo_model::Timestamp;
 use kymo_promql::{Engine, EngineOptions};
 use kymo_remote::WriteReceiver;
-use kymo_rules::GroupOptions;
+use kymo_rules::{GroupOptions, RestoreOptions};
 use kymo_scrape::{ManagerOptions, ScrapeManager};
 use kymo_tsdb::{Db, Options, SyncMode};
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 pub(crate) use args::ServeArgs;
-use args::{LogLevel, Sync};
-use configuration::Loaded;
+use args::Sync;
+use configuration::{Loaded, Source};
+use external_url::ExternalUrl;
+use features::Features;
 use rules::{RuleManager, RuleSetting};
-use status::{ConfigState, Lifecycle, Order, Receiver, ServerStatus};
+use status::{ConfigState, Lifecycle, Order, Receiver, Retention, ServerStatus};
 use targets::ScrapeView;
 
 /// How often the database syncs, drops what is past retention, and cleans up.
 const MAINTENANCE_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Prometheus' words for what operators should see at once.
+const RELOAD_FAILED: &str = "Configuration reload has failed.";
+const SHUTTING_DOWN: &str = "Prometheus is shutting down and gracefully stopping all operations.";
 
 /// The wall clock.
 fn now() -> Timestamp {
@@ -42,18 +53,7 @@ fn now() -> Timestamp {
 
 /// Runs the server until it is told to stop.
 pub(crate) fn run(args: ServeArgs) -> ExitCode {
-    let level = match args.log_level {
-        LogLevel::Debug => tracing::Level::DEBUG,
-        LogLevel::Info => tracing::Level::INFO,
-        LogLevel::Warn => tracing::Level::WARN,
-        LogLevel::Error => tracing::Level::ERROR,
-    };
-    tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false)
-        .init();
+    logging::start(args.log_level, args.log_format);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("kymo").build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("cannot start threads: {error}")),
@@ -74,33 +74,43 @@ fn fail(message: &str) -> ExitCode {
 
 async fn serve(args: ServeArgs) -> Result<(), String> {
     let start = now();
-    if args.console_templates.is_some() || args.console_libraries.is_some() {
-        tracing::warn!(
-            "--web.console.templates and --web.console.libraries have no effect: consoles are not served"
-        );
+    let features = Features::read(&args.features)?;
+    for warning in args.judge()?.iter().chain(&features.warnings) {
+        tracing::warn!("{warning}");
     }
-    let address = &args.listen_address;
-    let listener = listen(address).await.map_err(|error| format!("cannot listen on {address}: {error}"))?;
-    let bound =
-        listener.local_addr().map_err(|error| format!("cannot listen on {address}: {error}"))?.to_string();
-    let loaded = configuration::load(args.config_file.as_deref(), &bound)?;
+    let (listeners, addresses) = listen::listen_on(&args.listen_addresses).await?;
+    let address = *addresses.first().ok_or("expected an address to listen on, found none")?;
+    let external_url = ExternalUrl::new(&args.external_url, address)?;
+    let route_prefix = external_url.route_prefix(args.route_prefix.as_deref());
+    let source = Source { file: args.config_file.clone(), address, route_prefix: route_prefix.clone() };
+    let loaded = configuration::load(&source, &features)?;
 
     let gate = Gate::new();
     let (stop_http, http_stopped) = oneshot::channel::<()>();
-    let options = ServeOptions { connections_max: args.max_connections, ..ServeOptions::default() };
-    let http = tokio::spawn(kymo_http::serve(listener, gate.router(), options, async {
+    let options = ServeOptions {
+        connections_max: args.max_connections,
+        header_timeout: args.read_timeout.duration(),
+        ..ServeOptions::default()
+    };
+    let routes = kymo_http::mount(gate.router(), &route_prefix);
+    let http = tokio::spawn(kymo_http::serve(listeners, routes, options, async {
         // Also when the other end is gone: then there is nothing left to serve.
         let _ = http_stopped.await;
     }));
-    tracing::info!(address = bound, "listening");
+    for address in &addresses {
+        tracing::info!(%address, "listening");
+    }
 
-    let db = open(&args, &loaded).await?;
-    let server = Server::new(args, start, db, bound);
+    let retention = retention(&args, &loaded);
+    let db = open(&args, &loaded, retention).await?;
+    let web = Web { source, external_url, ports: addresses.iter().map(SocketAddr::port).collect() };
+    let server = Server::new(args, features, web, start, db, retention);
     let (orders, mut inbox) = mpsc::unbounded_channel();
     server.apply(loaded).await;
     gate.open(kymo_http::router(server.api(orders.clone())));
     tracing::info!("server is ready to receive web requests");
 
+    let watch = server.watch_files(&orders);
     let signals = listen_to_signals(orders).map_err(|error| format!("cannot listen to signals: {error}"))?;
     let maintenance = server
         .db
@@ -115,7 +125,12 @@ async fn serve(args: ServeArgs) -> Result<(), String> {
         let _ = answer.send(server.reload().await);
     }
     tracing::info!("stopping");
+    server.notifications.begin(SHUTTING_DOWN);
+    server.notifications.close();
     signals.abort();
+    if let Some(watch) = watch {
+        watch.abort();
+    }
     server.scrape.manager.shutdown().await;
     server.rules.stop().await;
     // The listener may have ended by itself; then there is nobody to tell.
@@ -136,17 +151,16 @@ async fn serve(args: ServeArgs) -> Result<(), String> {
     Ok(())
 }
 
-/// `:9090` is every address of the machine, as in Go.
-async fn listen(address: &str) -> std::io::Result<TcpListener> {
-    let Some(port) = address.strip_prefix(':') else { return TcpListener::bind(address).await };
-    match TcpListener::bind(format!("[::]:{port}")).await {
-        Ok(listener) => Ok(listener),
-        // A machine without IPv6; if it is something else, it is so here too.
-        Err(_) => TcpListener::bind(format!("0.0.0.0:{port}")).await,
+/// How much is kept: a block of the configuration comes before its flag.
+fn retention(args: &ServeArgs, loaded: &Loaded) -> Retention {
+    let storage = &loaded.config.storage;
+    Retention {
+        time_ms: storage.retention_time_ms.unwrap_or(args.retention_time_ms()),
+        bytes: storage.retention_bytes.unwrap_or(args.retention_size.0),
     }
 }
 
-async fn open(args: &ServeArgs, loaded: &Loaded) -> Result<Arc<Db>, String> {
+async fn open(args: &ServeArgs, loaded: &Loaded, retention: Retention) -> Result<Arc<Db>, String> {
     let storage = &loaded.config.storage;
     let options = Options {
         sync: match args.sync {
@@ -154,8 +168,8 @@ async fn open(args: &ServeArgs, loaded: &Loaded) -> Result<Arc<Db>, String> {
             Sync::Interval => SyncMode::IntervalMs(1000),
             Sync::Never => SyncMode::Never,
         },
-        retention_ms: storage.retention_time_ms.unwrap_or(args.retention_time.0),
-        retention_bytes: storage.retention_bytes.unwrap_or(args.retention_size.0),
+        retention_ms: if retention.time_ms == 0 { i64::MAX } else { retention.time_ms },
+        retention_bytes: retention.bytes,
         out_of_order_window_ms: storage.out_of_order_time_window_ms.unwrap_or(args.out_of_order_window.0),
         series_max: args.series_max,
         ..Options::default()
@@ -197,59 +211,105 @@ fn listen_to_signals(orders: mpsc::UnboundedSender<Order>) -> std::io::Result<to
     }))
 }
 
+/// How the server is reached.
+struct Web {
+    source: Source,
+    external_url: ExternalUrl,
+    /// Of every listener.
+    ports: Vec<u16>,
+}
+
 /// The parts that run.
 struct Server {
     args: ServeArgs,
-    address: String,
+    features: Features,
+    web: Web,
     engine: Engine,
     db: Arc<Db>,
+    retention: Retention,
     scrape: Arc<ScrapeView>,
     rules: Arc<RuleManager>,
     status: Arc<ServerStatus>,
+    notifications: Notifications,
 }
 
 impl Server {
-    fn new(args: ServeArgs, start: Timestamp, db: Arc<Db>, address: String) -> Server {
+    fn new(
+        args: ServeArgs,
+        features: Features,
+        web: Web,
+        start: Timestamp,
+        db: Arc<Db>,
+        retention: Retention,
+    ) -> Server {
         let engine = Engine::new(EngineOptions {
             lookback_delta_ms: args.lookback_delta.0,
             max_samples: args.max_samples,
+            delayed_name_removal: features.delayed_name_removal,
             ..EngineOptions::default()
         });
-        let timeout = Duration::from_millis(args.query_timeout.0 as u64);
-        let rules = Arc::new(RuleManager::new(Arc::clone(&db), engine.clone(), timeout));
-        let manager = Arc::new(ScrapeManager::new(db.clone(), ManagerOptions::default()));
-        let scrape = Arc::new(ScrapeView { manager });
+        let rules =
+            Arc::new(RuleManager::new(Arc::clone(&db), engine.clone(), args.query_timeout.duration()));
+        let options = ManagerOptions {
+            external_url: Some(web.external_url.url.clone()),
+            own_ports: web.ports.clone(),
+            ..ManagerOptions::default()
+        };
+        let scrape = Arc::new(ScrapeView { manager: Arc::new(ScrapeManager::new(db.clone(), options)) });
         let status = Arc::new(ServerStatus {
             args: args.clone(),
             start,
             db: Arc::clone(&db),
             rules: Arc::clone(&rules),
             scrape: Arc::clone(&scrape),
-            config: RwLock::new(ConfigState { yaml: String::new(), success: false, read_at: start }),
+            features: features.clone(),
+            config: RwLock::new(ConfigState { read_at: start, ..ConfigState::default() }),
         });
-        Server { args, address, engine, db, scrape, rules, status }
+        let notifications = Notifications::new(args.notification_subscribers);
+        Server { args, features, web, engine, db, retention, scrape, rules, status, notifications }
     }
 
     fn api(&self, orders: mpsc::UnboundedSender<Order>) -> Api {
+        let args = &self.args;
         let limits = ApiLimits {
-            query_timeout: Duration::from_millis(self.args.query_timeout.0 as u64),
-            queries_concurrent_max: self.args.max_concurrency,
+            query_timeout: args.query_timeout.duration(),
+            queries_concurrent_max: args.max_concurrency,
+            reads_concurrent_max: match args.read_concurrent_limit {
+                0 => Semaphore::MAX_PERMITS,
+                limit => limit,
+            },
+            body_timeout: args.read_timeout.duration(),
             ..ApiLimits::default()
+        };
+        let web = WebOptions {
+            external_path: self.web.external_url.path.clone(),
+            cors_origin: args.cors_origin.clone(),
+            page_title: args.page_title.clone(),
         };
         let mut api = Api::new(self.db.clone(), self.engine.clone())
             .limits(limits)
+            .parser(self.features.parser())
+            .web(web)
+            .notifications(self.notifications.clone())
             .targets(self.scrape.clone())
             .rules(self.rules.clone())
             .status(self.status.clone())
-            .admin(self.args.enable_admin_api);
-        if self.args.enable_remote_write_receiver {
+            .admin(args.enable_admin_api);
+        if args.enable_remote_write_receiver || self.features.remote_write_receiver {
             let receiver = Receiver { receiver: WriteReceiver::default(), db: Arc::clone(&self.db) };
             api = api.remote_write(Arc::new(receiver));
         }
-        if self.args.enable_lifecycle {
+        if args.enable_lifecycle {
             api = api.control(Arc::new(Lifecycle { orders }));
         }
         api
+    }
+
+    /// Looks at the files of the configuration now and then, if that is switched on.
+    fn watch_files(&self, orders: &mpsc::UnboundedSender<Order>) -> Option<tokio::task::JoinHandle<()>> {
+        let file = self.args.config_file.clone().filter(|_| self.features.auto_reload_config)?;
+        let interval = self.args.auto_reload_interval.duration();
+        Some(tokio::spawn(reload::watch(file, interval, orders.clone())))
     }
 
     /// Puts a configuration into force.
@@ -259,7 +319,13 @@ impl Server {
             tracing::warn!("configuration: {}", warning.headline());
         }
         self.status.set_config_state(|state| {
-            *state = ConfigState { yaml: config.to_yaml(), success: true, read_at: now() };
+            *state = ConfigState {
+                yaml: config.to_yaml(),
+                external_labels: config.global.external_labels.clone(),
+                retention: self.retention,
+                success: true,
+                read_at: now(),
+            };
         });
         let setting = RuleSetting {
             options: GroupOptions {
@@ -269,7 +335,12 @@ impl Server {
                 ..GroupOptions::default()
             },
             external_labels: config.global.external_labels.clone(),
-            external_url: self.external_url(),
+            external_url: self.web.external_url.text.clone(),
+            restore: RestoreOptions {
+                outage_tolerance_ms: self.args.for_outage_tolerance.0,
+                for_grace_period_ms: self.args.for_grace_period.0,
+            },
+            parser: self.features.parser(),
         };
         self.rules.apply(&groups, &setting).await;
         self.scrape.manager.apply(&config);
@@ -277,29 +348,24 @@ impl Server {
 
     /// Reads the configuration again. A faulty one changes nothing.
     async fn reload(&self) -> Result<(), String> {
-        let (file, address) = (self.args.config_file.clone(), self.address.clone());
-        let loaded = tokio::task::spawn_blocking(move || configuration::load(file.as_deref(), &address))
+        let (source, features) = (self.web.source.clone(), self.features.clone());
+        let loaded = tokio::task::spawn_blocking(move || configuration::load(&source, &features))
             .await
             .map_err(|error| error.to_string())
             .flatten();
         match loaded {
             Ok(loaded) => {
                 self.apply(loaded).await;
+                self.notifications.end(RELOAD_FAILED);
                 tracing::info!("configuration reloaded");
                 Ok(())
             }
             Err(error) => {
                 tracing::error!("the new configuration is not used: {error}");
+                self.notifications.begin(RELOAD_FAILED);
                 self.status.set_config_state(|state| state.success = false);
                 Err(error)
             }
-        }
-    }
-
-    fn external_url(&self) -> String {
-        match self.args.external_url.trim_end_matches('/') {
-            "" => format!("http://{}", self.address),
-            url => url.to_owned(),
         }
     }
 }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use kymo_http::{AlertView, RuleGroupView, RuleKindView, RuleView};
 use kymo_model::{Append, Labels, Timestamp};
 use kymo_promql::{CancelReason, CancelToken, Engine, QueryOptions};
+use kymo_promql_syntax::Parser;
 use kymo_rules::{
     Alert, AlertState, EvalContext, Group, GroupOptions, RestoreOptions, Rule, RuleGroup, RuleState,
 };
@@ -24,6 +25,8 @@ pub(crate) struct RuleSetting {
     pub(crate) options: GroupOptions,
     pub(crate) external_labels: Labels,
     pub(crate) external_url: String,
+    pub(crate) restore: RestoreOptions,
+    pub(crate) parser: Parser,
 }
 
 /// Counters of all groups, for /metrics.
@@ -207,6 +210,7 @@ impl Loop {
         context.query_options = QueryOptions { cancel, ..QueryOptions::default() };
         context.external_labels = &self.setting.external_labels;
         context.external_url = &self.setting.external_url;
+        context.parser = self.setting.parser;
         // The first evaluation may come before the first scrape; what was pending then is not forgotten.
         let evaluated_before = group.last_evaluation().is_some();
         let begin = Instant::now();
@@ -224,7 +228,7 @@ impl Loop {
         }
         if evaluated_before
             && group.needs_restore()
-            && let Err(error) = group.restore(&*self.db, at, RestoreOptions::default())
+            && let Err(error) = group.restore(&*self.db, at, self.setting.restore)
         {
             tracing::error!(group = group.name(), %error, "cannot restore the state of alerts");
         }

@@ -2,13 +2,18 @@
 
 use std::sync::{Arc, RwLock};
 
-use kymo_http::{BuildInfo, CardinalityStats, ControlError, NameCount, RemoteWriteError, RuntimeInfo};
-use kymo_model::Timestamp;
+use kymo_http::{
+    BuildInfo, CardinalityStats, ControlError, FeatureGroup, NameCount, RemoteWriteError, RuntimeInfo,
+    WalReplay,
+};
+use kymo_model::{Labels, Timestamp};
 use kymo_remote::WriteReceiver;
 use kymo_tsdb::{Counted, Db};
 use tokio::sync::mpsc;
 
-use super::args::ServeArgs;
+use super::args::{ServeArgs, retention_text};
+use super::external_url::hostname;
+use super::features::Features;
 use super::metrics::{self, Figures};
 use super::rules::RuleManager;
 
@@ -22,13 +27,23 @@ pub(crate) struct ServerStatus {
     pub(crate) db: Arc<Db>,
     pub(crate) rules: Arc<RuleManager>,
     pub(crate) scrape: Arc<super::targets::ScrapeView>,
+    pub(crate) features: Features,
     pub(crate) config: RwLock<ConfigState>,
 }
 
+/// How much is kept, by the flags and the configuration the server started with; 0 for no bound.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Retention {
+    pub(crate) time_ms: i64,
+    pub(crate) bytes: u64,
+}
+
 /// The configuration as it was last read.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct ConfigState {
     pub(crate) yaml: String,
+    pub(crate) external_labels: Labels,
+    pub(crate) retention: Retention,
     pub(crate) success: bool,
     pub(crate) read_at: Timestamp,
 }
@@ -56,12 +71,13 @@ impl kymo_http::Status for ServerStatus {
         let config = self.config_state();
         RuntimeInfo {
             start: self.start,
+            hostname: hostname(),
             cwd: std::env::current_dir().map(|dir| dir.display().to_string()).unwrap_or_default(),
             reload_config_success: config.success,
             last_config: config.read_at,
             corruption_count: self.db.stats().replay.damaged_total,
             threads: super::process::ProcessFigures::read().threads.unwrap_or(0.0) as usize,
-            storage_retention: self.args.retention_text(),
+            storage_retention: retention_text(config.retention.time_ms, config.retention.bytes),
         }
     }
 
@@ -92,6 +108,20 @@ impl kymo_http::Status for ServerStatus {
             bytes_by_label: list(&found.bytes_by_label_name),
             series_by_pair: list(&found.series_by_label_pair),
         }
+    }
+
+    fn external_labels(&self) -> Labels {
+        self.config_state().external_labels
+    }
+
+    fn wal_replay(&self) -> WalReplay {
+        // Answered only when the log was read to its end.
+        let last = self.db.stats().replay.segments.saturating_sub(1);
+        WalReplay { min: 0, max: last, current: last }
+    }
+
+    fn features(&self) -> Vec<FeatureGroup> {
+        self.features.groups()
     }
 
     fn metrics_text(&self) -> String {
