@@ -1,7 +1,7 @@
 //! Columns: the samples of one series while range functions and selectors run over them. Reused from series to series.
 //!
 //! Floats and native histograms stand in columns of their own, each with its times, and no time is in both. Series of floats
-//! alone leave the other column empty.
+//! alone leave the other column empty. Start timestamps are there if the query wants them and the store knows any.
 
 use std::sync::Arc;
 
@@ -20,6 +20,7 @@ pub(crate) struct Columns {
     next_run: Samples,
     histogram_times: Vec<i64>,
     histograms: Vec<Arc<FloatHistogram>>,
+    histogram_starts: Vec<i64>,
     /// What the histograms count for in the budget.
     histogram_weight: usize,
 }
@@ -29,6 +30,8 @@ pub(crate) struct Columns {
 pub(crate) struct Floats<'a> {
     pub(crate) times: &'a [i64],
     pub(crate) values: &'a [f64],
+    /// When counters began, 0 where unknown; empty if it is not known of any sample.
+    pub(crate) starts: &'a [i64],
 }
 
 /// The same for native histograms.
@@ -36,29 +39,34 @@ pub(crate) struct Floats<'a> {
 pub(crate) struct Natives<'a> {
     pub(crate) times: &'a [i64],
     pub(crate) values: &'a [Arc<FloatHistogram>],
+    /// As those of floats.
+    pub(crate) starts: &'a [i64],
 }
 
 impl Columns {
     pub(crate) fn floats(&self) -> Floats<'_> {
         let values = self.samples.floats().unwrap_or(&[]);
-        Floats { times: &self.samples.timestamps_ms[..values.len()], values }
+        let times = &self.samples.timestamps_ms[..values.len()];
+        Floats { times, values, starts: &self.samples.start_timestamps_ms }
     }
 
     pub(crate) fn natives(&self) -> Natives<'_> {
-        Natives { times: &self.histogram_times, values: &self.histograms }
+        Natives { times: &self.histogram_times, values: &self.histograms, starts: &self.histogram_starts }
     }
 
-    /// Decodes a series.
+    /// Decodes a series, with start timestamps if they are `wanted`.
     pub(crate) fn load(
         &mut self,
         context: &Context,
         selection: usize,
         index: usize,
+        wanted: StartTimes,
     ) -> Result<(), QueryError> {
         let series = context.sets[selection].series.series(index);
         let mut reader = series.reader();
         self.histogram_times.clear();
         self.histograms.clear();
+        self.histogram_starts.clear();
         self.histogram_weight = 0;
         let mut more = reader.read(&mut self.samples)?;
         while more && self.samples.floats().is_none() {
@@ -71,6 +79,10 @@ impl Columns {
             more = reader.read(&mut self.next_run)?;
             self.append_next(context)?;
         }
+        if wanted == StartTimes::Unwanted {
+            self.samples.start_timestamps_ms.clear();
+            self.histogram_starts.clear();
+        }
         context.counters.read(self.samples.len() + self.histograms.len());
         Ok(())
     }
@@ -79,16 +91,21 @@ impl Columns {
     fn append_next(&mut self, context: &Context) -> Result<(), QueryError> {
         match (&mut self.samples.values, &mut self.next_run.values) {
             (Values::Floats(values), Values::Floats(next)) => {
+                let starts = &self.next_run.start_timestamps_ms;
+                append_starts(&mut self.samples.start_timestamps_ms, values.len(), starts, next.len());
                 values.extend_from_slice(next);
                 self.samples.timestamps_ms.extend_from_slice(&self.next_run.timestamps_ms);
             }
             (_, Values::Histograms(next)) => {
+                let starts = &self.next_run.start_timestamps_ms;
+                append_starts(&mut self.histogram_starts, self.histograms.len(), starts, next.len());
                 self.histogram_times.extend_from_slice(&self.next_run.timestamps_ms);
                 self.histogram_weight += next.iter().map(|h| h.sample_weight()).sum::<usize>();
                 context.budget.touch(self.histogram_weight, self.histogram_weight.saturating_mul(16))?;
                 self.histograms.append(next);
                 // `append` took the values; the run must keep columns of equal length.
                 self.next_run.timestamps_ms.clear();
+                self.next_run.start_timestamps_ms.clear();
             }
             (Values::Histograms(_), Values::Floats(_)) => {}
         }
@@ -103,6 +120,7 @@ impl Columns {
         let (times, values) = self.samples.floats_mut();
         self.histogram_times.clear();
         self.histograms.clear();
+        self.histogram_starts.clear();
         if row.histograms.is_empty() {
             for step in row.valid.iter() {
                 times.push(grid.time(step));
@@ -131,16 +149,21 @@ impl Columns {
         let Values::Floats(values) = &mut self.samples.values else { return };
         let Some(first) = values.iter().position(|v| is_stale(*v)) else { return };
         let times = &mut self.samples.timestamps_ms;
+        let starts = &mut self.samples.start_timestamps_ms;
         let mut kept = first;
         for at in first..values.len() {
             if !is_stale(values[at]) {
                 values[kept] = values[at];
                 times[kept] = times[at];
+                if !starts.is_empty() {
+                    starts[kept] = starts[at];
+                }
                 kept += 1;
             }
         }
         values.truncate(kept);
         times.truncate(kept);
+        starts.truncate(kept);
     }
 
     fn drop_stale_histograms(&mut self) {
@@ -148,9 +171,34 @@ impl Columns {
             let stale: Vec<bool> = self.histograms.iter().map(|h| h.is_stale()).collect();
             let mut at = stale.iter();
             self.histogram_times.retain(|_| at.next() == Some(&false));
+            let mut at = stale.iter();
+            self.histogram_starts.retain(|_| at.next() == Some(&false));
             self.histograms.retain(|h| !h.is_stale());
         }
     }
+}
+
+/// Are start timestamps to be kept?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StartTimes {
+    Wanted,
+    Unwanted,
+}
+
+impl From<bool> for StartTimes {
+    fn from(wanted: bool) -> StartTimes {
+        if wanted { StartTimes::Wanted } else { StartTimes::Unwanted }
+    }
+}
+
+/// Appends the start timestamps of a run to a column of `len` samples; 0 stands where a run knows none.
+fn append_starts(starts: &mut Vec<i64>, len: usize, of_run: &[i64], run_len: usize) {
+    if starts.is_empty() && of_run.is_empty() {
+        return;
+    }
+    starts.resize(len, 0);
+    starts.extend_from_slice(of_run);
+    starts.resize(len + run_len, 0);
 }
 
 fn without_reset_hint(histogram: &Arc<FloatHistogram>) -> Arc<FloatHistogram> {

@@ -15,6 +15,7 @@ pub(crate) struct Context {
     pub(crate) lookback_ms: i64,
     pub(crate) delayed_name_removal: bool,
     pub(crate) type_and_unit_labels: bool,
+    pub(crate) use_start_timestamps: bool,
     pub(crate) cancel: CancelToken,
     pub(crate) budget: Budget,
     pub(crate) notes: Notes,

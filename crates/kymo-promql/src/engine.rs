@@ -1,7 +1,7 @@
 //! Engine: the door. Takes a checked expression, a store and a time; plans, selects, evaluates, and writes the result.
 
 use kymo_model::{Labels, Queryable, Timestamp};
-use kymo_promql_syntax::ast::Expr;
+use kymo_promql_syntax::ast::{Edges, Expr};
 
 use crate::budget::Budget;
 use crate::context::{Context, Counters, NativeBuckets};
@@ -173,6 +173,10 @@ impl Query<'_> {
             lookback_ms: self.times.lookback_ms,
             delayed_name_removal: engine.options.delayed_name_removal,
             type_and_unit_labels: engine.options.type_and_unit_labels,
+            use_start_timestamps: self
+                .options
+                .use_start_timestamps
+                .unwrap_or(engine.options.use_start_timestamps),
             cancel: self.options.cancel.clone(),
             budget: Budget::new(engine.options.max_samples, engine.options.max_bytes),
             notes: Notes::default(),
@@ -270,6 +274,18 @@ fn range_vector(context: &Context, plan: &RangePlan, grid: Grid) -> Result<Query
     let mut scratch = context.scratch();
     for (index, series) in samples.series().iter().enumerate() {
         samples.load(index, &mut scratch)?;
+        if plan.edges != Edges::Inside {
+            let (timestamps_ms, values) = samples.extended_points(&scratch)?;
+            let points = timestamps_ms.len();
+            context.counters.looked_at(points);
+            if points > 0 {
+                held.more(points, points * 16)?;
+                let floats = Points { timestamps_ms, values };
+                let labels = series.final_labels();
+                all.push(MatrixSeries { labels, floats, histograms: Points::default() });
+            }
+            continue;
+        }
         let inside = scratch.windows.first().map_or(0..0, |w| w.indices());
         let natives_inside = scratch.native_windows.first().map_or(0..0, |w| w.indices());
         let (columns, natives) = (scratch.columns.floats(), scratch.columns.natives());

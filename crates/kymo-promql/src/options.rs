@@ -28,6 +28,8 @@ pub struct EngineOptions {
     /// Series carry their type in `__type__`, so `rate` looks there and not at the metric's name for whether it is of a
     /// counter (upstream: `type-and-unit-labels`).
     pub type_and_unit_labels: bool,
+    /// Let the times at which counters began tell of resets, and where counting started (upstream: `use-start-timestamps`).
+    pub use_start_timestamps: bool,
 }
 
 impl Default for EngineOptions {
@@ -40,6 +42,7 @@ impl Default for EngineOptions {
             subquery_step_ms: 60_000,
             delayed_name_removal: false,
             type_and_unit_labels: false,
+            use_start_timestamps: false,
         }
     }
 }
@@ -49,6 +52,8 @@ impl Default for EngineOptions {
 pub struct QueryOptions {
     /// Replaces [`EngineOptions::lookback_delta_ms`].
     pub lookback_delta_ms: Option<i64>,
+    /// Replaces [`EngineOptions::use_start_timestamps`].
+    pub use_start_timestamps: Option<bool>,
     /// The text that the expression was parsed from, so that warnings name its lines; without it they count from column 1.
     pub text: Option<Arc<str>>,
     /// Stops the query from outside.

@@ -11,7 +11,8 @@ use crate::store::ScriptStore;
 /// The samples a query of a script may hold: scripts are small, so more is a fault of the engine.
 const MAX_SAMPLES: usize = 10_000;
 
-/// `kymo-promql` over a [`ScriptStore`]: the whole language, delayed name removal, lookback of five minutes.
+/// `kymo-promql` over a [`ScriptStore`]: the whole language, delayed name removal, start timestamps, lookback of five
+/// minutes.
 #[derive(Debug)]
 pub struct KymoEngine {
     engine: kymo_promql::Engine,
@@ -24,6 +25,7 @@ impl KymoEngine {
         let options = EngineOptions {
             max_samples: MAX_SAMPLES,
             delayed_name_removal: true,
+            use_start_timestamps: true,
             ..EngineOptions::default()
         };
         KymoEngine { engine: kymo_promql::Engine::new(options), store: ScriptStore::default() }

@@ -82,6 +82,8 @@ pub(crate) fn vector<'q>(
     match plan {
         VectorPlan::Select(plan) => Ok(select::select(context, plan, grid)),
         VectorPlan::SelectTimes(plan) => select::times(context, plan, grid),
+        VectorPlan::SelectStarts(plan) => select::starts(context, plan, grid),
+        VectorPlan::Nothing => Ok(Vector::empty()),
         VectorPlan::OfScalar(plan) => vector_of_scalar(context, plan, grid),
         VectorPlan::Range(plan) => range::call(context, plan, grid),
         VectorPlan::AbsentOverTime { labels, range } => absent::over_time(context, labels, range, grid),

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use kymo_model::FloatHistogram;
-use kymo_promql_syntax::ast::Span;
+use kymo_promql_syntax::ast::{Edges, Span};
 
 use crate::QueryError;
 use crate::columns::Natives;
@@ -124,19 +124,27 @@ impl NativeRange<'_> {
         Ok(())
     }
 
+    fn samples(&self, range: std::ops::Range<usize>) -> native::Window<'_, Arc<FloatHistogram>> {
+        native::Window {
+            times: &self.natives.times[range.clone()],
+            histograms: &self.natives.values[range.clone()],
+            starts: self.natives.starts.get(range).unwrap_or(&[]),
+        }
+    }
+
     /// A function of histograms alone.
     fn of_window(&self, window: Window, end_ms: i64) -> (Option<FloatHistogram>, Findings) {
-        let samples = native::Window {
-            times: &self.natives.times[window.indices()],
-            histograms: &self.natives.values[window.indices()],
-            starts: &[],
-        };
+        let samples = self.samples(window.indices());
         let range_ms = self.floats.range_ms;
         let range = native::Range { start_ms: end_ms.saturating_sub(range_ms), end_ms, range_ms };
+        let rate = |kind| match self.floats.edges {
+            Edges::Inside => native::rate(samples, kind, range),
+            edges => native::extended(samples, kind, range, edges == Edges::Smoothed),
+        };
         match self.function {
-            RangeFunction::Rate => native::rate(samples, native::Kind::Rate, range),
-            RangeFunction::Increase => native::rate(samples, native::Kind::Increase, range),
-            RangeFunction::Delta => native::rate(samples, native::Kind::Delta, range),
+            RangeFunction::Rate => rate(native::Kind::Rate),
+            RangeFunction::Increase => rate(native::Kind::Increase),
+            RangeFunction::Delta => rate(native::Kind::Delta),
             RangeFunction::Avg => {
                 totalled(samples.histograms, native::Mean::of, native::Mean::add, native::Mean::finish)
             }
@@ -221,11 +229,7 @@ impl NativeRange<'_> {
             return;
         }
         let two = natives.hi as usize - 2..natives.hi as usize;
-        let window = native::Window {
-            times: &self.natives.times[two.clone()],
-            histograms: &self.natives.values[two],
-            starts: &[],
-        };
+        let window = self.samples(two);
         let (value, findings) = native::instant(window, self.function == RangeFunction::Irate);
         found.merge(findings);
         if let Some(value) = value {
@@ -234,32 +238,44 @@ impl NativeRange<'_> {
     }
 
     /// For all samples in their order, how many pairs of neighbours up to each one `counts` accepts.
-    fn pairs_up_to_each(&self, counts: fn(Point<'_>, Point<'_>) -> bool) -> Vec<u32> {
+    fn pairs_up_to_each(&self, counts: fn(&Sample<'_>, &Sample<'_>) -> bool) -> Vec<u32> {
         let (floats, natives) = (self.floats.samples, self.natives);
         let mut up_to_each = Vec::with_capacity(floats.times.len() + natives.times.len());
         let (mut float, mut native, mut so_far) = (0, 0, 0);
-        let mut before: Option<Point<'_>> = None;
+        let mut before: Option<Sample<'_>> = None;
         while float < floats.times.len() || native < natives.times.len() {
             let is_native = float == floats.times.len()
                 || (native < natives.times.len() && natives.times[native] < floats.times[float]);
-            let point = if is_native {
-                native += 1;
-                Point::Histogram(&natives.values[native - 1])
-            } else {
-                float += 1;
-                Point::Float(floats.values[float - 1])
+            let (times, starts, at) = match is_native {
+                true => (natives.times, natives.starts, native),
+                false => (floats.times, floats.starts, float),
             };
-            so_far += u32::from(before.is_some_and(|before| counts(before, point)));
+            let point = match is_native {
+                true => Point::Histogram(&natives.values[at]),
+                false => Point::Float(floats.values[at]),
+            };
+            native += usize::from(is_native);
+            float += usize::from(!is_native);
+            let sample = Sample { time: times[at], start: starts.get(at).copied().unwrap_or(0), point };
+            so_far += u32::from(before.is_some_and(|before| counts(&before, &sample)));
             up_to_each.push(so_far);
-            before = Some(point);
+            before = Some(sample);
         }
         up_to_each
     }
 }
 
+/// A sample among others of either kind.
+struct Sample<'a> {
+    time: i64,
+    /// When its counter began; 0 if that is unknown.
+    start: i64,
+    point: Point<'a>,
+}
+
 /// Another value; from NaN to NaN is none, from one kind to the other is one.
-fn is_change(before: Point<'_>, after: Point<'_>) -> bool {
-    match (before, after) {
+fn is_change(before: &Sample<'_>, after: &Sample<'_>) -> bool {
+    match (before.point, after.point) {
         (Point::Float(a), Point::Float(b)) => a != b && !(a.is_nan() && b.is_nan()),
         (Point::Histogram(a), Point::Histogram(b)) => !b.same_bits(a),
         _ => true,
@@ -267,10 +283,11 @@ fn is_change(before: Point<'_>, after: Point<'_>) -> bool {
 }
 
 /// A counter that started anew; one that changes its kind did.
-fn is_reset(before: Point<'_>, after: Point<'_>) -> bool {
-    match (before, after) {
-        (Point::Float(a), Point::Float(b)) => b < a,
-        (Point::Histogram(a), Point::Histogram(b)) => b.detect_reset(a),
+fn is_reset(before: &Sample<'_>, after: &Sample<'_>) -> bool {
+    let started = || native::start::is_reset(before.start, before.time, after.start, after.time);
+    match (before.point, after.point) {
+        (Point::Float(a), Point::Float(b)) => b < a || started(),
+        (Point::Histogram(a), Point::Histogram(b)) => started() || b.detect_reset(a),
         _ => true,
     }
 }

@@ -3,11 +3,14 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use kymo_promql_syntax::ast::Edges;
+
 use super::native_range::{self, NativeRange};
 use crate::QueryError;
+use crate::columns::StartTimes;
 use crate::context::Context;
 use crate::grid::Grid;
-use crate::kernel::{self, RangeFunction, slide};
+use crate::kernel::{self, RangeFunction, extended_points, narrow_to_anchor, slide};
 use crate::notes::Note;
 use crate::plan::{RangeCallPlan, RangePlan, RangeSource};
 use crate::row::{Row, Rows};
@@ -18,9 +21,10 @@ use crate::vector::{Name, Scratch, Series, Vector};
 pub(crate) struct RangeSamples<'q> {
     context: &'q Context,
     source: Source<'q>,
-    /// The end of each window.
+    /// The end of each range.
     ends: Grid,
     range_ms: i64,
+    edges: Edges,
 }
 
 enum Source<'q> {
@@ -36,7 +40,8 @@ impl<'q> RangeSamples<'q> {
                 Source::Points(super::vector(context, inner, *points)?, *points)
             }
         };
-        Ok(RangeSamples { context, source, ends: plan.shift.track(grid), range_ms: plan.range_ms })
+        let ends = plan.shift.track(grid);
+        Ok(RangeSamples { context, source, ends, range_ms: plan.range_ms, edges: plan.edges })
     }
 
     pub(crate) fn series(&self) -> Vec<Series> {
@@ -68,11 +73,12 @@ impl<'q> RangeSamples<'q> {
     }
 
     /// Puts the samples of a series into `scratch.columns` and the window of each step into `scratch.windows` and
-    /// `scratch.native_windows`.
+    /// `scratch.native_windows`. Windows of anchored and smoothed ranges reach beyond the range by the lookback.
     pub(crate) fn load(&self, index: usize, scratch: &mut Scratch) -> Result<(), QueryError> {
         match &self.source {
             Source::Selection(selection) => {
-                scratch.columns.load(self.context, *selection, index)?;
+                let starts = StartTimes::from(self.context.use_start_timestamps);
+                scratch.columns.load(self.context, *selection, index, starts)?;
             }
             Source::Points(vector, points) => {
                 let mut row = scratch.take_row();
@@ -86,10 +92,44 @@ impl<'q> RangeSamples<'q> {
         columns.drop_stale();
         native_windows.clear();
         let natives = columns.natives();
+        let (ends, range_ms) = self.reach();
         if !natives.times.is_empty() {
-            slide(natives.times, self.ends, self.range_ms, native_windows)?;
+            slide(natives.times, ends, range_ms, native_windows)?;
         }
-        slide(columns.floats().times, self.ends, self.range_ms, windows)
+        slide(columns.floats().times, ends, range_ms, windows)
+    }
+
+    /// The windows that are looked at: their ends and their length.
+    fn reach(&self) -> (Grid, i64) {
+        let lookback_ms = self.context.lookback_ms;
+        let back = self.range_ms.saturating_add(lookback_ms);
+        match self.edges {
+            Edges::Inside => (self.ends, self.range_ms),
+            Edges::Anchored => (self.ends, back),
+            Edges::Smoothed => {
+                let start = self.ends.start.saturating_add(lookback_ms);
+                (Grid { start, ..self.ends }, back.saturating_add(lookback_ms))
+            }
+        }
+    }
+
+    /// Narrows the windows of an anchored range to what functions that compare neighbours look at.
+    fn narrow_to_anchor(&self, scratch: &mut Scratch) {
+        let Scratch { columns, windows, native_windows, .. } = scratch;
+        let starts = self.ends.times().map(|end| end.saturating_sub(self.range_ms));
+        let times = (columns.floats().times, columns.natives().times);
+        narrow_to_anchor(times, starts, windows, native_windows);
+    }
+
+    /// The points of an anchored or smoothed range as a value of its own.
+    pub(crate) fn extended_points(&self, scratch: &Scratch) -> Result<(Vec<i64>, Vec<f64>), QueryError> {
+        if scratch.native_windows.first().is_some_and(|window| !window.is_empty()) {
+            let word = if self.edges == Edges::Anchored { "anchored" } else { "smoothed" };
+            return Err(QueryError::execution(format!("{word} modifier is not supported with histograms")));
+        }
+        let window = scratch.windows.first().copied().unwrap_or_default();
+        let range = (self.ends.start.saturating_sub(self.range_ms), self.ends.start);
+        Ok(extended_points(scratch.columns.floats(), window, range, self.edges))
     }
 }
 
@@ -134,6 +174,11 @@ pub(super) fn call<'q>(
 impl Rows for RangeRows<'_> {
     fn fill(&self, index: usize, scratch: &mut Scratch, out: &mut Row) -> Result<(), QueryError> {
         self.samples.load(index, scratch)?;
+        if self.samples.edges == Edges::Anchored
+            && matches!(self.function, RangeFunction::Changes | RangeFunction::Resets)
+        {
+            self.samples.narrow_to_anchor(scratch);
+        }
         let context = self.samples.context;
         if !scratch.native_windows.is_empty() {
             self.fill_native(index, scratch, out)?;
@@ -146,11 +191,13 @@ impl Rows for RangeRows<'_> {
             windows,
             ends: self.samples.ends,
             range_ms: self.samples.range_ms,
+            edges: self.samples.edges,
             grid: self.grid,
             params: &self.params,
         };
         kernel::run(self.function, &call, work, pulse, out)?;
         context.counters.looked_at(windows.iter().map(|w| w.len()).sum());
+        self.note_overlap(index, work);
         self.note_floats(index, out);
         Ok(())
     }
@@ -168,6 +215,7 @@ impl RangeRows<'_> {
                 windows,
                 ends: self.samples.ends,
                 range_ms: self.samples.range_ms,
+                edges: self.samples.edges,
                 grid: self.grid,
                 params: &self.params,
             },
@@ -177,10 +225,19 @@ impl RangeRows<'_> {
             span: self.plan.span,
         };
         native.run(work, pulse, out)?;
+        self.note_overlap(index, work);
         if out.has_floats() {
             self.note_floats(index, out);
         }
         Ok(())
+    }
+
+    /// A kernel met a start timestamp before the sample that precedes its own.
+    fn note_overlap(&self, index: usize, work: &mut kernel::Work) {
+        if std::mem::take(&mut work.start_overlap) {
+            let note = Note::StartOverlap(self.samples.metric_name(index));
+            self.samples.context.notes.add(note, self.plan.span);
+        }
     }
 
     /// What there is to say about a result of floats.

@@ -1,10 +1,17 @@
-//! Instant selectors: the last value of each series at each step, or the time of that value.
+//! Instant selectors: the last value of each series at each step, or a time of that value; smoothed, values on the line
+//! between samples.
+
+use kymo_promql_syntax::ast::Span;
 
 use crate::QueryError;
+use crate::columns::StartTimes;
 use crate::context::Context;
 use crate::grid::Grid;
-use crate::kernel::{last_points, last_times, last_times_of_both, last_values};
-use crate::notes::label_list;
+use crate::kernel::{
+    last_points, last_starts, last_times, last_times_of_both, last_values, smoothed_points, smoothed_values,
+};
+use crate::native::Findings;
+use crate::notes::{Note, label_list};
 use crate::plan::SelectPlan;
 use crate::row::{Row, Rows};
 use crate::vector::{Scratch, Series, Vector};
@@ -23,10 +30,14 @@ enum Wanted {
     Time,
     /// The time of a sample that must be a float.
     TimeOfFloat,
+    /// When the counter began.
+    Start,
+    /// A value between samples; notes name this place.
+    Smoothed(Span),
 }
 
 pub(super) fn select<'q>(context: &'q Context, plan: &SelectPlan, grid: Grid) -> Vector<'q> {
-    selected(context, plan, grid, Wanted::Value)
+    selected(context, plan, grid, plan.smoothed.map_or(Wanted::Value, Wanted::Smoothed))
 }
 
 /// `timestamp(selector)`.
@@ -36,6 +47,15 @@ pub(super) fn times<'q>(
     grid: Grid,
 ) -> Result<Vector<'q>, QueryError> {
     super::map::drop_names(context, selected(context, plan, grid, Wanted::Time))
+}
+
+/// `start_timestamp(selector)`.
+pub(super) fn starts<'q>(
+    context: &'q Context,
+    plan: &SelectPlan,
+    grid: Grid,
+) -> Result<Vector<'q>, QueryError> {
+    super::map::drop_names(context, selected(context, plan, grid, Wanted::Start))
 }
 
 /// The times of samples that must be floats, for `info`.
@@ -54,7 +74,11 @@ fn selected<'q>(context: &'q Context, plan: &SelectPlan, grid: Grid, wanted: Wan
 impl Rows for Selected<'_> {
     fn fill(&self, index: usize, scratch: &mut Scratch, out: &mut Row) -> Result<(), QueryError> {
         let lookback_ms = self.context.lookback_ms;
-        scratch.columns.load(self.context, self.selection, index)?;
+        let starts = StartTimes::from(matches!(self.wanted, Wanted::Start));
+        scratch.columns.load(self.context, self.selection, index, starts)?;
+        if let Wanted::Smoothed(_) = self.wanted {
+            scratch.columns.drop_stale();
+        }
         let (floats, natives) = (scratch.columns.floats(), scratch.columns.natives());
         scratch.pulse.tick(floats.times.len() + natives.times.len())?;
         out.reset(self.track.steps);
@@ -62,6 +86,12 @@ impl Rows for Selected<'_> {
         match (self.wanted, natives.times.is_empty()) {
             (Wanted::Value, true) => last_values(floats, self.track, lookback_ms, out),
             (Wanted::Value, false) => last_points(both, self.track, lookback_ms, out),
+            (Wanted::Smoothed(_), true) => smoothed_values(floats, self.track, lookback_ms, out),
+            (Wanted::Smoothed(span), false) => {
+                let (findings, mixed) = smoothed_points(both, self.track, lookback_ms, out);
+                self.note(index, span, findings, mixed);
+            }
+            (Wanted::Start, _) => last_starts(both, self.track, lookback_ms, out),
             (_, true) => last_times(floats, self.track, lookback_ms, out),
             (Wanted::Time, false) => last_times_of_both(both, self.track, lookback_ms, out),
             (Wanted::TimeOfFloat, false) => {
@@ -78,6 +108,16 @@ impl Rows for Selected<'_> {
 }
 
 impl Selected<'_> {
+    fn note(&self, index: usize, span: Span, findings: Findings, mixed: bool) {
+        let labels = self.context.sets[self.selection].series.series(index).labels();
+        let metric = labels.metric_name().unwrap_or("");
+        let notes = &self.context.notes;
+        if mixed {
+            notes.add(Note::MixedRange(metric.to_owned()), span);
+        }
+        findings.iter().for_each(|finding| notes.add(Note::of_finding(finding, metric), span));
+    }
+
     fn not_a_float(&self, index: usize) -> QueryError {
         let labels = self.context.sets[self.selection].series.series(index).labels();
         let labels = label_list(&labels);

@@ -2,6 +2,7 @@
 
 use super::{Call, Work};
 use crate::QueryError;
+use crate::native::start;
 use crate::row::Row;
 
 /// `count_over_time`
@@ -22,29 +23,37 @@ pub(super) fn present(call: &Call<'_>, out: &mut Row) -> Result<(), QueryError> 
 
 /// `changes`: from NaN to NaN is none.
 pub(super) fn changes(call: &Call<'_>, work: &mut Work, out: &mut Row) -> Result<(), QueryError> {
-    pairs(call, work, out, |before, after| after != before && !(after.is_nan() && before.is_nan()))
+    let values = call.samples.values;
+    pairs(call, work, out, |at| {
+        let (before, after) = (values[at - 1], values[at]);
+        after != before && !(after.is_nan() && before.is_nan())
+    })
 }
 
-/// `resets`
+/// `resets`: a counter went down, or its start timestamp says that it began anew.
 pub(super) fn resets(call: &Call<'_>, work: &mut Work, out: &mut Row) -> Result<(), QueryError> {
-    pairs(call, work, out, |before, after| after < before)
+    let (times, values, starts) = (call.samples.times, call.samples.values, call.samples.starts);
+    if starts.is_empty() {
+        return pairs(call, work, out, |at| values[at] < values[at - 1]);
+    }
+    pairs(call, work, out, |at| {
+        values[at] < values[at - 1] || start::is_reset(starts[at - 1], times[at - 1], starts[at], times[at])
+    })
 }
 
 fn pairs(
     call: &Call<'_>,
     work: &mut Work,
     out: &mut Row,
-    counts: impl Fn(f64, f64) -> bool,
+    counts: impl Fn(usize) -> bool,
 ) -> Result<(), QueryError> {
-    let values = call.samples.values;
     if call.scan_is_cheap() {
         for (step, window) in call.each() {
-            let pairs = values[window.indices()].windows(2);
-            out.set(step, pairs.filter(|pair| counts(pair[0], pair[1])).count() as f64);
+            out.set(step, window.indices().skip(1).filter(|at| counts(*at)).count() as f64);
         }
         return Ok(());
     }
-    up_to_each(values, &mut work.counts, counts);
+    up_to_each(call.samples.values.len(), &mut work.counts, counts);
     for (step, window) in call.each() {
         let found = work.counts[window.hi as usize - 1] - work.counts[window.lo as usize];
         out.set(step, f64::from(found));
@@ -52,13 +61,13 @@ fn pairs(
     Ok(())
 }
 
-/// How many pairs of neighbours up to each sample `counts` accepts.
-pub(super) fn up_to_each(values: &[f64], out: &mut Vec<u32>, counts: impl Fn(f64, f64) -> bool) {
+/// How many samples up to each one `counts` accepts, which compares it with the one before.
+pub(super) fn up_to_each(samples: usize, out: &mut Vec<u32>, counts: impl Fn(usize) -> bool) {
     out.clear();
-    out.resize(values.len(), 0);
+    out.resize(samples, 0);
     let mut so_far = 0;
-    for (at, pair) in values.windows(2).enumerate() {
-        so_far += u32::from(counts(pair[0], pair[1]));
-        out[at + 1] = so_far;
+    for (at, count) in out.iter_mut().enumerate().skip(1) {
+        so_far += u32::from(counts(at));
+        *count = so_far;
     }
 }

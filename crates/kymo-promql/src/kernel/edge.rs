@@ -2,6 +2,7 @@
 
 use super::{Call, Window};
 use crate::QueryError;
+use crate::native::start;
 use crate::row::Row;
 
 /// `first_over_time`, `last_over_time`.
@@ -20,12 +21,15 @@ pub(super) fn time(call: &Call<'_>, at: impl Fn(Window) -> u32, out: &mut Row) -
     Ok(())
 }
 
-/// `irate` (a counter, per second) and `idelta`. After a reset the counter counts from zero.
+/// `irate` (a counter, per second) and `idelta`. After a reset, or if a start timestamp tells of one, the counter counts
+/// from zero.
 pub(super) fn last_two(call: &Call<'_>, rate: bool, out: &mut Row) -> Result<(), QueryError> {
-    let (times, values) = (call.samples.times, call.samples.values);
+    let (times, values, starts) = (call.samples.times, call.samples.values, call.samples.starts);
     for (step, window) in call.each().filter(|(_, w)| w.len() >= 2) {
         let last = window.hi as usize - 1;
-        let reset = rate && values[last] < values[last - 1];
+        let started = !starts.is_empty()
+            && start::is_reset(starts[last - 1], times[last - 1], starts[last], times[last]);
+        let reset = rate && (values[last] < values[last - 1] || started);
         let mut result = if reset { values[last] } else { values[last] - values[last - 1] };
         if rate {
             result /= (times[last] - times[last - 1]) as f64 / 1000.0;

@@ -48,6 +48,22 @@ pub(crate) fn last_times_of_both(
     });
 }
 
+/// When the counters began that the samples are of, in seconds; 0 where that is unknown.
+pub(crate) fn last_starts(
+    (floats, natives): (Floats<'_>, Natives<'_>),
+    track: Grid,
+    lookback_ms: i64,
+    out: &mut Row,
+) {
+    each_of_both((floats, natives), track, lookback_ms, |step, at| {
+        let start = match at {
+            At::Float(at) => floats.starts.get(at),
+            At::Native(at) => natives.starts.get(at),
+        };
+        out.set(step, start.copied().unwrap_or(0) as f64 / 1000.0);
+    });
+}
+
 /// An index into one of the columns.
 enum At {
     Float(usize),
@@ -102,12 +118,12 @@ mod tests {
         let mut row = Row::default();
         let track = Grid { start: -5, step: 5, steps: 11 };
         row.reset(track.steps);
-        last_values(Floats { times: &times, values: &values }, track, 10, &mut row);
+        last_values(Floats { times: &times, values: &values, starts: &[] }, track, 10, &mut row);
         let seen: Vec<usize> = row.valid.iter().collect();
         assert_eq!(seen, [1, 2, 3, 4, 7, 8]);
         assert!(row.values[3].is_nan());
         row.reset(track.steps);
-        last_times(Floats { times: &times, values: &values }, track, 10, &mut row);
+        last_times(Floats { times: &times, values: &values, starts: &[] }, track, 10, &mut row);
         assert_eq!(row.get(8), Some(0.03));
     }
 }

@@ -5,6 +5,7 @@
 
 mod count;
 mod edge;
+mod extended;
 mod extreme;
 mod instant;
 mod moment;
@@ -13,10 +14,13 @@ mod naive;
 mod order;
 mod rate;
 mod regression;
+mod smoothed;
 mod smoothing;
 mod stacks;
 mod sum;
 mod window;
+
+use kymo_promql_syntax::ast::Edges;
 
 use crate::QueryError;
 use crate::columns::Floats;
@@ -24,8 +28,10 @@ use crate::grid::Grid;
 use crate::row::Row;
 use crate::scalar::Scalar;
 use crate::vector::Pulse;
-pub(crate) use instant::{last_points, last_times, last_times_of_both, last_values};
+pub(crate) use extended::{extended_points, narrow_to_anchor};
+pub(crate) use instant::{last_points, last_starts, last_times, last_times_of_both, last_values};
 pub(crate) use order::quantile_of;
+pub(crate) use smoothed::{smoothed_points, smoothed_values};
 pub(crate) use sum::{Mean, Sum};
 pub(crate) use window::{Window, slide};
 
@@ -68,6 +74,8 @@ pub(crate) struct Work {
     sorted: Vec<f64>,
     counts: Vec<u32>,
     deque: std::collections::VecDeque<u32>,
+    /// Did a kernel meet a start timestamp before the sample that precedes its own? Whoever reads it clears it.
+    pub(crate) start_overlap: bool,
 }
 
 /// One call of a kernel: the windows and what is known about them.
@@ -77,6 +85,8 @@ pub(crate) struct Call<'a> {
     /// The end of each window.
     pub(crate) ends: Grid,
     pub(crate) range_ms: i64,
+    /// Do windows reach beyond the range?
+    pub(crate) edges: Edges,
     /// The time of evaluation of each step; differs from `ends` under `offset` and `@`.
     pub(crate) grid: Grid,
     pub(crate) params: &'a [Scalar],
@@ -109,6 +119,11 @@ pub(crate) fn run(
 ) -> Result<(), QueryError> {
     out.reset(call.windows.len());
     pulse.tick(call.samples.times.len())?;
+    if call.edges != Edges::Inside
+        && let Some(kind) = rate::Kind::of(function)
+    {
+        return extended::extended(call, kind, work, pulse, out);
+    }
     match function {
         RangeFunction::Rate => rate::extrapolated(call, rate::Kind::Rate, work, pulse, out),
         RangeFunction::Increase => rate::extrapolated(call, rate::Kind::Increase, work, pulse, out),

@@ -235,8 +235,9 @@ fn check(t: &[i64], v: &[f64], ends: Grid, range: i64, params: &[f64]) -> Result
     let scale = v.iter().filter(|v| v.is_finite()).fold(0.0f64, |max, v| max.max(v.abs()));
     for function in ALL {
         let Scratch { windows, work, pulse, .. } = &mut scratch;
-        let samples = Floats { times: t, values: v };
-        let call = Call { samples, windows, ends, range_ms: range, grid: ends, params: &params };
+        let samples = Floats { times: t, values: v, starts: &[] };
+        let edges = Edges::Inside;
+        let call = Call { samples, windows, ends, range_ms: range, edges, grid: ends, params: &params };
         run(function, &call, work, pulse, &mut row).unwrap();
         for (step, window) in windows.iter().enumerate() {
             let (t, v) = (&t[window.indices()], &v[window.indices()]);
@@ -323,8 +324,9 @@ fn infinities_and_overflow() {
         {
             let Scratch { windows, work, pulse, .. } = &mut scratch;
             let params = [Scalar::Constant(0.9)];
-            let samples = Floats { times: &t, values: &v };
-            let call = Call { samples, windows, ends, range_ms: 60_000, grid: ends, params: &params };
+            let samples = Floats { times: &t, values: &v, starts: &[] };
+            let edges = Edges::Inside;
+            let call = Call { samples, windows, ends, range_ms: 60_000, edges, grid: ends, params: &params };
             run(function, &call, work, pulse, &mut row).unwrap();
             for (step, window) in windows.iter().enumerate() {
                 let window = &v[window.indices()];

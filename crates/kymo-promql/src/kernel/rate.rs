@@ -1,9 +1,13 @@
 //! `rate`, `increase`, `delta`: last minus first, resets added back, extrapolated to the edges of the window.
 //!
 //! Resets are found once per series and kept as a list of indices; each window then adds only its own, in upstream's order.
+//! Start timestamps, where there are any, tell of more resets, and of counters that began inside the window: those need no
+//! extrapolation, not even a second sample.
 
-use super::{Call, Work};
+use super::{Call, RangeFunction, Work};
 use crate::QueryError;
+use crate::columns::Floats;
+use crate::native::start;
 use crate::row::Row;
 use crate::vector::Pulse;
 
@@ -12,6 +16,17 @@ pub(super) enum Kind {
     Rate,
     Increase,
     Delta,
+}
+
+impl Kind {
+    pub(super) fn of(function: RangeFunction) -> Option<Kind> {
+        match function {
+            RangeFunction::Rate => Some(Kind::Rate),
+            RangeFunction::Increase => Some(Kind::Increase),
+            RangeFunction::Delta => Some(Kind::Delta),
+            _ => None,
+        }
+    }
 }
 
 pub(super) fn extrapolated(
@@ -23,17 +38,21 @@ pub(super) fn extrapolated(
 ) -> Result<(), QueryError> {
     let (times, values) = (call.samples.times, call.samples.values);
     let counter = kind != Kind::Delta;
+    let starts = if counter { call.samples.starts } else { &[] };
     // Scanning pays only where windows leave most samples out.
-    let indexed = counter && call.total() > values.len();
+    let indexed = counter && (call.total() > values.len() || !starts.is_empty());
     if indexed {
-        work.indices.clear();
-        work.indices.extend((1..values.len()).filter(|i| values[*i] < values[i - 1]).map(|i| i as u32));
+        find_resets(call.samples, &mut work.indices);
+        work.start_overlap |= overlaps(call);
     }
     let resets = &work.indices;
     let mut next_reset = 0;
     let range_seconds = seconds(call.range_ms);
     for ((step, window), end) in call.windows.iter().enumerate().zip(call.ends.times()) {
-        if window.len() < 2 {
+        let begin = starts.get(window.lo as usize).copied().filter(|_| !window.is_empty()).unwrap_or(0);
+        let range_start = end.saturating_sub(call.range_ms);
+        let begins_inside = begin != 0 && begin > range_start && begin < times[window.lo as usize];
+        if window.len() < 2 && !begins_inside {
             continue;
         }
         let (first, last) = (window.lo as usize, window.hi as usize - 1);
@@ -57,12 +76,17 @@ pub(super) fn extrapolated(
             }
         }
         let edges = Edges {
-            before_ms: times[first].saturating_sub(end.saturating_sub(call.range_ms)),
+            before_ms: times[first].saturating_sub(range_start),
             after_ms: end.saturating_sub(times[last]),
             sampled_ms: times[last] - times[first],
             gaps: window.len() - 1,
         };
-        let mut factor = edges.factor(counter.then_some((values[first], result)));
+        let mut factor = if begins_inside {
+            result += values[first];
+            edges.factor_since(times[last] - begin)
+        } else {
+            edges.factor(counter.then_some((values[first], result)))
+        };
         if kind == Kind::Rate {
             factor /= range_seconds;
         }
@@ -71,8 +95,30 @@ pub(super) fn extrapolated(
     Ok(())
 }
 
+/// The samples before which a counter was reset: it went down, or its start timestamp says so.
+pub(super) fn find_resets(samples: Floats<'_>, out: &mut Vec<u32>) {
+    let (times, values, starts) = (samples.times, samples.values, samples.starts);
+    out.clear();
+    if starts.is_empty() {
+        out.extend((1..values.len()).filter(|i| values[*i] < values[i - 1]).map(|i| i as u32));
+        return;
+    }
+    let reset = |i: &usize| {
+        values[*i] < values[i - 1] || start::is_reset(starts[i - 1], times[i - 1], starts[*i], times[*i])
+    };
+    out.extend((1..values.len()).filter(reset).map(|i| i as u32));
+}
+
+/// Is there a window with a sample that claims time which the sample before it covers?
+fn overlaps(call: &Call<'_>) -> bool {
+    let (times, starts) = (call.samples.times, call.samples.starts);
+    let pairs = starts.windows(2).zip(times).enumerate();
+    let mut overlapping = pairs.filter(|(_, (pair, before))| start::overlaps(pair[0], **before, pair[1]));
+    overlapping.any(|(at, _)| call.windows.iter().any(|w| (w.lo as usize) <= at && at + 1 < w.hi as usize))
+}
+
 /// As Go computes `Duration.Seconds`.
-fn seconds(ms: i64) -> f64 {
+pub(super) fn seconds(ms: i64) -> f64 {
     (ms / 1000) as f64 + ((ms % 1000) * 1_000_000) as f64 / 1e9
 }
 
@@ -85,6 +131,17 @@ struct Edges {
 }
 
 impl Edges {
+    /// The same for a counter that began within the window, so long before its last sample: only the end is extended.
+    fn factor_since(&self, counted_ms: i64) -> f64 {
+        let counted = counted_ms as f64 / 1000.0;
+        let gap = if self.gaps == 0 { 0.0 } else { self.sampled_ms as f64 / 1000.0 / self.gaps as f64 };
+        let mut to_end = self.after_ms as f64 / 1000.0;
+        if to_end >= gap * 1.1 {
+            to_end = gap / 2.0;
+        }
+        (counted + to_end) / counted
+    }
+
     /// By how much the difference grows when it is extended to the edges; for a counter never below its zero, which follows
     /// from its first value and its increase.
     fn factor(&self, counter: Option<(f64, f64)>) -> f64 {

@@ -128,7 +128,7 @@ fn lines(
         }
         return Ok(());
     }
-    up_to_each(values, &mut work.counts, |before, after| before != after);
+    up_to_each(values.len(), &mut work.counts, |at| values[at - 1] != values[at]);
     let changes = &work.counts;
     summaries(call, pulse, |step, scatter: Scatter, from| {
         let window = call.windows[step];

@@ -38,8 +38,8 @@ impl Lower {
         let matchers: Vec<Matcher> =
             names.iter().chain(&data).cloned().chain(propagated(described).cloned()).collect();
         let lookback_ms = self.times.lookback_ms;
-        let selection = self.selection(&matchers, shift.track(grid), lookback_ms, 0);
-        Ok(InfoPlan { input, source: SelectPlan { selection, shift }, names, data })
+        let selection = self.selection(&matchers, shift.track(grid), (lookback_ms, 0), 0);
+        Ok(InfoPlan { input, source: SelectPlan { selection, shift, smoothed: None }, names, data })
     }
 
     fn time_of(&self, described: &Expr, span: Span) -> Result<Shift, QueryError> {

@@ -59,11 +59,6 @@ pub(super) fn bare(mut expr: &Expr) -> &Expr {
     expr
 }
 
-/// The error for language that is known and not there yet.
-pub(super) fn not_yet(what: &str, span: Span) -> QueryError {
-    QueryError::execution(format!("{what} is not supported yet")).at(span)
-}
-
 impl Lower {
     pub(super) fn any(&mut self, expr: &Expr, grid: Grid) -> Result<Root, QueryError> {
         let expr = bare(expr);
@@ -128,18 +123,29 @@ impl Lower {
         span: Span,
         grid: Grid,
     ) -> Result<SelectPlan, QueryError> {
-        edges(selector, span)?;
         let shift = self.shift(&selector.time, span)?;
-        let selection = self.selection(&selector.matchers, shift.track(grid), self.times.lookback_ms, 0);
-        Ok(SelectPlan { selection, shift })
+        let lookback_ms = self.times.lookback_ms;
+        let smoothed = (selector.edges == Edges::Smoothed).then_some(span);
+        let reach = (lookback_ms, if smoothed.is_some() { lookback_ms } else { 0 });
+        let selection = self.selection(&selector.matchers, shift.track(grid), reach, 0);
+        Ok(SelectPlan { selection, shift, smoothed })
     }
 
     fn matrix(&mut self, matrix: &MatrixSelector, span: Span, grid: Grid) -> Result<RangePlan, QueryError> {
-        edges(&matrix.selector, span)?;
+        let edges = matrix.selector.edges;
+        if let Some(function) = self.function {
+            check_edges(edges, function).map_err(|e| e.at(span))?;
+        }
         let range_ms = positive_millis(&matrix.range, &self.times, span)?;
         let shift = self.shift(&matrix.selector.time, span)?;
-        let selection = self.selection(&matrix.selector.matchers, shift.track(grid), range_ms, range_ms);
-        Ok(RangePlan { source: RangeSource::Selection(selection), range_ms, shift })
+        let lookback_ms = self.times.lookback_ms;
+        let reach = match edges {
+            Edges::Inside => (range_ms, 0),
+            Edges::Anchored => (range_ms.saturating_add(lookback_ms), 0),
+            Edges::Smoothed => (range_ms.saturating_add(lookback_ms), lookback_ms),
+        };
+        let selection = self.selection(&matrix.selector.matchers, shift.track(grid), reach, range_ms);
+        Ok(RangePlan { source: RangeSource::Selection(selection), range_ms, shift, edges })
     }
 
     fn subquery(&mut self, subquery: &Subquery, span: Span, grid: Grid) -> Result<RangePlan, QueryError> {
@@ -159,7 +165,8 @@ impl Lower {
         let step_around = std::mem::replace(&mut self.step_ms, step);
         let inner = self.vector(&subquery.expr, inner_grid);
         self.step_ms = step_around;
-        Ok(RangePlan { source: RangeSource::Subquery(inner?, inner_grid), range_ms, shift })
+        let source = RangeSource::Subquery(inner?, inner_grid);
+        Ok(RangePlan { source, range_ms, shift, edges: Edges::Inside })
     }
 
     pub(super) fn shift(&self, time: &TimeModifiers, span: Span) -> Result<Shift, QueryError> {
@@ -175,18 +182,18 @@ impl Lower {
         Ok(Shift { offset_ms, at })
     }
 
-    /// Asks for the samples in `(t - back, t]` for every `t` of `track`.
+    /// Asks for the samples in `(t - back, t + ahead]` for every `t` of `track`.
     pub(super) fn selection(
         &mut self,
         matchers: &[Matcher],
         track: Grid,
-        back_ms: i64,
+        (back_ms, ahead_ms): (i64, i64),
         range_ms: i64,
     ) -> usize {
         let min = track.start.saturating_sub(back_ms).saturating_add(1);
         let wanted = Use {
             matchers,
-            range: TimeRange::from_millis(min, track.last()),
+            range: TimeRange::from_millis(min, track.last().saturating_add(ahead_ms)),
             step_ms: self.step_ms,
             range_ms,
             function: self.function,
@@ -325,12 +332,20 @@ fn set_op(op: BinaryOp) -> Option<SetOp> {
     }
 }
 
-fn edges(selector: &VectorSelector, span: Span) -> Result<(), QueryError> {
-    match selector.edges {
-        Edges::Inside => Ok(()),
-        Edges::Anchored => Err(not_yet("the anchored modifier", span)),
-        Edges::Smoothed => Err(not_yet("the smoothed modifier", span)),
+/// The functions that know what to do at the edges of a range, as upstream lists them.
+fn check_edges(edges: Edges, function: &str) -> Result<(), QueryError> {
+    let (word, functions): (&str, &[&str]) = match edges {
+        Edges::Inside => return Ok(()),
+        Edges::Anchored => ("anchored", &["changes", "delta", "increase", "rate", "resets"]),
+        Edges::Smoothed => ("smoothed", &["delta", "increase", "rate"]),
+    };
+    if functions.contains(&function) {
+        return Ok(());
     }
+    let functions = functions.join(", ");
+    Err(QueryError::execution(format!(
+        "{word} modifier can only be used with: {functions} - not with {function}"
+    )))
 }
 
 fn unexpected(expected: &str, found: &Root, span: Span) -> QueryError {

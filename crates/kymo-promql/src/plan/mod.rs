@@ -11,7 +11,7 @@ mod lower;
 mod selection;
 
 use kymo_model::{Labels, Matcher, Regex};
-use kymo_promql_syntax::ast::{BinaryOp, Span, VectorMatching};
+use kymo_promql_syntax::ast::{BinaryOp, Edges, Span, VectorMatching};
 
 use crate::grid::{Grid, Shift};
 use crate::kernel::RangeFunction;
@@ -56,6 +56,10 @@ pub(crate) enum VectorPlan {
     Select(SelectPlan),
     /// `timestamp(selector)`: the times of the samples themselves.
     SelectTimes(SelectPlan),
+    /// `start_timestamp(selector)`: when the counters began that the samples are of.
+    SelectStarts(SelectPlan),
+    /// `start_timestamp` of anything else: nothing is known of it.
+    Nothing,
     /// `vector(s)`
     OfScalar(ScalarPlan),
     Range(Box<RangeCallPlan>),
@@ -90,6 +94,8 @@ pub(crate) enum VectorPlan {
 pub(crate) struct SelectPlan {
     pub(crate) selection: usize,
     pub(crate) shift: Shift,
+    /// Where the selector stands, if values are to be interpolated.
+    pub(crate) smoothed: Option<Span>,
 }
 
 /// Where the samples of a range function come from.
@@ -98,6 +104,7 @@ pub(crate) struct RangePlan {
     pub(crate) source: RangeSource,
     pub(crate) range_ms: i64,
     pub(crate) shift: Shift,
+    pub(crate) edges: Edges,
 }
 
 #[derive(Debug)]
