@@ -52,7 +52,21 @@ fn expression() -> impl Strategy<Value = String> {
     .prop_map(str::to_owned);
     let scalar = prop::sample::select(vec!["1", "0.5", "time()", "scalar(sum(m))", "-2", "NaN"])
         .prop_map(str::to_owned);
-    let leaf = prop_oneof![4 => selector.clone(), 1 => Just("vector(time())".to_owned())];
+    let extended = prop::sample::select(vec![
+        "m smoothed",
+        "n smoothed @ 100",
+        "rate(m[1m] anchored)",
+        "increase(n[3m] smoothed)",
+        "delta(m[15s] smoothed offset 30s)",
+        "changes(n[1m] anchored)",
+        "resets({__name__=~\"m|n\", a=\"x\"}[3m] anchored @ 150)",
+    ])
+    .prop_map(str::to_owned);
+    let leaf = prop_oneof![
+        4 => selector.clone(),
+        1 => extended,
+        1 => Just("vector(time())".to_owned()),
+    ];
     leaf.prop_recursive(4, 24, 3, move |inner| {
         let over = prop::sample::select(vec![
             "rate", "increase", "delta", "irate", "idelta", "changes", "resets", "count_over_time", "sum_over_time",

@@ -532,6 +532,12 @@ fn trap_47_timestamp_sees_samples_of_selectors_alone() {
 #[test]
 fn trap_48_changes_between_nans_are_none() {
     load("m 1 NaN NaN 1 1").gives("changes(m[10m])", 240, &["{} 2"]).gives("resets(m[10m])", 240, &["{} 0"]);
+    // Between a float and a histogram there is always one.
+    load("m 1 {{count:1}} {{count:1}} 2").gives("changes(m[10m])", 180, &["{} 2"]).gives(
+        "resets(m[10m])",
+        180,
+        &["{} 2"],
+    );
 }
 
 #[test]

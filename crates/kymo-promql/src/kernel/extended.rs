@@ -174,7 +174,13 @@ pub(crate) fn narrow_to_anchor(
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::CancelToken;
+    use crate::grid::Grid;
+    use crate::kernel::{RangeFunction, run, slide};
+    use crate::vector::Scratch;
 
     fn points(samples: &[(i64, f64)], range: (i64, i64), edges: Edges) -> Vec<(i64, f64)> {
         let (times, values): (Vec<i64>, Vec<f64>) = samples.iter().copied().unzip();
@@ -182,6 +188,83 @@ mod tests {
         let window = Window { lo: 0, hi: times.len() as u32 };
         let (times, values) = extended_points(samples, window, range, edges);
         times.into_iter().zip(values).collect()
+    }
+
+    /// The definition, over all samples around a range.
+    fn naive(samples: &[(i64, f64)], (start, end): (i64, i64), kind: Kind, smoothed: bool) -> Option<f64> {
+        let counter = kind != Kind::Delta;
+        let inside: Vec<(i64, f64)> =
+            samples.iter().copied().filter(|(t, _)| start < *t && *t < end).collect();
+        let before = samples.iter().rev().find(|(t, _)| *t <= start).copied();
+        let at_end = samples.iter().find(|(t, _)| *t == end).copied();
+        let after = samples.iter().find(|(t, _)| *t > end).copied().filter(|_| smoothed);
+        let line = |a: (i64, f64), b: (i64, f64), t: i64| {
+            let from = if counter && b.1 < a.1 { 0.0 } else { a.1 };
+            from + (b.1 - from) * (t - a.0) as f64 / (b.0 - a.0) as f64
+        };
+        let first = inside.first().copied().or(at_end);
+        let last = inside.last().copied();
+        let left = match (before, first.or(after)) {
+            (Some(before), _) if before.0 == start || !smoothed => before.1,
+            (Some(before), Some(next)) => line(before, next, start),
+            (_, _) => first?.1,
+        };
+        let right = match (at_end, last.or(before), after) {
+            (Some(at_end), ..) => at_end.1,
+            (None, Some(previous), Some(next)) => line(previous, next, end),
+            (None, ..) => last?.1,
+        };
+        if first.is_none() && after.is_none() {
+            return None;
+        }
+        let mut path = vec![left];
+        path.extend(inside.iter().map(|(_, value)| *value));
+        path.push(right);
+        let lost: f64 = path.windows(2).filter(|pair| counter && pair[1] < pair[0]).map(|pair| pair[0]).sum();
+        let seconds = if kind == Kind::Rate { (end - start) as f64 / 1000.0 } else { 1.0 };
+        Some((right - left + lost) / seconds)
+    }
+
+    proptest! {
+        #[test]
+        fn extended_rates_are_their_definition(
+            samples in prop::collection::vec((1i64..40_000, 0u8..20), 0..80),
+            start in 0i64..600_000, step in 0i64..90_000, range_ms in 1i64..300_000, lookback_ms in 1i64..120_000,
+            smoothed in prop::bool::ANY,
+        ) {
+            let samples: Vec<(i64, f64)> = samples.into_iter().scan(0, |t, (gap, value)| {
+                *t += gap;
+                Some((*t, f64::from(value)))
+            }).collect();
+            let (times, values): (Vec<i64>, Vec<f64>) = samples.iter().copied().unzip();
+            let ends = Grid { start, step, steps: 8 };
+            let edges = if smoothed { Edges::Smoothed } else { Edges::Anchored };
+            let ahead = if smoothed { lookback_ms } else { 0 };
+            let mut windows = Vec::new();
+            let reach = range_ms + lookback_ms + ahead;
+            slide(&times, Grid { start: start + ahead, ..ends }, reach, &mut windows).unwrap();
+            for (function, kind) in [
+                (RangeFunction::Rate, Kind::Rate), (RangeFunction::Increase, Kind::Increase), (RangeFunction::Delta, Kind::Delta),
+            ] {
+                let call = Call {
+                    samples: Floats { times: &times, values: &values, starts: &[] },
+                    windows: &windows, ends, range_ms, edges, grid: ends, params: &[],
+                };
+                let mut scratch = Scratch::new(CancelToken::new());
+                let mut row = Row::default();
+                run(function, &call, &mut scratch.work, &mut scratch.pulse, &mut row).unwrap();
+                for (step, window) in windows.iter().enumerate() {
+                    let end = ends.time(step);
+                    let expected = naive(&samples[window.indices()], (end - range_ms, end), kind, smoothed);
+                    let found = row.get(step);
+                    let same = match (expected, found) {
+                        (Some(a), Some(b)) => (a - b).abs() <= 1e-9 * (1.0 + a.abs()),
+                        (a, b) => a == b,
+                    };
+                    prop_assert!(same, "{function:?} {edges:?} step {step}: {expected:?} is not {found:?}");
+                }
+            }
+        }
     }
 
     #[test]
