@@ -32,6 +32,7 @@ mod runner;
 
 mod kymo_engine;
 mod nhcb;
+mod reset_hints;
 mod store;
 
 pub use answer::{Answer, Answered, Engine, EngineError, LoadedSample, LoadedSeries, Outcome, Series, Value};

@@ -8,6 +8,7 @@ use kymo_model::{
 };
 
 use crate::answer::{EngineError, LoadedSample, LoadedSeries, Value};
+use crate::reset_hints;
 
 /// Holds what scripts load, one sample per time.
 #[derive(Clone, Debug, Default)]
@@ -33,6 +34,7 @@ impl ScriptStore {
                     return Err(EngineError::new(message));
                 }
             }
+            reset_hints::set(samples.values_mut());
         }
         Ok(())
     }
@@ -54,7 +56,8 @@ impl ScriptStore {
 fn same_value(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Float(a), Value::Float(b)) => a.to_bits() == b.to_bits(),
-        (a, b) => a == b,
+        (Value::Histogram(a), Value::Histogram(b)) => a.same_bits(b),
+        _ => false,
     }
 }
 
