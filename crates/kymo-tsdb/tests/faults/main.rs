@@ -5,6 +5,7 @@
 //! histories a test of single faults makes, `KYMO_CRASH_POINTS` after how many crashes the crash tests end (10,000, all sync
 //! modes together), `KYMO_DAMAGE_ROUNDS` how often each kind of damage is done to each kind of file (1,000).
 
+mod clock;
 mod crash;
 mod damage;
 mod failure;
