@@ -18,6 +18,8 @@ pub struct ModelStore {
     pub out_of_order_window_ms: i64,
     /// As the database's options.
     pub retention_ms: i64,
+    /// What the database's wall clock says; samples ahead of it make no other sample late.
+    pub now_ms: i64,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -73,6 +75,7 @@ impl ModelStore {
             undo: Vec::new(),
             out_of_order_window_ms,
             retention_ms,
+            now_ms: i64::MAX,
         }
     }
 
@@ -129,7 +132,7 @@ impl ModelStore {
         let window_ms = self.out_of_order_window_ms.min(self.retention_ms);
         match newest(cells) {
             Some(newest_ms) if t_ms < newest_ms && window_ms == 0 => Err(Refusal::OutOfOrder),
-            Some(newest_ms) if newest_ms - t_ms > window_ms => Err(Refusal::TooOld),
+            Some(newest_ms) if newest_ms.min(self.now_ms) - t_ms > window_ms => Err(Refusal::TooOld),
             _ => Ok(()),
         }
     }

@@ -16,7 +16,7 @@ use kymo_model::{
 
 use crate::db::{Db, Shared};
 use crate::frame::{PAYLOAD_BYTES_MAX, begin_record};
-use crate::head::{Cursor, ROWS_MAX, Second, Verdict, judge_late, judge_same_time};
+use crate::head::{Cursor, Lateness, ROWS_MAX, Second, Verdict, judge_same_time};
 use crate::index::SeriesId;
 use crate::lock::{lock, write};
 use crate::options::{Options, SyncMode};
@@ -193,8 +193,7 @@ struct Judge<'a> {
     latest_ms: i64,
     /// Samples before this were dropped for their size.
     floor_ms: i64,
-    /// How much older than the newest of its series a sample may be.
-    window_ms: i64,
+    lateness: Lateness,
     now: Second,
 }
 
@@ -209,12 +208,14 @@ impl<'a> Judge<'a> {
     fn new(shared: &'a Shared, writer: &'a mut Writer, known_ids: u32) -> Judge<'a> {
         let options = &shared.options;
         let (next_id, live) = shared.head.next_and_live();
-        let latest_ms = options.clock.now().millis().saturating_add(options.ahead_ms_max);
+        let now_ms = options.clock.now().millis();
+        let latest_ms = now_ms.saturating_add(options.ahead_ms_max);
         let floor_ms = shared.floor_ms.load(Relaxed);
         // What retention would drop at once is not taken. A new series has no age: its first sample may be as old as it likes.
-        let window_ms = options.out_of_order_window_ms.min(options.retention_ms);
+        let lateness =
+            Lateness { window_ms: options.out_of_order_window_ms.min(options.retention_ms), now_ms };
         let now = shared.see_second();
-        Judge { shared, options, writer, known_ids, next_id, live, latest_ms, floor_ms, window_ms, now }
+        Judge { shared, options, writer, known_ids, next_id, live, latest_ms, floor_ms, lateness, now }
     }
 
     fn rows(&mut self, batch: &Batch, found: &[Option<SeriesId>]) -> Appended {
@@ -267,10 +268,10 @@ impl<'a> Judge<'a> {
                 let series = cursor.get(id).ok_or(Refusal::UnknownHandle)?;
                 let pending = series.pending();
                 let verdict = if pending == 0 {
-                    series.judge(t_ms, value, self.window_ms)
+                    series.judge(t_ms, value, self.lateness)
                 } else {
                     self.judge_after(pending, t_ms, value, series.newest_ms(), |t_ms, value| {
-                        series.judge(t_ms, value, i64::MAX)
+                        series.judge(t_ms, value, Lateness::ANY)
                     })
                 };
                 match is_late(verdict)? {
@@ -329,7 +330,7 @@ impl<'a> Judge<'a> {
             return Verdict::InOrder;
         }
         match stored(t_ms, value) {
-            Verdict::InOrder | Verdict::Late => judge_late(newest_ms, t_ms, self.window_ms),
+            Verdict::InOrder | Verdict::Late => self.lateness.judge(newest_ms, t_ms),
             same_time => same_time,
         }
     }

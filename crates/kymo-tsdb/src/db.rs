@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use kymo_model::{Appended, Refusal, StoreError, StoreErrorKind};
 
 use crate::append::Writer;
+use crate::believed_time::BelievedTime;
 use crate::checkpoint::{ChunkFiles, Resumed, checkpoint, load};
 use crate::error::OpenError;
 use crate::frame::{FileId, FileKind};
@@ -53,6 +54,8 @@ pub(crate) struct Files {
     pub(crate) checkpoint: Option<(u64, u64)>,
     /// When retention by time last looked at every series, and what the newest sample was then.
     pub(crate) aged: Option<(Second, i64)>,
+    /// What retention takes for now.
+    pub(crate) time: BelievedTime,
 }
 
 /// Where everything is.
@@ -132,13 +135,21 @@ impl Db {
         }
         let mut replay = loaded.report;
         replay.duration_ms = options.clock.monotonic_ms().saturating_sub(started_ms);
+        let newest_ms = head.time().map(|time| time.max.millis());
+        let (wall_ms, monotonic_ms) = (options.clock.now().millis(), options.clock.monotonic_ms());
+        let time = BelievedTime::at_opening(wall_ms, newest_ms, monotonic_ms);
         let shared = Shared {
             options,
             paths,
             head,
             writer: Mutex::new(Writer::new(log)),
             syncer,
-            files: Mutex::new(Files { chunks: loaded.chunks, checkpoint: loaded.checkpoint, aged: None }),
+            files: Mutex::new(Files {
+                chunks: loaded.chunks,
+                checkpoint: loaded.checkpoint,
+                aged: None,
+                time,
+            }),
             counters: Counters::default(),
             floor_ms: AtomicI64::new(i64::MIN),
             opened_ms: started_ms,

@@ -27,6 +27,7 @@
 
 #![forbid(unsafe_code)]
 
+mod believed_time;
 mod clock;
 mod vfs;
 

@@ -29,7 +29,8 @@ pub struct Maintained {
 impl Db {
     /// Does what is due. To be called about every second; more often does no harm, less often delays only.
     ///
-    /// `now` holds back retention when the newest sample is ahead of it. An error says that something could not be done
+    /// `now` holds back retention when the newest sample is ahead of it. A leap of it by more than ten minutes counts only when
+    /// it has lasted for a day of the monotonic clock. An error says that something could not be done
     /// now; the next call tries again.
     pub fn maintain(&self, now: Timestamp) -> Result<Maintained, StoreError> {
         let shared = self.shared();
@@ -44,8 +45,9 @@ impl Db {
         let mut files = lock(&shared.files);
         shared.ensure_writable()?;
         // Retention comes first: it makes room for what needs some.
-        enforce_age(shared, &mut files, now, &mut done);
-        enforce_size(shared, &mut files, now, &mut done)?;
+        let now_ms = files.time.look(now.millis(), shared.options.clock.monotonic_ms());
+        enforce_age(shared, &mut files, now_ms, &mut done);
+        enforce_size(shared, &mut files, now_ms, &mut done)?;
         if checkpoint_is_due(shared, &files) {
             write_checkpoint(shared, &mut files, &mut done)?;
         }
@@ -64,14 +66,16 @@ impl Db {
     pub(crate) fn enforce_retention_at_opening(&self) {
         let shared = self.shared();
         let mut files = lock(&shared.files);
-        enforce_age(shared, &mut files, shared.options.clock.now(), &mut Maintained::default());
+        let clock = &shared.options.clock;
+        let now_ms = files.time.look(clock.now().millis(), clock.monotonic_ms());
+        enforce_age(shared, &mut files, now_ms, &mut Maintained::default());
     }
 }
 
 /// Retention by time looks at every series, so not more often than by this: in seconds, or by the newest sample.
 const AGE_STEP_S: u32 = 60;
 
-fn enforce_age(shared: &Shared, files: &mut MutexGuard<'_, Files>, now: Timestamp, done: &mut Maintained) {
+fn enforce_age(shared: &Shared, files: &mut MutexGuard<'_, Files>, now_ms: i64, done: &mut Maintained) {
     let (second, newest_ms) = (shared.see_second(), shared.head.max_ms());
     let is_due = files.aged.is_none_or(|(before, before_ms)| {
         second.number().saturating_sub(before.number()) >= AGE_STEP_S
@@ -79,7 +83,7 @@ fn enforce_age(shared: &Shared, files: &mut MutexGuard<'_, Files>, now: Timestam
     });
     if is_due {
         files.aged = Some((second, newest_ms));
-        drop_before(shared, files, now, done);
+        drop_before(shared, files, now_ms, done);
     }
 }
 
@@ -87,7 +91,7 @@ fn enforce_age(shared: &Shared, files: &mut MutexGuard<'_, Files>, now: Timestam
 fn enforce_size(
     shared: &Shared,
     files: &mut MutexGuard<'_, Files>,
-    now: Timestamp,
+    now_ms: i64,
     done: &mut Maintained,
 ) -> Result<(), StoreError> {
     let limit = shared.options.retention_bytes;
@@ -104,7 +108,7 @@ fn enforce_size(
         let cutoff_ms = oldest_ms.saturating_add(1);
         shared.floor_ms.fetch_max(cutoff_ms, Relaxed);
         let before = files.chunks.files.len();
-        drop_before(shared, files, now, done);
+        drop_before(shared, files, now_ms, done);
         if files.chunks.files.len() == before {
             break;
         }
@@ -112,11 +116,11 @@ fn enforce_size(
     Ok(())
 }
 
-fn drop_before(shared: &Shared, files: &mut MutexGuard<'_, Files>, now: Timestamp, done: &mut Maintained) {
+fn drop_before(shared: &Shared, files: &mut MutexGuard<'_, Files>, now_ms: i64, done: &mut Maintained) {
     let cutoffs = Cutoffs {
         floor_ms: shared.floor_ms.load(Relaxed),
         retention_ms: shared.options.retention_ms,
-        now_ms: now.millis(),
+        now_ms,
         second: shared.second(),
     };
     let (dropped, cutoff_ms) = {

@@ -119,15 +119,20 @@ impl<'a> ChunkWriter<'a> {
         Ok(&mut self.current.as_mut().expect("BUG: it was just made").1)
     }
 
-    /// Adds a sealed chunk to the current file; gives the file's number.
-    pub(crate) fn put(&mut self, id: SeriesId, chunk: &SealedChunk) -> Result<u64, StoreError> {
+    /// The number of the file that the next record goes to.
+    pub(crate) fn number(&self) -> u64 {
+        self.current.as_ref().map_or(self.next_number, |(file, _)| file.number)
+    }
+
+    /// Adds a sealed chunk to the current file.
+    pub(crate) fn put(&mut self, id: SeriesId, chunk: &SealedChunk) -> Result<(), StoreError> {
         let state = if chunk.late { ChunkState::SealedLate } else { ChunkState::Sealed };
         let record =
             ChunkRecord { id, state, min_ms: chunk.min_ms, max_ms: chunk.max_ms, data: chunk.bytes() };
         self.file()?.put(|out| record.put(out));
         let (file, _) = self.current.as_mut().expect("BUG: a record was just put into it");
         file.extend(chunk.min_ms, chunk.max_ms);
-        Ok(file.number)
+        Ok(())
     }
 
     /// Writes out what is large, and goes on to another file when this one is full.

@@ -156,20 +156,15 @@ fn put_page_chunks(
     chunks: &mut ChunkWriter<'_>,
     out: &mut RecordFile,
 ) -> Result<(), StoreError> {
-    let mut result = Ok(());
-    let mut defined = Vec::new();
+    let file = file_tag(chunks.number());
+    let (mut defined, mut sealed) = (Vec::new(), Vec::new());
     pages.for_each_in_page(page, |id, series| {
         if has(series, Flush::Unwritten) {
             defined.push((id, series.labels().clone()));
             if let Some(closed) = series.closed_mut() {
                 for chunk in closed.chunks.iter_mut().filter(|chunk| chunk.flush == Flush::Unwritten) {
-                    match chunks.put(id, chunk) {
-                        Ok(number) => (chunk.flush, chunk.file) = (Flush::Written, file_tag(number)),
-                        Err(error) => {
-                            result = Err(error);
-                            break;
-                        }
-                    }
+                    (chunk.flush, chunk.file) = (Flush::Written, file);
+                    sealed.push((id, chunk.clone()));
                 }
             }
         }
@@ -186,13 +181,12 @@ fn put_page_chunks(
             out.put(|payload| record.put(payload));
         }
     });
-    result?;
     if !defined.is_empty() {
-        // Chunk files name their series, so that they can be read when the checkpoint is damaged.
+        // Chunk files name their series before they have chunks of them, so that they can be read without the checkpoint.
         chunks.file()?.put(|payload| {
             payload.push(RecordKind::Definitions as u8);
             put_definitions(payload, defined.iter().map(|(id, labels)| (*id, labels)));
         });
     }
-    Ok(())
+    sealed.iter().try_for_each(|(id, chunk)| chunks.put(*id, chunk))
 }

@@ -25,7 +25,7 @@ pub(crate) use closed::{Flush, SealedChunk, file_tag, late_chunk};
 pub(crate) use page::{Cursor, PageTable, SERIES_PER_PAGE, place};
 pub(crate) use pinned::Snapshot;
 pub(crate) use retain::Cutoffs;
-pub(crate) use series::{ROWS_MAX, Series, Verdict, judge_late, judge_same_time};
+pub(crate) use series::{Lateness, ROWS_MAX, Series, Verdict, judge_same_time};
 
 /// Every series of the database.
 #[derive(Debug)]

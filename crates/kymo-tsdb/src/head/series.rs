@@ -111,23 +111,23 @@ impl Series {
 
     /// What is to become of a sample, given what the series holds.
     #[inline]
-    pub(crate) fn judge(&self, t_ms: i64, value: f64, window_ms: i64) -> Verdict {
+    pub(crate) fn judge(&self, t_ms: i64, value: f64, lateness: Lateness) -> Verdict {
         match self.open.last() {
             Some((newest_ms, _)) if t_ms > newest_ms => Verdict::InOrder,
             Some((newest_ms, newest)) if t_ms == newest_ms => judge_same_time(newest, value),
-            _ => self.judge_slowly(t_ms, value, window_ms),
+            _ => self.judge_slowly(t_ms, value, lateness),
         }
     }
 
     #[cold]
-    fn judge_slowly(&self, t_ms: i64, value: f64, window_ms: i64) -> Verdict {
+    fn judge_slowly(&self, t_ms: i64, value: f64, lateness: Lateness) -> Verdict {
         let Some(newest_ms) = self.newest_ms() else { return Verdict::InOrder };
         if t_ms > newest_ms {
             return Verdict::InOrder;
         }
         match self.value_at(t_ms) {
             Some(stored) => judge_same_time(stored, value),
-            None => judge_late(newest_ms, t_ms, window_ms),
+            None => lateness.judge(newest_ms, t_ms),
         }
     }
 
@@ -297,13 +297,26 @@ pub(crate) fn judge_same_time(stored: f64, value: f64) -> Verdict {
     }
 }
 
-/// A sample older than the newest, at a time that is free.
-pub(crate) fn judge_late(newest_ms: i64, t_ms: i64, window_ms: i64) -> Verdict {
-    if window_ms <= 0 {
-        Verdict::Refused(Refusal::OutOfOrder)
-    } else if newest_ms.saturating_sub(t_ms) > window_ms {
-        Verdict::Refused(Refusal::TooOld)
-    } else {
-        Verdict::Late
+/// How late a sample may be. Counted from the newest of its series, or from the clock when that sample is ahead of it: a clock
+/// that was wrong for a while leaves samples in the future, and no series is to wait until the future has come.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lateness {
+    pub(crate) window_ms: i64,
+    pub(crate) now_ms: i64,
+}
+
+impl Lateness {
+    /// Nothing is too late.
+    pub(crate) const ANY: Lateness = Lateness { window_ms: i64::MAX, now_ms: i64::MAX };
+
+    /// A sample older than the newest, at a time that is free.
+    pub(crate) fn judge(self, newest_ms: i64, t_ms: i64) -> Verdict {
+        if self.window_ms <= 0 {
+            Verdict::Refused(Refusal::OutOfOrder)
+        } else if newest_ms.min(self.now_ms).saturating_sub(t_ms) > self.window_ms {
+            Verdict::Refused(Refusal::TooOld)
+        } else {
+            Verdict::Late
+        }
     }
 }

@@ -213,6 +213,7 @@ impl History {
             rows.push((labels, t_ms, value));
         }
         let monotonic_ms = self.monotonic_ms();
+        self.model.now_ms = self.wall_ms();
         let expected = self.model.take(&rows, self.sync == SyncMode::Always, monotonic_ms);
         let unsure = self.model_before().map(|mut model| {
             model.last_batch_failed();
