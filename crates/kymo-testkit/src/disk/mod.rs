@@ -140,6 +140,7 @@ impl SimDisk {
         state.random = Random::new(seed);
         state.moments = None;
         state.restart(Crash::Process);
+        state.settle();
         SimDisk { state: Arc::new(Mutex::new(state)) }
     }
 

@@ -296,7 +296,18 @@ impl State {
                     file.bytes = survivors(&mut self.random, &file.durable, &file.changes);
                 }
             }
+            self.settle();
         }
+        self.plan.clear();
+        self.read_plan.clear();
+        self.broken_from = None;
+        self.stopped = false;
+        self.locks.clear();
+        self.era += 1;
+    }
+
+    /// Makes everything durable as it is.
+    pub(super) fn settle(&mut self) {
         self.durable_names = self.names.clone();
         self.durable_dirs = self.dirs.clone();
         self.name_changes.clear();
@@ -306,12 +317,6 @@ impl State {
             file.durable = file.bytes.clone();
             file.changes.clear();
         }
-        self.plan.clear();
-        self.read_plan.clear();
-        self.broken_from = None;
-        self.stopped = false;
-        self.locks.clear();
-        self.era += 1;
     }
 }
 

@@ -20,6 +20,8 @@ pub(crate) struct History {
     sync: SyncMode,
     random: Random,
     now_ms: i64,
+    /// At most so long is between two batches. Where it is long, chunks end soon.
+    pause_s_max: u64,
     next_value: u64,
     handles: HashMap<Labels, SeriesHandle>,
     /// Did an fsync fail, so that the kernel may show what will never be durable?
@@ -58,6 +60,7 @@ impl History {
             sync,
             random: Random::new(seed ^ 0x5eed),
             now_ms: START_MS,
+            pause_s_max: if seed.is_multiple_of(3) { 3000 } else { 20 },
             next_value: 0,
             handles: HashMap::new(),
             sync_failed: false,
@@ -93,6 +96,7 @@ impl History {
             sync: self.sync,
             random: Random::new(luck),
             now_ms: wall_ms,
+            pause_s_max: self.pause_s_max,
             next_value: place.next_value,
             handles: HashMap::new(),
             sync_failed: place.sync_failed,
@@ -201,7 +205,7 @@ impl History {
 
     fn append(&mut self) {
         let Some(db) = self.db.clone() else { return };
-        self.now_ms += 1000 * (1 + self.random.below(20) as i64);
+        self.now_ms += 1000 * (1 + self.random.below(self.pause_s_max) as i64);
         self.clock.advance_ms((self.now_ms - self.wall_ms()) as u64);
         let (mut rows, mut batch) = (Vec::new(), Batch::new());
         for (labels, t_ms, value) in self.new_rows() {
