@@ -3,7 +3,7 @@
 use kymo_testkit::{Crash, Random};
 use kymo_tsdb::SyncMode;
 
-use crate::history::History;
+use crate::history::{History, Place};
 use crate::report::report;
 use crate::{MODES, first_seed, seeds, setting};
 
@@ -33,8 +33,8 @@ fn check(sync: SyncMode) {
     }
     let Counts { points, syncs, operations, histories } = counts;
     report(format_args!(
-        "{points} crashes at {operations} operations, {syncs} of them syncs, of {histories} histories with {sync:?} \
-         (seeds {first} to {}): every acknowledged sample as promised, none invented",
+        "{points} crashes ({syncs} of them at a sync) at {operations} operations, and in the recovery, of {histories} \
+         histories with {sync:?} (seeds {first} to {}): every acknowledged sample as promised, none invented",
         seed - 1
     ));
 }
@@ -53,9 +53,14 @@ fn stop_everywhere(seed: u64, sync: SyncMode, counts: &mut Counts) {
         for place in history.take_places() {
             counts.operations += 1;
             for crash in CRASHES {
-                counts.points += 1;
-                counts.syncs += u64::from(place.moment.is_sync());
-                let mut stopped = history.stopped_at(&place, crash, random.next());
+                let again = random.chance(1, 10);
+                let mut stopped = history.stopped_at(&place, crash, random.next(), again);
+                counts.add(&place);
+                // The recovery is stopped, too.
+                for place in stopped.take_places() {
+                    stopped.stopped_at(&place, Crash::Power, random.next(), false);
+                    counts.add(&place);
+                }
                 // It goes on from there; not every time, because it takes as long again.
                 if random.chance(1, 4) {
                     stopped.live(2);
@@ -63,6 +68,13 @@ fn stop_everywhere(seed: u64, sync: SyncMode, counts: &mut Counts) {
                 }
             }
         }
+    }
+}
+
+impl Counts {
+    fn add(&mut self, place: &Place) {
+        self.points += 1;
+        self.syncs += u64::from(place.moment.is_sync());
     }
 }
 

@@ -83,8 +83,8 @@ impl History {
         self.places.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
-    /// The history that goes on after a stop at a place, opened again.
-    pub(crate) fn stopped_at(&self, place: &Place, crash: Crash, luck: u64) -> History {
+    /// The history that goes on after a stop at a place, opened again; the opening may be watched.
+    pub(crate) fn stopped_at(&self, place: &Place, crash: Crash, luck: u64, watch: bool) -> History {
         let (wall_ms, monotonic_ms) = place.clock;
         let clock = SimClock::at_ms(wall_ms - monotonic_ms as i64);
         clock.advance_ms(monotonic_ms);
@@ -106,6 +106,9 @@ impl History {
             places: None,
             what: format!("{}; {crash:?} stop at {}, luck {luck}", self.what, place.moment),
         };
+        if watch {
+            history.watch();
+        }
         history.open(crash == Crash::Power || place.power_lost);
         assert!(history.db.is_some(), "it must open after a crash ({})", history.what);
         history
