@@ -14,6 +14,9 @@ pub(super) struct Fault;
 /// Bytes that must follow the byte in which a sample begins: the largest sample has 19, and loads reach 9 further.
 const SPARE_BYTES: usize = 32;
 
+/// What a look at a frame shows at least.
+const PEEK_BITS: u32 = 57;
+
 /// Room for the end of a chunk and the zeros behind it.
 const TAIL_BYTES: usize = 3 * SPARE_BYTES;
 
@@ -54,11 +57,33 @@ struct Cursor {
     window: Window,
 }
 
-/// Which bits of a value change: `width` of them, at most 64, with `trailing` below.
+/// Which bits of a value change: `width` of them, at most 64, with `leading` above; `mask` has them set.
+///
+/// A shift by a number that is not known costs three times what others do on many processors; with the mask there is one.
 #[derive(Clone, Copy)]
 struct Window {
     width: u32,
-    trailing: u32,
+    leading: u32,
+    mask: u64,
+}
+
+impl Window {
+    const WHOLE: Window = Window { width: 64, leading: 0, mask: u64::MAX };
+
+    /// From the five and six bits that describe it; and whether they are more than a value has.
+    #[inline(always)]
+    fn described(leading: u32, significant: u32) -> (Window, bool) {
+        let width = significant.wrapping_sub(1) % 64 + 1;
+        let trailing = 64u32.wrapping_sub(leading + width) & 63;
+        let window = Window { width, leading, mask: u64::MAX >> (64 - width) << trailing };
+        (window, leading + width > 64)
+    }
+
+    /// Puts the bits at the top of `bits` in their place.
+    #[inline(always)]
+    fn place(self, bits: u64) -> u64 {
+        bits >> self.leading & self.mask
+    }
 }
 
 impl<'a> Batch<'a> {
@@ -69,13 +94,7 @@ impl<'a> Batch<'a> {
         if count > bytes.len() * 4 {
             return Err(Fault);
         }
-        let at = Cursor {
-            bit: 8 * COUNT_BYTES,
-            t_ms: 0,
-            value_bits: 0,
-            delta: 0,
-            window: Window { width: 64, trailing: 0 },
-        };
+        let at = Cursor { bit: 8 * COUNT_BYTES, t_ms: 0, value_bits: 0, delta: 0, window: Window::WHOLE };
         Ok(Batch { bytes, tail: [0; TAIL_BYTES], tail_start: None, at, next: 0, count })
     }
 
@@ -164,7 +183,7 @@ impl<'a> Batch<'a> {
         let copied = rest.len().min(SPARE_BYTES);
         padded[..copied].copy_from_slice(&rest[..copied]);
         let change = peek(&padded, 0);
-        let (length, flipped, bad) = read_change(&padded, 0, change, &mut self.at.window);
+        let (length, flipped, bad) = read_change(&padded, 0, change, PEEK_BITS, &mut self.at.window);
         self.at.value_bits ^= flipped;
         self.at.bit = 8 * body + length;
         if bad { Err(Fault) } else { Ok(()) }
@@ -201,6 +220,17 @@ fn peek_whole(frame: &Frame, bit: usize) -> u64 {
     u64::from_be_bytes(*eight) << shift | u64::from(nine[8]) >> (8 - shift)
 }
 
+/// Tells the compiler to branch, and which way is the usual one.
+#[cold]
+fn seldom() {}
+
+/// Eight bytes from the one on in which `bit` lies, `bit` at the top.
+#[inline(always)]
+fn look(bytes: &[u8], bit: usize) -> Option<u64> {
+    let eight = bytes.get(bit >> 3..)?.first_chunk::<8>()?;
+    Some(u64::from_be_bytes(*eight) << (bit & 7))
+}
+
 impl Cursor {
     /// Reads samples until the columns are full or the end of `bytes` is near. Says how many.
     #[inline(never)]
@@ -208,51 +238,149 @@ impl Cursor {
         let wanted = timestamps_ms.len();
         let values = &mut values[..wanted];
         let safe_bits = 8 * bytes.len().saturating_sub(SPARE_BYTES);
-        let Cursor { mut bit, mut t_ms, mut value_bits, mut delta, mut window } = *self;
+        let mut at = *self;
         let mut fault = false;
         let mut done = 0;
-        while done < wanted && bit < safe_bits {
-            let frame = bytes[bit >> 3..].first_chunk::<SPARE_BYTES>().ok_or(Fault)?;
-            let shift = bit & 7;
-            let bits = peek(frame, shift);
-            if bits >> 62 == 0 {
+        while done < wanted && at.bit < safe_bits {
+            let bits = look(bytes, at.bit).ok_or(Fault)?;
+            let outs = timestamps_ms[done..].iter_mut().zip(&mut values[done..]);
+            match bits >> 61 {
                 // Two zero bits a sample for as long as neither interval nor value change.
-                let run = ((bits | 1 << 7).leading_zeros() as usize / 2).min(wanted - done);
-                for (t_out, value_out) in
-                    timestamps_ms[done..][..run].iter_mut().zip(&mut values[done..][..run])
-                {
-                    t_ms = t_ms.wrapping_add_unsigned(delta);
-                    *t_out = t_ms;
-                    *value_out = f64::from_bits(value_bits);
+                0b000 | 0b001 => done += at.repeat(bits, outs),
+                0b010 if at.window.width <= PEEK_BITS - 3 => {
+                    done += at.steady::<false>(bytes, bits, outs);
                 }
-                bit += 2 * run;
-                done += run;
-                continue;
+                0b010 => done += at.steady::<true>(bytes, bits, outs),
+                0b100 | 0b101 if bits >> 46 & 0b11 == 0b10 && at.window.width <= PEEK_BITS - 18 => {
+                    done += at.jittered::<false>(bytes, bits, outs);
+                }
+                0b100 | 0b101 if bits >> 46 & 0b11 == 0b10 && at.window.width <= PEEK_BITS => {
+                    done += at.jittered::<true>(bytes, bits, outs);
+                }
+                _ => {
+                    fault |= at.any(bytes, bits)?;
+                    timestamps_ms[done] = at.t_ms;
+                    values[done] = f64::from_bits(at.value_bits);
+                    done += 1;
+                }
             }
-            let mut used = 1;
-            let mut change = bits << 1;
-            if bits >> 62 == 0b11 {
-                let wide = read_wide_dod(frame, shift, bits);
-                delta = delta.wrapping_add(wide.dod);
-                used = wide.used;
-                change = wide.change;
-            } else if bits >> 63 == 1 {
-                // What jitter of milliseconds needs, so it is written out with constants.
-                delta = delta.wrapping_add(dod_from_raw(bits >> 48 & 0x3fff, 14) as u64);
-                used = 16;
-                change = bits << 16;
-            }
-            t_ms = t_ms.wrapping_add_unsigned(delta);
-            let (length, flipped, bad) = read_change(frame, shift + used, change, &mut window);
-            fault |= bad;
-            value_bits ^= flipped;
-            bit += used + length;
-            timestamps_ms[done] = t_ms;
-            values[done] = f64::from_bits(value_bits);
+        }
+        *self = at;
+        if fault { Err(Fault) } else { Ok(done) }
+    }
+
+    /// Samples of two zero bits each, the first at the top of `bits`.
+    #[inline(always)]
+    fn repeat<'o>(&mut self, bits: u64, outs: impl Iterator<Item = (&'o mut i64, &'o mut f64)>) -> usize {
+        let most = (bits | 1 << 7).leading_zeros() as usize / 2;
+        let mut done = 0;
+        for (t_out, value_out) in outs.take(most) {
+            self.t_ms = self.t_ms.wrapping_add_unsigned(self.delta);
+            *t_out = self.t_ms;
+            *value_out = f64::from_bits(self.value_bits);
             done += 1;
         }
-        *self = Cursor { bit, t_ms, value_bits, delta, window };
-        if fault { Err(Fault) } else { Ok(done) }
+        self.bit += 2 * done;
+        done
+    }
+
+    /// Samples with the same interval and a change in the window of the one before, the first at the top of `bits`: regular
+    /// scrapes of counters and gauges. Few instructions, of which one shifts by a number that is not known, or two where the
+    /// window is so `WIDE` that one look does not show all of it.
+    #[inline(always)]
+    fn steady<'o, const WIDE: bool>(
+        &mut self,
+        bytes: &[u8],
+        mut bits: u64,
+        outs: impl Iterator<Item = (&'o mut i64, &'o mut f64)>,
+    ) -> usize {
+        let length = 3 + self.window.width as usize;
+        let mut done = 0;
+        for (t_out, value_out) in outs {
+            let mut change = bits << 3;
+            if WIDE {
+                let Some(two) = bytes.get(self.bit / 8 + 8..).and_then(|rest| rest.first_chunk::<2>()) else {
+                    break;
+                };
+                change |= u64::from(u16::from_be_bytes(*two)) >> (13 - self.bit % 8);
+            }
+            self.t_ms = self.t_ms.wrapping_add_unsigned(self.delta);
+            self.value_bits ^= self.window.place(change);
+            *t_out = self.t_ms;
+            *value_out = f64::from_bits(self.value_bits);
+            done += 1;
+            self.bit += length;
+            let Some(next) = look(bytes, self.bit) else { break };
+            bits = next;
+            if bits >> 61 != 0b010 {
+                break;
+            }
+        }
+        done
+    }
+
+    /// The same with an interval that changes by milliseconds from sample to sample, and now and then does not. Without a
+    /// `WIDE` window one look shows the whole sample.
+    #[inline(always)]
+    fn jittered<'o, const WIDE: bool>(
+        &mut self,
+        bytes: &[u8],
+        mut bits: u64,
+        outs: impl Iterator<Item = (&'o mut i64, &'o mut f64)>,
+    ) -> usize {
+        let mut done = 0;
+        for (t_out, value_out) in outs {
+            let (mut used, mut change) = (18, bits << 18);
+            let mut dod = dod_from_raw(bits >> 48 & 0x3fff, 14) as u64;
+            if bits >> 63 == 0 {
+                seldom();
+                (used, change, dod) = (3, bits << 3, 0);
+            }
+            if WIDE {
+                let Some(looked) = look(bytes, self.bit + used) else { break };
+                change = looked;
+            }
+            self.delta = self.delta.wrapping_add(dod);
+            self.t_ms = self.t_ms.wrapping_add_unsigned(self.delta);
+            self.value_bits ^= self.window.place(change);
+            *t_out = self.t_ms;
+            *value_out = f64::from_bits(self.value_bits);
+            done += 1;
+            self.bit += used + self.window.width as usize;
+            let Some(next) = look(bytes, self.bit) else { break };
+            bits = next;
+            let after = if bits >> 63 == 0 { bits << 1 } else { bits << 16 };
+            if bits >> 62 == 0b11 || after >> 62 != 0b10 {
+                break;
+            }
+        }
+        done
+    }
+
+    /// One sample of any kind, at the top of `bits`; and whether its window is bad.
+    #[inline(always)]
+    fn any(&mut self, bytes: &[u8], bits: u64) -> Result<bool, Fault> {
+        let frame = bytes[self.bit >> 3..].first_chunk::<SPARE_BYTES>().ok_or(Fault)?;
+        let shift = self.bit & 7;
+        let (mut used, mut change, mut known) = (1, bits << 1, PEEK_BITS - 1);
+        if bits >> 63 == 1 {
+            let dod;
+            if bits >> 62 == 0b10 {
+                // What jitter of milliseconds needs, so it is written out with constants.
+                dod = dod_from_raw(bits >> 48 & 0x3fff, 14) as u64;
+                (used, change, known) = (16, bits << 16, PEEK_BITS - 16);
+            } else {
+                let wide = read_wide_dod(frame, shift, bits);
+                dod = wide.dod;
+                (used, change, known) = (wide.used, wide.change, 33);
+            }
+            self.delta = self.delta.wrapping_add(dod);
+        }
+        self.t_ms = self.t_ms.wrapping_add_unsigned(self.delta);
+        let (length, flipped, bad) = read_change(frame, shift + used, change, known, &mut self.window);
+        self.value_bits ^= flipped;
+        self.bit += used + length;
+        Ok(bad)
     }
 }
 
@@ -277,22 +405,24 @@ fn read_wide_dod(frame: &Frame, bit: usize, bits: u64) -> WideDod {
     WideDod { dod: dod_from_raw(raw, width) as u64, used, change: bits << used }
 }
 
-/// Reads the change of a value at `bit` of `frame`, of which `change` has the first 33 bits: how many bits it has, which
-/// bits of the value it flips, and whether its window is bad.
+/// Reads the change of a value at `bit` of `frame`, of which `change` has the first `known` bits, 33 or more: how many bits
+/// it has, which bits of the value it flips, and whether its window is bad.
 #[inline(always)]
-fn read_change(frame: &Frame, bit: usize, change: u64, window: &mut Window) -> (usize, u64, bool) {
+fn read_change(
+    frame: &Frame,
+    bit: usize,
+    change: u64,
+    known: u32,
+    window: &mut Window,
+) -> (usize, u64, bool) {
     if change >> 63 == 0 {
         return (1, 0, false);
     }
-    let mut bad = false;
-    let mut described = 2;
-    if change >> 62 == 0b11 {
-        let leading = (change >> 57) as u32 & 31;
-        let width = ((change >> 51) as u32).wrapping_sub(1) % 64 + 1;
-        bad = leading + width > 64;
-        *window = Window { width, trailing: 64u32.wrapping_sub(leading + width) & 63 };
-        described = 13;
+    if change >> 62 == 0b10 {
+        let bits = if window.width + 2 <= known { change << 2 } else { peek_whole(frame, bit + 2) };
+        return (2 + window.width as usize, window.place(bits), false);
     }
-    let flipped = peek_whole(frame, bit + described) >> (64 - window.width) << window.trailing;
-    (described + window.width as usize, flipped, bad)
+    let (described, bad) = Window::described((change >> 57) as u32 & 31, (change >> 51) as u32 & 63);
+    *window = described;
+    (13 + described.width as usize, described.place(peek_whole(frame, bit + 13)), bad)
 }
