@@ -148,8 +148,8 @@ impl<'a> Batch<'a> {
         if window.width == 64 {
             return None;
         }
-        let trailing = window.trailing as u8;
-        let window = bits::Window { leading: 64 - window.width as u8 - trailing, trailing };
+        let leading = window.leading as u8;
+        let window = bits::Window { leading, trailing: 64 - window.width as u8 - leading };
         let bit = bit + 8 * self.tail_start.unwrap_or(0);
         Some(End { bit, count: self.count as u16, t_ms, value_bits, delta, window })
     }
