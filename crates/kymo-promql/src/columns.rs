@@ -8,6 +8,7 @@ use std::sync::Arc;
 use kymo_model::{CounterResetHint, FloatHistogram, Samples, Values, is_stale};
 
 use crate::QueryError;
+use crate::bucketless::forget_buckets;
 use crate::context::Context;
 use crate::grid::Grid;
 use crate::row::{Point, Row};
@@ -85,6 +86,11 @@ impl Columns {
         }
         context.counters.read(self.samples.len() + self.histograms.len());
         Ok(())
+    }
+
+    /// Leaves count, sum and a reset hint of each histogram, for a walk over windows with these ends.
+    pub(crate) fn forget_buckets(&mut self, ends: Grid, back_ms: i64) {
+        forget_buckets(&self.histogram_times, &mut self.histograms, ends, back_ms);
     }
 
     /// Appends the run just read to the columns of its kind.

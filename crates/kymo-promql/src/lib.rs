@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod bits;
+mod bucketless;
 mod budget;
 mod cancel;
 mod columns;

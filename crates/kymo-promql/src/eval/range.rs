@@ -25,6 +25,8 @@ pub(crate) struct RangeSamples<'q> {
     ends: Grid,
     range_ms: i64,
     edges: Edges,
+    /// Are counts and sums of histograms enough?
+    bucketless: bool,
 }
 
 enum Source<'q> {
@@ -41,7 +43,8 @@ impl<'q> RangeSamples<'q> {
             }
         };
         let ends = plan.shift.track(grid);
-        Ok(RangeSamples { context, source, ends, range_ms: plan.range_ms, edges: plan.edges })
+        let RangePlan { range_ms, edges, bucketless, .. } = *plan;
+        Ok(RangeSamples { context, source, ends, range_ms, edges, bucketless })
     }
 
     pub(crate) fn series(&self) -> Vec<Series> {
@@ -89,10 +92,13 @@ impl<'q> RangeSamples<'q> {
             }
         }
         let Scratch { columns, windows, native_windows, .. } = scratch;
+        let (ends, range_ms) = self.reach();
+        if self.bucketless {
+            columns.forget_buckets(ends, range_ms);
+        }
         columns.drop_stale();
         native_windows.clear();
         let natives = columns.natives();
-        let (ends, range_ms) = self.reach();
         if !natives.times.is_empty() {
             slide(natives.times, ends, range_ms, native_windows)?;
         }

@@ -21,6 +21,8 @@ struct Selected<'q> {
     selection: usize,
     track: Grid,
     wanted: Wanted,
+    /// Are counts and sums of histograms enough?
+    bucketless: bool,
 }
 
 /// What of each sample is wanted.
@@ -67,7 +69,7 @@ fn selected<'q>(context: &'q Context, plan: &SelectPlan, grid: Grid, wanted: Wan
     let set = &context.sets[plan.selection];
     let series = set.series.iter().map(|s| Series::new(s.labels())).collect();
     let track = plan.shift.track(grid);
-    let rows = Selected { context, selection: plan.selection, track, wanted };
+    let rows = Selected { context, selection: plan.selection, track, wanted, bucketless: plan.bucketless };
     Vector { series, rows: Box::new(rows), one_name: set.one_name }
 }
 
@@ -76,6 +78,9 @@ impl Rows for Selected<'_> {
         let lookback_ms = self.context.lookback_ms;
         let starts = StartTimes::from(matches!(self.wanted, Wanted::Start));
         scratch.columns.load(self.context, self.selection, index, starts)?;
+        if self.bucketless {
+            scratch.columns.forget_buckets(self.track, lookback_ms);
+        }
         if let Wanted::Smoothed(_) = self.wanted {
             scratch.columns.drop_stale();
         }

@@ -4,7 +4,7 @@ use kymo_model::{Labels, LabelsBuilder, METRIC_NAME, MatchOp, Regex};
 use kymo_promql_syntax::Function;
 use kymo_promql_syntax::ast::{Call, Expr, ExprKind, Span};
 
-use super::lower::{Lower, bare};
+use super::lower::{Histograms, Lower, bare};
 use super::*;
 use crate::QueryError;
 use crate::notes::quoted;
@@ -12,8 +12,13 @@ use crate::notes::quoted;
 impl Lower {
     pub(super) fn call(&mut self, call: &Call, expr: &Expr, grid: Grid) -> Result<Root, QueryError> {
         let around = self.function.replace(call.function.name());
+        let histograms_around = match needed(call.function) {
+            Some(histograms) => self.need(histograms),
+            None => self.histograms,
+        };
         let plan = self.call_inside(call, expr, grid);
         self.function = around;
+        self.histograms = histograms_around;
         plan
     }
 
@@ -300,6 +305,21 @@ pub(super) fn map_function(function: Function) -> Option<MapFunction> {
         Function::Tanh => MapFunction::Tanh,
         _ => return None,
     })
+}
+
+/// What a function needs of native histograms, where that says something.
+fn needed(function: Function) -> Option<Histograms> {
+    match function {
+        Function::HistogramAvg | Function::HistogramCount | Function::HistogramSum => {
+            Some(Histograms::Bucketless)
+        }
+        Function::HistogramFraction
+        | Function::HistogramQuantile
+        | Function::HistogramQuantiles
+        | Function::HistogramStddev
+        | Function::HistogramStdvar => Some(Histograms::Whole),
+        _ => None,
+    }
 }
 
 fn measure(function: Function) -> Option<Measure> {

@@ -39,7 +39,12 @@ impl Lower {
             names.iter().chain(&data).cloned().chain(propagated(described).cloned()).collect();
         let lookback_ms = self.times.lookback_ms;
         let selection = self.selection(&matchers, shift.track(grid), (lookback_ms, 0), 0);
-        Ok(InfoPlan { input, source: SelectPlan { selection, shift, smoothed: None }, names, data })
+        Ok(InfoPlan {
+            input,
+            source: SelectPlan { selection, shift, smoothed: None, bucketless: false },
+            names,
+            data,
+        })
     }
 
     fn time_of(&self, described: &Expr, span: Span) -> Result<Shift, QueryError> {

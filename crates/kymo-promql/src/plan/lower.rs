@@ -36,6 +36,7 @@ pub(crate) fn plan(expr: &Expr, grid: Grid, times: Times) -> Result<Plan, QueryE
         function: None,
         labels: LabelsNeeded::All,
         step_ms: times.step_ms,
+        histograms: Histograms::Any,
     };
     let root = lower.any(expr, grid)?;
     Ok(Plan { root, selections: lower.selections })
@@ -49,6 +50,18 @@ pub(super) struct Lower {
     pub(super) function: Option<&'static str>,
     labels: LabelsNeeded,
     step_ms: i64,
+    pub(super) histograms: Histograms,
+}
+
+/// What is needed of native histograms by what is around the current expression.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Histograms {
+    /// Nobody has said.
+    Any,
+    /// Count and sum are enough.
+    Bucketless,
+    /// All of them, whatever is further inside.
+    Whole,
 }
 
 /// Without the parentheses around it.
@@ -60,6 +73,15 @@ pub(super) fn bare(mut expr: &Expr) -> &Expr {
 }
 
 impl Lower {
+    /// Changes what is needed of histograms further inside; gives what is to be restored after.
+    pub(super) fn need(&mut self, histograms: Histograms) -> Histograms {
+        let around = self.histograms;
+        if around != Histograms::Whole {
+            self.histograms = histograms;
+        }
+        around
+    }
+
     pub(super) fn any(&mut self, expr: &Expr, grid: Grid) -> Result<Root, QueryError> {
         let expr = bare(expr);
         let once = grid.is_range() && self.invariants.contains(expr);
@@ -128,7 +150,7 @@ impl Lower {
         let smoothed = (selector.edges == Edges::Smoothed).then_some(span);
         let reach = (lookback_ms, if smoothed.is_some() { lookback_ms } else { 0 });
         let selection = self.selection(&selector.matchers, shift.track(grid), reach, 0);
-        Ok(SelectPlan { selection, shift, smoothed })
+        Ok(SelectPlan { selection, shift, smoothed, bucketless: self.histograms == Histograms::Bucketless })
     }
 
     fn matrix(&mut self, matrix: &MatrixSelector, span: Span, grid: Grid) -> Result<RangePlan, QueryError> {
@@ -145,7 +167,8 @@ impl Lower {
             Edges::Smoothed => (range_ms.saturating_add(lookback_ms), lookback_ms),
         };
         let selection = self.selection(&matrix.selector.matchers, shift.track(grid), reach, range_ms);
-        Ok(RangePlan { source: RangeSource::Selection(selection), range_ms, shift, edges })
+        let bucketless = self.histograms == Histograms::Bucketless;
+        Ok(RangePlan { source: RangeSource::Selection(selection), range_ms, shift, edges, bucketless })
     }
 
     fn subquery(&mut self, subquery: &Subquery, span: Span, grid: Grid) -> Result<RangePlan, QueryError> {
@@ -163,10 +186,12 @@ impl Lower {
                 .at(span)
             })?;
         let step_around = std::mem::replace(&mut self.step_ms, step);
+        let around = self.need(Histograms::Whole);
         let inner = self.vector(&subquery.expr, inner_grid);
+        self.histograms = around;
         self.step_ms = step_around;
         let source = RangeSource::Subquery(inner?, inner_grid);
-        Ok(RangePlan { source, range_ms, shift, edges: Edges::Inside })
+        Ok(RangePlan { source, range_ms, shift, edges: Edges::Inside, bucketless: false })
     }
 
     pub(super) fn shift(&self, time: &TimeModifiers, span: Span) -> Result<Shift, QueryError> {
@@ -274,9 +299,14 @@ impl Lower {
 
     fn binary(&mut self, binary: &Binary, span: Span, grid: Grid) -> Result<Root, QueryError> {
         let around = self.function.take();
+        let histograms_around = match binary.op {
+            BinaryOp::TrimLower | BinaryOp::TrimUpper => self.need(Histograms::Whole),
+            _ => self.histograms,
+        };
         let lhs = self.any(&binary.lhs, grid);
         let rhs = lhs.is_ok().then(|| self.any(&binary.rhs, grid));
         self.function = around;
+        self.histograms = histograms_around;
         match rhs {
             None => lhs,
             Some(rhs) => self.binary_of(binary, span, lhs?, rhs?),

@@ -96,6 +96,8 @@ pub(crate) struct SelectPlan {
     pub(crate) shift: Shift,
     /// Where the selector stands, if values are to be interpolated.
     pub(crate) smoothed: Option<Span>,
+    /// Are counts and sums of histograms enough?
+    pub(crate) bucketless: bool,
 }
 
 /// Where the samples of a range function come from.
@@ -105,6 +107,8 @@ pub(crate) struct RangePlan {
     pub(crate) range_ms: i64,
     pub(crate) shift: Shift,
     pub(crate) edges: Edges,
+    /// Are counts and sums of histograms enough?
+    pub(crate) bucketless: bool,
 }
 
 #[derive(Debug)]
