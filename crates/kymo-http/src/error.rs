@@ -84,7 +84,11 @@ impl From<QueryError> for ApiError {
             QueryErrorKind::Storage => ApiErrorKind::Internal,
             _ => ApiErrorKind::Execution,
         };
-        ApiError::new(kind, error.to_string())
+        let message = match &error.detail {
+            Some(detail) => format!("{error}: {detail}"),
+            None => error.to_string(),
+        };
+        ApiError::new(kind, message)
     }
 }
 

@@ -104,7 +104,7 @@ fn of_the_language(api: &Api) -> Group {
     }
     group.insert("delayed_name_removal", api.engine.options().delayed_name_removal);
     group.insert("per_step_stats", false);
-    group.insert("type_and_unit_labels", false);
+    group.insert("type_and_unit_labels", api.engine.options().type_and_unit_labels);
     group
 }
 

@@ -139,6 +139,28 @@ fn fill_is_decided_at_every_step() {
 }
 
 #[test]
+fn what_the_operator_refuses_is_filled() {
+    let store = loaded("load 1m\n h{k=\"a\"} {{count:4 sum:4 buckets:[4]}}\n f{k=\"a\"} 5\n f{k=\"b\"} 6");
+    let at = Timestamp::from_millis(0);
+    let ask = |text: &str| {
+        let options = QueryOptions { text: Some(text.into()), ..QueryOptions::default() };
+        let result = Engine::default().instant(&store, &parse(text), at, &options).unwrap();
+        let QueryValue::Vector(samples) = result.value else { panic!("{text} is no vector") };
+        let values = samples.iter().map(|s| format!("{} {:?}", s.labels, s.value.float()));
+        (values.collect::<Vec<_>>(), result.infos.len())
+    };
+    // A histogram and a float cannot be added: no pair, so the float finds nobody and zero stands in.
+    assert_eq!(
+        ask("h + fill_left(0) f"),
+        (vec!["{k=\"a\"} Some(5.0)".to_owned(), "{k=\"b\"} Some(6.0)".to_owned()], 1)
+    );
+    assert_eq!(
+        ask("h * fill_left(2) f"),
+        (vec!["{k=\"a\"} None".to_owned(), "{k=\"b\"} Some(12.0)".to_owned()], 0)
+    );
+}
+
+#[test]
 fn conflicts_name_the_series_in_them() {
     let explicit =
         "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)";

@@ -1,7 +1,8 @@
 //! `fill`, `fill_left`, `fill_right`: a value for the side of an operation that has no series at a step.
 //!
 //! A filled pair is a series and nothing. It counts at the steps where the nothing is one: where no series of the match
-//! group has a value on the other side. Upstream decides at each step anew, and so do the bitmaps here.
+//! group has a value on the other side. Upstream decides at each step anew, and so do the bitmaps here. Values that the
+//! operator refuses, being of kinds that do not go together, have found no partner.
 
 use kymo_promql_syntax::ast::VectorMatching;
 
@@ -54,6 +55,7 @@ impl Fill {
                 // Nobody asks about a group that has nothing on the "one" side.
                 for many in manys.iter().filter(|_| !ones.is_empty()) {
                     sides.many.fill(*many as usize, &mut scratch, &mut row)?;
+                    sides.leave_out_refused(&mut row, ones, self.one);
                     present.or(&row.valid);
                 }
                 self.many_present.push(present);

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 
 use kymo_model::Labels;
-use kymo_promql_syntax::ast::{Cardinality, Span, VectorMatching};
+use kymo_promql_syntax::ast::{BinaryOp, Cardinality, Span, VectorMatching};
 
 use super::binary::Operand;
 use super::fill::Fill;
@@ -21,7 +21,7 @@ use crate::grid::Grid;
 use crate::grouping::{Key, Numbering};
 use crate::notes::label_list;
 use crate::plan::{JoinPlan, Operation};
-use crate::row::{Block, Row, Rows};
+use crate::row::{Block, Point, Row, Rows};
 use crate::vector::{Name, Scratch, Series, Vector, describes_metric};
 
 pub(super) fn matching_key(matching: &VectorMatching) -> Key {
@@ -214,6 +214,33 @@ impl Sides<'_, '_> {
             (_, Some(repeated)) => Err(self.repeated(&repeated)),
             (Some(step), None) => Err(self.ambiguous(step)),
         }
+    }
+
+    /// Leaves out the values of a series of the "many" side that the operator refuses to combine with their partners.
+    pub(super) fn leave_out_refused(&self, many: &mut Row, ones: &[u32], filled: Option<f64>) {
+        let op = self.operation.op;
+        let trims = matches!(op, BinaryOp::TrimLower | BinaryOp::TrimUpper);
+        let of_ones = ones.iter().any(|one| self.one_rows.histograms(*one as usize).is_some());
+        if many.histograms.is_empty() && !of_ones && !trims {
+            return;
+        }
+        let mut valid = many.valid.clone();
+        valid.retain(|step| {
+            let one = ones.iter().map(|one| *one as usize).find(|one| self.one_rows.has(*one, step));
+            let one = match one.map(|one| (one, self.one_rows.histograms(one).and_then(|h| h.get(step)))) {
+                Some((_, Some(histogram))) => Point::Histogram(histogram),
+                Some((one, None)) => Point::Float(self.one_rows.values(one)[step]),
+                None => match filled {
+                    Some(value) => Point::Float(value),
+                    None => return true,
+                },
+            };
+            let Some(many) = many.point(step) else { return true };
+            let swapped = self.matching.cardinality == Cardinality::OneToMany;
+            let (left, right) = if swapped { (one, many) } else { (many, one) };
+            !native_binary::is_refused(op, left, right)
+        });
+        many.valid = valid;
     }
 
     pub(super) fn one_bits(&self, index: u32) -> Bits {

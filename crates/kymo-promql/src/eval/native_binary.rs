@@ -94,6 +94,14 @@ impl NativeBinary<'_> {
     }
 }
 
+/// Does an operator refuse these two, so that they make no pair?
+pub(super) fn is_refused(op: BinaryOp, left: Point<'_>, right: Point<'_>) -> bool {
+    match (left, right) {
+        (Point::Float(_), Point::Float(_)) => is_trim(op),
+        _ => matches!(combined(op, left, right), Outcome::Refused(_)),
+    }
+}
+
 fn combined(op: BinaryOp, left: Point<'_>, right: Point<'_>) -> Outcome {
     let changed = |histogram: &FloatHistogram, change: &dyn Fn(&mut FloatHistogram)| {
         let mut value = histogram.clone();

@@ -51,12 +51,15 @@ pub(super) fn times<'q>(
     super::map::drop_names(context, selected(context, plan, grid, Wanted::Time))
 }
 
-/// `start_timestamp(selector)`.
+/// `start_timestamp(selector)`: nothing unless start timestamps are in use.
 pub(super) fn starts<'q>(
     context: &'q Context,
     plan: &SelectPlan,
     grid: Grid,
 ) -> Result<Vector<'q>, QueryError> {
+    if !context.use_start_timestamps {
+        return Ok(Vector::empty());
+    }
     super::map::drop_names(context, selected(context, plan, grid, Wanted::Start))
 }
 

@@ -12,6 +12,7 @@ use crate::language::{self, Feature};
 pub(crate) struct Features {
     language: Vec<Feature>,
     pub(crate) delayed_name_removal: bool,
+    pub(crate) use_start_timestamps: bool,
     pub(crate) extra_scrape_metrics: bool,
     pub(crate) remote_write_receiver: bool,
     pub(crate) auto_reload_config: bool,
@@ -66,6 +67,7 @@ impl Features {
                 "promql-extended-range-selectors" => features.language.push(Feature::ExtendedRangeSelectors),
                 "promql-binop-fill-modifiers" => features.language.push(Feature::BinopFillModifiers),
                 "promql-delayed-name-removal" => features.delayed_name_removal = true,
+                "use-start-timestamps" => features.use_start_timestamps = true,
                 "extra-scrape-metrics" => features.extra_scrape_metrics = true,
                 "auto-reload-config" => features.auto_reload_config = true,
                 "remote-write-receiver" => {

@@ -246,6 +246,7 @@ impl Server {
             lookback_delta_ms: args.lookback_delta.0,
             max_samples: args.max_samples,
             delayed_name_removal: features.delayed_name_removal,
+            use_start_timestamps: features.use_start_timestamps,
             ..EngineOptions::default()
         });
         let rules =
