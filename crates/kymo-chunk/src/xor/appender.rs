@@ -7,7 +7,8 @@ use super::iter::XorIter;
 use super::layout::{DOD_BITS, SAMPLES_MAX, dod_fits};
 use crate::ChunkError;
 use crate::bits::{
-    COUNT_BYTES, LEADING_BITS, LEADING_MAX, SIGNIFICANT_BITS, Window, push_bits, strip_empty_byte, zigzag,
+    COUNT_BYTES, LEADING_BITS, LEADING_MAX, SHORT_BITS, SIGNIFICANT_BITS, Window, push_bits, push_short,
+    strip_empty_byte, zigzag,
 };
 
 /// The buffer grows by this much, so an open chunk has at most this many bytes too many.
@@ -183,9 +184,8 @@ impl XorAppender {
     /// Writes `head` of up to 24 bits and the change of the value in one go.
     fn push_change(&mut self, head: u64, head_bits: u32, value_bits: u64) {
         let change = value_bits ^ self.value_bits;
-        let head = u128::from(head);
         if change == 0 {
-            return self.push_bits(head << 1, head_bits + 1);
+            return self.push_bits(u128::from(head << 1), head_bits + 1);
         }
         let leading = (change.leading_zeros() as u8).min(LEADING_MAX);
         let trailing = change.trailing_zeros() as u8;
@@ -193,16 +193,25 @@ impl XorAppender {
         // The unset window has more leading zeros than any change, so it is never reused.
         if leading >= old_leading && trailing >= old_trailing {
             let bits = u32::from(64 - old_leading - old_trailing);
-            let tail = u128::from(change >> old_trailing);
-            return self.push_bits((head << 2 | 0b10) << bits | tail, head_bits + 2 + bits);
+            return self.push_with_tail(head << 2 | 0b10, head_bits + 2, change >> old_trailing, bits);
         }
         self.window = Window { leading, trailing };
         let significant = 64 - leading - trailing;
-        let described = (head << 2 | 0b11) << LEADING_BITS | u128::from(leading);
-        let described = described << SIGNIFICANT_BITS | u128::from(significant & 63);
-        let bits = u32::from(significant);
-        let tail = u128::from(change >> trailing);
-        self.push_bits(described << bits | tail, head_bits + 2 + LEADING_BITS + SIGNIFICANT_BITS + bits);
+        let described = (head << 2 | 0b11) << LEADING_BITS | u64::from(leading);
+        let described = described << SIGNIFICANT_BITS | u64::from(significant & 63);
+        let described_bits = head_bits + 2 + LEADING_BITS + SIGNIFICANT_BITS;
+        self.push_with_tail(described, described_bits, change >> trailing, u32::from(significant));
+    }
+
+    /// Appends `head_bits` of `head`, and behind them 1 to 64 `tail_bits` of `tail`.
+    #[inline(always)]
+    fn push_with_tail(&mut self, head: u64, head_bits: u32, tail: u64, tail_bits: u32) {
+        let count = head_bits + tail_bits;
+        if count <= SHORT_BITS {
+            push_short(&mut self.bytes, &mut self.free_bits, STEP_BYTES, head << tail_bits | tail, count);
+        } else {
+            self.push_bits(u128::from(head) << tail_bits | u128::from(tail), count);
+        }
     }
 
     fn push_varint(&mut self, mut number: u64) {
