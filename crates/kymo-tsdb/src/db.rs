@@ -68,7 +68,7 @@ pub(crate) struct Paths {
 }
 
 impl Paths {
-    fn new(dir: &Path) -> Paths {
+    pub(crate) fn new(dir: &Path) -> Paths {
         let head = dir.join("head");
         Paths {
             dir: dir.to_owned(),
@@ -211,27 +211,21 @@ impl Db {
             (wal, log.disk_bytes())
         };
         (wal.syncs, wal.failed) = shared.syncer.figures();
-        let time = shared.head.time();
         let counters = &shared.counters;
         Stats {
-            series: shared.head.next_and_live().1 as u64,
             series_created: counters.series_created.load(Relaxed),
             series_removed: counters.series_removed.load(Relaxed),
-            samples: shared.head.samples.load(Relaxed),
             samples_appended: counters.appended.load(Relaxed),
             samples_out_of_order: counters.late.load(Relaxed),
             refused: Refusal::ALL
                 .into_iter()
                 .zip(counters.refused.iter().map(|count| count.load(Relaxed)))
                 .collect(),
-            chunks: shared.head.chunks.load(Relaxed),
-            label_pairs: shared.head.label_pairs() as u64,
-            min_time: time.map(|time| time.min),
-            max_time: time.map(|time| time.max),
             disk: DiskStats { wal_bytes, checkpoint_bytes, chunk_bytes },
             wal,
             checkpoints: counters.checkpoints.load(Relaxed),
             replay: shared.replay.clone(),
+            ..shared.head.stats()
         }
     }
 

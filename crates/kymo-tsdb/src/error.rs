@@ -9,11 +9,25 @@ use kymo_model::{StoreError, StoreErrorKind};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// Another database object, here or in another process, has the directory open.
+    /// Another database object, here or in another process, has the directory open to write.
     #[error("data directory is in use by another process (lock file {})", .lock_file.display())]
     Locked {
         /// The lock file.
         lock_file: PathBuf,
+    },
+    /// There is no database to be looked at.
+    #[error("expected a database, found none ({})", .dir.display())]
+    NoDatabase {
+        /// The directory.
+        dir: PathBuf,
+    },
+    /// Whoever writes makes checkpoints faster than the database can be read.
+    #[error("the database changed while it was read, {attempts} times in a row ({})", .dir.display())]
+    Unsettled {
+        /// The directory.
+        dir: PathBuf,
+        /// How often it was read.
+        attempts: u32,
     },
     /// The operating system refused something.
     #[error("cannot {action} {}: {source}", .path.display())]

@@ -2,7 +2,7 @@
 //!
 //! Samples enter through [`kymo_model::Append`], are logged, and then become visible to [`kymo_model::Queryable`]. The
 //! database owns no threads: the embedder calls [`Db::maintain`] now and then, or takes the ready-made
-//! [`Db::spawn_maintenance`]. What lies on disk, byte by byte, is written down in docs/storage.md.
+//! [`Db::spawn_maintenance`]. A database that another process writes to is read by [`ReadOnlyDb`]. What lies on disk, byte by byte, is written down in docs/storage.md.
 //!
 //! ```
 //! use kymo_model::{Append, Batch, Labels, Matcher, Queryable, Samples, Selector, TimeRange, Timestamp};
@@ -48,6 +48,7 @@ mod append;
 mod db;
 mod maintain;
 mod query;
+mod read_only;
 mod thread;
 
 pub use clock::{Clock, SystemClock};
@@ -56,6 +57,7 @@ pub use error::OpenError;
 pub use index::{Cardinality, Counted};
 pub use maintain::Maintained;
 pub use options::{Options, SyncMode};
+pub use read_only::ReadOnlyDb;
 pub use stats::{Damage, DamageKind, DiskStats, MemoryStats, ReplayReport, Stats, WalStats};
 pub use thread::MaintenanceThread;
 pub use vfs::{DirEntry, OpenMode, OsVfs, Vfs, VfsFile, VfsLock};

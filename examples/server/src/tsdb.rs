@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use kymo_model::Timestamp;
-use kymo_tsdb::{Cardinality, Counted, Db, Options, Stats, SyncMode};
+use kymo_tsdb::{Cardinality, Counted, Options, ReadOnlyDb, Stats};
 use serde_json::{Value, json};
 
 use crate::output::{Verdict, complain, say, say_json};
@@ -20,7 +20,7 @@ pub(crate) struct TsdbArgs {
 
 #[derive(Subcommand)]
 enum What {
-    /// Series, samples, bytes, and what makes up the series. No server may have the directory open.
+    /// Series, samples, bytes, and what makes up the series. A server may have the directory open meanwhile.
     Stats(StatsArgs),
 }
 
@@ -60,21 +60,13 @@ enum StatsError {
     NoDatabase(&'static str),
     #[error(transparent)]
     Open(#[from] kymo_tsdb::OpenError),
-    #[error(transparent)]
-    Close(#[from] kymo_model::StoreError),
-}
-
-/// Looks only: nothing is dropped for its age or size, and nothing new is synced.
-fn looking() -> Options {
-    Options { retention_ms: i64::MAX, retention_bytes: 0, sync: SyncMode::Never, ..Options::default() }
 }
 
 fn stats(args: &StatsArgs) -> Result<(), StatsError> {
     expect_database(&args.dir)?;
     let opening = Progress::spinner(format!("reading {}", args.dir.display()));
-    let db = Db::open(&args.dir, looking())?;
+    let db = ReadOnlyDb::open(&args.dir, Options::default())?;
     let (stats, cardinality) = (db.stats(), db.cardinality(args.limit));
-    db.close()?;
     drop(opening);
     for damage in &stats.replay.damaged {
         complain(format_args!("damaged: {damage}"));

@@ -12,10 +12,11 @@ mod gather;
 mod load;
 mod manifest;
 mod quarantine;
+mod read;
 mod record_file;
 mod replay;
 mod write;
 
 pub(crate) use chunk_files::ChunkFiles;
-pub(crate) use load::{Resumed, load};
+pub(crate) use load::{Resumed, load, look};
 pub(crate) use write::checkpoint;

@@ -1,0 +1,101 @@
+//! ReadOnlyDb: a database as it lies on disk, read beside whoever writes to it. Takes no lock and writes nothing.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+
+use kymo_model::{Matcher, Queryable, Selector, SeriesSet, StoreError, TimeRange};
+
+use crate::checkpoint::look;
+use crate::db::Paths;
+use crate::error::OpenError;
+use crate::head::Head;
+use crate::index::Cardinality;
+use crate::options::Options;
+use crate::stats::{DiskStats, MemoryStats, ReplayReport, Stats};
+
+/// What a database had when this was opened. It does not follow what is written later.
+///
+/// The directory may be open in another process, or by a [`Db`](crate::Db) here; neither hinders the other. What was
+/// acknowledged before the opening is there (writes that a crash left unfinished are not), and nothing on disk is changed:
+/// nothing is repaired, moved to quarantine or dropped for its age. Of the options only the disk, the clock and
+/// [`Options::replay_threads`] matter.
+///
+/// ```
+/// use kymo_model::{Append, Batch, Labels, Timestamp};
+/// use kymo_tsdb::{Db, Options, ReadOnlyDb};
+/// # let dir = std::env::temp_dir().join(format!("kymo-tsdb-look-{}", std::process::id()));
+/// let db = Db::open(&dir, Options::default())?;
+/// let mut batch = Batch::new();
+/// batch.push(Labels::from_pairs([("__name__", "up")]), Timestamp::from_millis(1000), 1.0);
+/// db.append(&batch)?;
+/// let seen = ReadOnlyDb::open(&dir, Options::default())?;
+/// assert_eq!((seen.stats().series, seen.stats().samples), (1, 1));
+/// # db.close()?;
+/// # std::fs::remove_dir_all(&dir)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct ReadOnlyDb {
+    head: Head,
+    report: ReplayReport,
+    disk: DiskStats,
+}
+
+impl fmt::Debug for ReadOnlyDb {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReadOnlyDb").field("disk", &self.disk).field("report", &self.report).finish()
+    }
+}
+
+impl ReadOnlyDb {
+    /// Reads the database in a directory. Reads it again when a checkpoint is made meanwhile.
+    pub fn open(dir: impl AsRef<Path>, options: Options) -> Result<ReadOnlyDb, OpenError> {
+        let started_ms = options.clock.monotonic_ms();
+        let paths = Paths::new(dir.as_ref());
+        if let Err(error) = options.vfs.list(&paths.wal) {
+            return Err(match error.kind() {
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+                    OpenError::NoDatabase { dir: paths.dir }
+                }
+                _ => OpenError::Io { action: "list", path: paths.wal, source: error },
+            });
+        }
+        let (head, mut report, disk) = look(&*options.vfs, &paths, options.replay_threads_effective())?;
+        report.duration_ms = options.clock.monotonic_ms().saturating_sub(started_ms);
+        Ok(ReadOnlyDb { head, report, disk })
+    }
+
+    /// Its figures. What only a database that is written to can have is zero.
+    pub fn stats(&self) -> Stats {
+        Stats { disk: self.disk, replay: self.report.clone(), ..self.head.stats() }
+    }
+
+    /// Bytes in memory by part. Walks over every series.
+    pub fn memory(&self) -> MemoryStats {
+        self.head.memory()
+    }
+
+    /// What makes up the series: the `limit` largest of each kind.
+    pub fn cardinality(&self, limit: usize) -> Cardinality {
+        self.head.cardinality(limit)
+    }
+}
+
+impl Queryable for ReadOnlyDb {
+    fn select(&self, wanted: &Selector) -> Result<SeriesSet, StoreError> {
+        Ok(SeriesSet::new(std::sync::Arc::new(self.head.select(wanted)?)))
+    }
+
+    fn label_names(&self, matchers: &[Matcher], range: TimeRange) -> Result<Vec<String>, StoreError> {
+        Ok(self.head.label_names(matchers, range))
+    }
+
+    fn label_values(
+        &self,
+        name: &str,
+        matchers: &[Matcher],
+        range: TimeRange,
+    ) -> Result<Vec<String>, StoreError> {
+        Ok(self.head.label_values(name, matchers, range))
+    }
+}
