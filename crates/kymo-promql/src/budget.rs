@@ -57,6 +57,11 @@ impl Budget {
         self.nothing().more(samples, bytes)
     }
 
+    /// Bytes held now.
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.bytes.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn peaks(&self) -> (u64, u64) {
         let read = |n: &AtomicUsize| n.load(Ordering::Relaxed) as u64;
         (read(&self.0.peak_samples), read(&self.0.peak_bytes))

@@ -84,7 +84,7 @@ impl Columns {
             self.samples.start_timestamps_ms.clear();
             self.histogram_starts.clear();
         }
-        context.counters.read(self.samples.len() + self.histograms.len());
+        context.read(selection, self.samples.len() + self.histograms.len());
         Ok(())
     }
 

@@ -8,6 +8,7 @@ use kymo_promql_syntax::ast::Span;
 use crate::budget::Budget;
 use crate::notes::{Note, Notes};
 use crate::plan::Selection;
+use crate::probe::Probes;
 use crate::vector::{Name, Scratch};
 use crate::{CancelToken, QueryError, QueryStats};
 
@@ -23,6 +24,8 @@ pub(crate) struct Context {
     pub(crate) native_buckets: NativeBuckets,
     /// One per selection of the plan.
     pub(crate) sets: Vec<SelectedSet>,
+    /// Where the query is to be explained.
+    pub(crate) probes: Option<Probes>,
 }
 
 /// What the store gave for a selection.
@@ -30,6 +33,8 @@ pub(crate) struct SelectedSet {
     pub(crate) series: SeriesSet,
     /// Do all have the same name, so that dropping it keeps them apart?
     pub(crate) one_name: bool,
+    /// How many samples were read, each once per read.
+    pub(crate) samples_read: AtomicU64,
 }
 
 /// Native histograms in series with an `le` label, as buckets have it. They have series of their own in the results of
@@ -62,15 +67,10 @@ impl NativeBuckets {
 /// Figures that operators add to, once per row.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
-    samples_read: AtomicU64,
     samples_looked_at: AtomicU64,
 }
 
 impl Counters {
-    pub(crate) fn read(&self, samples: usize) {
-        self.samples_read.fetch_add(samples as u64, Ordering::Relaxed);
-    }
-
     pub(crate) fn looked_at(&self, samples: usize) {
         self.samples_looked_at.fetch_add(samples as u64, Ordering::Relaxed);
     }
@@ -89,9 +89,15 @@ impl Context {
             for warning in series.warnings() {
                 self.notes.add(Note::Store(warning.clone()), Span::default());
             }
-            self.sets.push(SelectedSet { series, one_name: selection.one_name() });
+            let samples_read = AtomicU64::new(0);
+            self.sets.push(SelectedSet { series, one_name: selection.one_name(), samples_read });
         }
         Ok(())
+    }
+
+    /// Says that so many samples of a selection were read.
+    pub(crate) fn read(&self, selection: usize, samples: usize) {
+        self.sets[selection].samples_read.fetch_add(samples as u64, Ordering::Relaxed);
     }
 
     /// Has somebody asked to stop?
@@ -113,7 +119,7 @@ impl Context {
         QueryStats {
             selects: self.sets.len() as u64,
             series: self.sets.iter().map(|set| set.series.len() as u64).sum(),
-            samples_read: self.counters.samples_read.load(Ordering::Relaxed),
+            samples_read: self.sets.iter().map(|set| set.samples_read.load(Ordering::Relaxed)).sum(),
             total_queryable_samples: self.counters.samples_looked_at.load(Ordering::Relaxed),
             peak_samples,
             peak_bytes,

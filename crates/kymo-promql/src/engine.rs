@@ -6,15 +6,18 @@ use kymo_promql_syntax::ast::{Edges, Expr};
 use crate::budget::Budget;
 use crate::context::{Context, Counters, NativeBuckets};
 use crate::eval::{self, RangeSamples};
+use crate::explain::explain;
 use crate::grid::Grid;
 use crate::notes::Notes;
 use crate::plan::{Plan, RangePlan, Root, Times, plan};
+use crate::probe::Probes;
 use crate::result::Points;
 use crate::row::{Point, Row};
 use crate::scalar::Scalar;
 use crate::vector::Vector;
 use crate::{
-    EngineOptions, MatrixSeries, PointValue, QueryError, QueryOptions, QueryResult, QueryValue, VectorSample,
+    Clock, EngineOptions, Explanation, MatrixSeries, PointValue, QueryError, QueryOptions, QueryResult,
+    QueryValue, VectorSample,
 };
 
 /// Evaluates queries; holds nothing but its options, so one engine serves any number of threads and stores.
@@ -62,17 +65,9 @@ impl Engine {
         at: Timestamp,
         options: &QueryOptions,
     ) -> Result<QueryResult, QueryError> {
-        let grid = Grid::instant(at.millis());
-        let query = Query { grid, times: self.times(grid, 0, options), options };
-        query.run(self, store, expr, |root, context| match root {
-            Root::Scalar(plan) => {
-                let value = eval::scalar(context, plan, grid)?.at(0);
-                Ok(QueryValue::Scalar { timestamp: at, value })
-            }
-            Root::String(bytes) => Ok(QueryValue::String { timestamp: at, value: bytes.clone() }),
-            Root::Vector(plan) => samples(context, eval::vector(context, plan, grid)?, at),
-            Root::Range(plan) => range_vector(context, plan, grid),
-        })
+        let query = self.query_between(at, at, 0, options)?;
+        let grid = query.grid;
+        query.run(self, store, expr, |root, context| at_one_time(root, context, grid))
     }
 
     /// The values of `expr` at `start`, `start + step_ms`, … up to `end`.
@@ -97,19 +92,77 @@ impl Engine {
         step_ms: i64,
         options: &QueryOptions,
     ) -> Result<QueryResult, QueryError> {
+        // A step of 0 is refused there and not taken for an instant.
         let grid = self.range_grid(start, end, step_ms)?;
+        let query = self.query_between(start, end, step_ms, options)?;
+        query.run(self, store, expr, |root, context| over_a_range(root, context, grid))
+    }
+
+    /// How `expr` would be answered at `start`, `start + step_ms`, … up to `end`; at one time where `step_ms` is 0.
+    ///
+    /// ```
+    /// use kymo_model::Timestamp;
+    /// use kymo_promql::{Engine, QueryOptions};
+    ///
+    /// let expr = kymo_promql_syntax::parse("sum by (job) (rate(requests_total[5m]))").unwrap();
+    /// let (start, end) = (Timestamp::from_millis(0), Timestamp::from_millis(600_000));
+    /// let plan = Engine::default().explain(&expr, start, end, 60_000, &QueryOptions::default()).unwrap();
+    /// assert_eq!(plan.root.operator, "sum");
+    /// assert_eq!(plan.root.children[0].operator, "rate");
+    /// assert_eq!(plan.selections[0].matchers, r#"{__name__="requests_total"}"#);
+    /// println!("{plan}");
+    /// ```
+    pub fn explain(
+        &self,
+        expr: &Expr,
+        start: Timestamp,
+        end: Timestamp,
+        step_ms: i64,
+        options: &QueryOptions,
+    ) -> Result<Explanation, QueryError> {
+        let query = self.query_between(start, end, step_ms, options)?;
+        let plan = plan(expr, query.grid, query.times)?;
+        Ok(explain(expr, &plan, query.grid, None))
+    }
+
+    /// Answers `expr` as [`instant`](Engine::instant) (where `step_ms` is 0) or [`range`](Engine::range) does, and tells what
+    /// each operator cost. `clock` counts nanoseconds and never goes back.
+    pub fn explain_analyze(
+        &self,
+        store: &dyn Queryable,
+        expr: &Expr,
+        (start, end, step_ms): (Timestamp, Timestamp, i64),
+        options: &QueryOptions,
+        clock: Clock,
+    ) -> Result<(QueryResult, Explanation), QueryError> {
+        let query = self.query_between(start, end, step_ms, options)?;
+        let (grid, probes) = (query.grid, Probes::new(clock));
+        let plan = plan(expr, grid, query.times)?;
+        let (result, context) =
+            query.run_planned(self, store, &plan, Some(probes), |root, context| match step_ms {
+                0 => at_one_time(root, context, grid),
+                _ => over_a_range(root, context, grid),
+            })?;
+        let explanation = explain(expr, &plan, grid, Some(&context));
+        Ok((result, explanation))
+    }
+
+    fn query_between<'a>(
+        &self,
+        start: Timestamp,
+        end: Timestamp,
+        step_ms: i64,
+        options: &'a QueryOptions,
+    ) -> Result<Query<'a>, QueryError> {
+        let grid = match step_ms {
+            0 => Grid::instant(start.millis()),
+            _ => self.range_grid(start, end, step_ms)?,
+        };
         let mut times = self.times(grid, step_ms, options);
-        times.end = end.millis();
-        let query = Query { grid, times, options };
-        query.run(self, store, expr, |root, context| match root {
-            Root::Scalar(plan) => {
-                let value = eval::scalar(context, plan, grid)?;
-                Ok(QueryValue::Matrix(scalar_series(&value, grid)))
-            }
-            Root::Vector(plan) => matrix(context, eval::vector(context, plan, grid)?, grid),
-            Root::String(_) => Err(not_for_ranges("string")),
-            Root::Range(_) => Err(not_for_ranges("range vector")),
-        })
+        if step_ms != 0 {
+            times.end = end.millis();
+        }
+        Ok(Query { grid, times, options })
     }
 
     fn range_grid(&self, start: Timestamp, end: Timestamp, step_ms: i64) -> Result<Grid, QueryError> {
@@ -147,6 +200,32 @@ impl Engine {
     }
 }
 
+/// The answer to an instant query.
+fn at_one_time(root: &Root, context: &Context, grid: Grid) -> Result<QueryValue, QueryError> {
+    let timestamp = Timestamp::from_millis(grid.start);
+    match root {
+        Root::Scalar(plan) => {
+            Ok(QueryValue::Scalar { timestamp, value: eval::scalar(context, plan, grid)?.at(0) })
+        }
+        Root::String(bytes) => Ok(QueryValue::String { timestamp, value: bytes.clone() }),
+        Root::Vector(plan) => samples(context, eval::vector(context, plan, grid)?, timestamp),
+        Root::Range(plan) => range_vector(context, plan, grid),
+    }
+}
+
+/// The answer to a range query.
+fn over_a_range(root: &Root, context: &Context, grid: Grid) -> Result<QueryValue, QueryError> {
+    match root {
+        Root::Scalar(plan) => {
+            let value = eval::scalar(context, plan, grid)?;
+            Ok(QueryValue::Matrix(scalar_series(&value, grid)))
+        }
+        Root::Vector(plan) => matrix(context, eval::vector(context, plan, grid)?, grid),
+        Root::String(_) => Err(not_for_ranges("string")),
+        Root::Range(_) => Err(not_for_ranges("range vector")),
+    }
+}
+
 fn not_for_ranges(found: &str) -> QueryError {
     QueryError::execution(format!(
         "invalid expression type \"{found}\" for range query, must be Scalar or instant Vector"
@@ -168,7 +247,20 @@ impl Query<'_> {
         expr: &Expr,
         evaluate: impl Fn(&Root, &Context) -> Result<QueryValue, QueryError>,
     ) -> Result<QueryResult, QueryError> {
-        let Plan { root, selections } = plan(expr, self.grid, self.times)?;
+        let plan = plan(expr, self.grid, self.times)?;
+        self.run_planned(engine, store, &plan, None, evaluate).map(|(result, _)| result)
+    }
+
+    /// Runs what is planned; the context comes along for what was measured.
+    fn run_planned(
+        &self,
+        engine: &Engine,
+        store: &dyn Queryable,
+        plan: &Plan,
+        probes: Option<Probes>,
+        evaluate: impl Fn(&Root, &Context) -> Result<QueryValue, QueryError>,
+    ) -> Result<(QueryResult, Context), QueryError> {
+        let Plan { root, selections } = plan;
         let mut context = Context {
             lookback_ms: self.times.lookback_ms,
             delayed_name_removal: engine.options.delayed_name_removal,
@@ -183,16 +275,17 @@ impl Query<'_> {
             counters: Counters::default(),
             native_buckets: NativeBuckets::default(),
             sets: Vec::with_capacity(selections.len()),
+            probes,
         };
-        context.select(store, &selections)?;
-        let mut value = evaluate(&root, &context);
+        context.select(store, selections)?;
+        let mut value = evaluate(root, &context);
         if let Some(expected) = context.native_buckets.next_run() {
             context.native_buckets = expected;
-            value = evaluate(&root, &context);
+            value = evaluate(root, &context);
         }
         let value = value?;
         let (warnings, infos) = context.notes.texts(self.options.text.as_deref());
-        Ok(QueryResult { value, warnings, infos, stats: context.stats() })
+        Ok((QueryResult { value, warnings, infos, stats: context.stats() }, context))
     }
 }
 

@@ -2,6 +2,7 @@
 
 /// What a query cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct QueryStats {
     /// How often the store was asked.
     pub selects: u64,

@@ -132,7 +132,7 @@ pub(super) fn scalars(
     Ok(left.zip(right, |a, b| of_numbers(op, a, b)))
 }
 
-fn of_numbers(op: BinaryOp, a: f64, b: f64) -> f64 {
+pub(crate) fn of_numbers(op: BinaryOp, a: f64, b: f64) -> f64 {
     match arithmetic(op) {
         Some(Arithmetic::Add) => a + b,
         Some(Arithmetic::Sub) => a - b,

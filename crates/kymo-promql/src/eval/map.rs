@@ -159,7 +159,7 @@ fn clamp(row: &mut Row, low: &Scalar, high: &Scalar) {
 }
 
 /// Go's `math.Max`: infinity wins over NaN, NaN over numbers, 0 over -0.
-pub(super) fn go_max(a: f64, b: f64) -> f64 {
+pub(crate) fn go_max(a: f64, b: f64) -> f64 {
     if a == f64::INFINITY || b == f64::INFINITY {
         f64::INFINITY
     } else if a.is_nan() || b.is_nan() {
@@ -174,7 +174,7 @@ pub(super) fn go_max(a: f64, b: f64) -> f64 {
 }
 
 /// Go's `math.Min`.
-pub(super) fn go_min(a: f64, b: f64) -> f64 {
+pub(crate) fn go_min(a: f64, b: f64) -> f64 {
     if a == f64::NEG_INFINITY || b == f64::NEG_INFINITY {
         f64::NEG_INFINITY
     } else if a.is_nan() || b.is_nan() {

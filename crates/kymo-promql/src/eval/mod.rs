@@ -31,11 +31,20 @@ use crate::plan::{ScalarPlan, VectorPlan};
 use crate::row::{Row, Rows};
 use crate::scalar::Scalar;
 use crate::vector::{Scratch, Series, Vector};
+pub(crate) use binary::of_numbers;
+pub(crate) use map::{go_max, go_min};
 pub(crate) use range::RangeSamples;
 use same::merge_same;
 pub(crate) use same::merge_same_finally;
 
 pub(crate) fn scalar(context: &Context, plan: &ScalarPlan, grid: Grid) -> Result<Scalar, QueryError> {
+    match &context.probes {
+        None => scalar_operator(context, plan, grid),
+        Some(probes) => probes.scalar(plan, || scalar_operator(context, plan, grid)),
+    }
+}
+
+fn scalar_operator(context: &Context, plan: &ScalarPlan, grid: Grid) -> Result<Scalar, QueryError> {
     Ok(match plan {
         ScalarPlan::Number(value) => Scalar::Constant(*value),
         ScalarPlan::Time => {
@@ -78,6 +87,13 @@ pub(crate) fn vector<'q>(
     grid: Grid,
 ) -> Result<Vector<'q>, QueryError> {
     context.check()?;
+    match &context.probes {
+        None => operator(context, plan, grid),
+        Some(probes) => probes.vector(plan, &context.budget, || operator(context, plan, grid)),
+    }
+}
+
+fn operator<'q>(context: &'q Context, plan: &'q VectorPlan, grid: Grid) -> Result<Vector<'q>, QueryError> {
     // Each arm is a function of its own, so that the frame of this one, which recurs, stays small.
     match plan {
         VectorPlan::Select(plan) => Ok(select::select(context, plan, grid)),

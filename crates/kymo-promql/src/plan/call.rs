@@ -57,7 +57,8 @@ impl Lower {
                 let a = Box::new(self.scalar(args.at(0)?, grid)?);
                 let b = Box::new(self.scalar(args.at(1)?, grid)?);
                 let min = call.function == Function::MinOf;
-                return Ok(Root::Scalar(if min { ScalarPlan::MinOf(a, b) } else { ScalarPlan::MaxOf(a, b) }));
+                let plan = if min { ScalarPlan::MinOf(a, b) } else { ScalarPlan::MaxOf(a, b) };
+                return Ok(Root::Scalar(plan.folded()));
             }
             Function::VectorOf => VectorPlan::OfScalar(self.scalar(args.at(0)?, grid)?),
             Function::Timestamp => match &bare(args.at(0)?).kind {
@@ -345,4 +346,36 @@ fn date_part(function: Function) -> Option<DatePart> {
         Function::Year => DatePart::Year,
         _ => return None,
     })
+}
+
+/// The function of which `is` is true.
+fn named(is: impl Fn(Function) -> bool) -> &'static str {
+    Function::all().iter().copied().find(|function| is(*function)).map_or("", Function::name)
+}
+
+impl RangeFunction {
+    pub(crate) fn name(self) -> &'static str {
+        named(|function| range_function(function) == Some(self))
+    }
+}
+
+impl MapFunction {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            MapFunction::Negate => "negate",
+            other => named(|function| map_function(function) == Some(other)),
+        }
+    }
+}
+
+impl Measure {
+    pub(crate) fn name(self) -> &'static str {
+        named(|function| measure(function) == Some(self))
+    }
+}
+
+impl DatePart {
+    pub(crate) fn name(self) -> &'static str {
+        named(|function| date_part(function) == Some(self))
+    }
 }

@@ -289,7 +289,7 @@ impl Lower {
             return Ok(operand);
         }
         match operand {
-            Root::Scalar(plan) => Ok(Root::Scalar(ScalarPlan::Negate(Box::new(plan)))),
+            Root::Scalar(plan) => Ok(Root::Scalar(ScalarPlan::Negate(Box::new(plan)).folded())),
             Root::Vector(plan) => {
                 Ok(Root::Vector(VectorPlan::Map(MapFunction::Negate, Vec::new(), Box::new(plan))))
             }
@@ -322,7 +322,7 @@ impl Lower {
         };
         match (lhs, rhs) {
             (Root::Scalar(a), Root::Scalar(b)) => {
-                Ok(Root::Scalar(ScalarPlan::Binary(operation.op, Box::new(a), Box::new(b))))
+                Ok(Root::Scalar(ScalarPlan::Binary(operation.op, Box::new(a), Box::new(b)).folded()))
             }
             (Root::Vector(a), Root::Scalar(b)) => Ok(with_scalar(a, b, false)),
             (Root::Scalar(a), Root::Vector(b)) => Ok(with_scalar(b, a, true)),

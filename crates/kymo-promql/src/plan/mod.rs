@@ -5,6 +5,7 @@
 
 mod call;
 mod duration;
+mod fold;
 mod info;
 mod invariant;
 mod lower;
