@@ -35,8 +35,6 @@ impl ScalarPlan {
 mod tests {
     use kymo_promql_syntax::ast::ExprKind;
 
-    use super::*;
-
     /// What a query folds to, as bits; `None` where it is not known before it runs.
     fn folded(query: &str) -> Option<u64> {
         use crate::{Engine, QueryOptions};
