@@ -7,6 +7,7 @@ use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{get, post};
 use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate};
 
 use crate::api::Api;
 use crate::mount::not_found;
@@ -42,6 +43,7 @@ pub fn router(api: Api) -> Router {
         .route("/notifications/live", get(notifications::live))
         .route("/status/walreplay", get(status::wal_replay))
         .route("/status/tsdb/blocks", get(status::blocks))
+        .route("/parse_query", get(status::parse_query).post(status::parse_query))
         .route("/write", post(write::write))
         .route("/read", post(read::read))
         .route("/admin/tsdb/delete_series", post(admin::unsupported).put(admin::unsupported))
@@ -64,8 +66,13 @@ pub fn router(api: Api) -> Router {
     for path in page::PATHS {
         all = all.route(path, get(page::page));
     }
-    all.layer(CompressionLayer::new()).layer(middleware::from_fn(security_headers)).with_state(api)
+    all.layer(CompressionLayer::new().compress_when(DefaultPredicate::new().and(WAITS_FOR_NOTHING)))
+        .layer(middleware::from_fn(security_headers))
+        .with_state(api)
 }
+
+/// Streamed answers to remote read are compact as they are, and each frame should leave when it is made.
+const WAITS_FOR_NOTHING: NotForContentType = NotForContentType::const_new("application/x-streamed-protobuf");
 
 /// What browsers are told about every answer.
 async fn security_headers(request: Request, next: Next) -> Response {

@@ -139,6 +139,11 @@ pub(crate) async fn version(State(api): State<Api>) -> Response {
     axum::Json(Value::Object(object)).into_response()
 }
 
+/// `/parse_query`: the query as a tree.
+pub(crate) async fn parse_query(State(api): State<Api>, params: Params) -> Response {
+    json::respond(params.query(&api).map(|expr| Answer::of(&expr)))
+}
+
 /// `/format_query`: the query, printed the usual way.
 pub(crate) async fn format_query(State(api): State<Api>, params: Params) -> Response {
     json::respond(params.query(&api).map(|expr| Answer::of(&expr.to_string())))

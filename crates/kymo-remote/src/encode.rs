@@ -1,9 +1,9 @@
 //! RequestEncoder: series and samples to the body of a write request. The sending end's first step.
 
-use kymo_model::{CounterResetHint, FloatHistogram, Histogram, Labels, MetricType, Span};
+use kymo_model::{FloatHistogram, Histogram, Labels, MetricType};
 
+use crate::put::{put_bytes, put_float_histogram, put_histogram, put_labels, put_sample, put_varint_field};
 use crate::receive::FamilyMetadata;
-use crate::wire::zigzag;
 
 /// Writes a `prometheus.WriteRequest`.
 #[derive(Clone, Debug, Default)]
@@ -23,10 +23,7 @@ impl RequestEncoder {
     pub fn series(&mut self, labels: &Labels, samples: &[(i64, f64)]) -> &mut RequestEncoder {
         self.labels(labels);
         for (timestamp_ms, value) in samples {
-            self.part.clear();
-            put_double(&mut self.part, 1, *value);
-            put_varint_field(&mut self.part, 2, *timestamp_ms as u64);
-            put_bytes(&mut self.message, 2, &self.part);
+            put_sample(&mut self.message, 2, *timestamp_ms, *value);
         }
         put_bytes(&mut self.out, 1, &self.message);
         self
@@ -73,12 +70,7 @@ impl RequestEncoder {
 
     fn labels(&mut self, labels: &Labels) {
         self.message.clear();
-        for label in labels {
-            self.part.clear();
-            put_bytes(&mut self.part, 1, label.name.as_bytes());
-            put_bytes(&mut self.part, 2, label.value.as_bytes());
-            put_bytes(&mut self.message, 1, &self.part);
-        }
+        put_labels(&mut self.message, labels.iter().map(|label| (label.name, label.value)));
     }
 
     /// The request so far, not compressed.
@@ -99,91 +91,6 @@ impl RequestEncoder {
     /// Starts over, keeping the memory.
     pub fn clear(&mut self) {
         self.out.clear();
-    }
-}
-
-fn put_varint(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
-}
-
-fn put_varint_field(out: &mut Vec<u8>, number: u32, value: u64) {
-    put_varint(out, u64::from(number) << 3);
-    put_varint(out, value);
-}
-
-fn put_double(out: &mut Vec<u8>, number: u32, value: f64) {
-    put_varint(out, u64::from(number) << 3 | 1);
-    out.extend_from_slice(&value.to_le_bytes());
-}
-
-fn put_bytes(out: &mut Vec<u8>, number: u32, bytes: &[u8]) {
-    put_varint(out, u64::from(number) << 3 | 2);
-    put_varint(out, bytes.len() as u64);
-    out.extend_from_slice(bytes);
-}
-
-fn put_spans(out: &mut Vec<u8>, number: u32, spans: &[Span]) {
-    for span in spans {
-        let mut message = Vec::new();
-        put_varint_field(&mut message, 1, zigzag(span.offset.into()));
-        put_varint_field(&mut message, 2, span.length.into());
-        put_bytes(out, number, &message);
-    }
-}
-
-fn put_deltas(out: &mut Vec<u8>, number: u32, deltas: &[i64]) {
-    let mut packed = Vec::new();
-    for delta in deltas {
-        put_varint(&mut packed, zigzag(*delta));
-    }
-    put_bytes(out, number, &packed);
-}
-
-fn put_doubles(out: &mut Vec<u8>, number: u32, values: &[f64]) {
-    let packed: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-    put_bytes(out, number, &packed);
-}
-
-fn put_histogram(out: &mut Vec<u8>, timestamp_ms: i64, histogram: &Histogram) {
-    put_varint_field(out, 1, histogram.count);
-    put_double(out, 3, histogram.sum);
-    put_varint_field(out, 4, zigzag(histogram.schema.into()));
-    put_double(out, 5, histogram.zero_threshold);
-    put_varint_field(out, 6, histogram.zero_count);
-    put_spans(out, 8, &histogram.negative_spans);
-    put_deltas(out, 9, &histogram.negative_buckets);
-    put_spans(out, 11, &histogram.positive_spans);
-    put_deltas(out, 12, &histogram.positive_buckets);
-    put_varint_field(out, 14, hint(histogram.counter_reset_hint));
-    put_varint_field(out, 15, timestamp_ms as u64);
-    put_doubles(out, 16, &histogram.custom_values);
-}
-
-fn put_float_histogram(out: &mut Vec<u8>, timestamp_ms: i64, histogram: &FloatHistogram) {
-    put_double(out, 2, histogram.count);
-    put_double(out, 3, histogram.sum);
-    put_varint_field(out, 4, zigzag(histogram.schema.into()));
-    put_double(out, 5, histogram.zero_threshold);
-    put_double(out, 7, histogram.zero_count);
-    put_spans(out, 8, &histogram.negative_spans);
-    put_doubles(out, 10, &histogram.negative_buckets);
-    put_spans(out, 11, &histogram.positive_spans);
-    put_doubles(out, 13, &histogram.positive_buckets);
-    put_varint_field(out, 14, hint(histogram.counter_reset_hint));
-    put_varint_field(out, 15, timestamp_ms as u64);
-    put_doubles(out, 16, &histogram.custom_values);
-}
-
-fn hint(hint: CounterResetHint) -> u64 {
-    match hint {
-        CounterResetHint::Unknown => 0,
-        CounterResetHint::Reset => 1,
-        CounterResetHint::NotReset => 2,
-        CounterResetHint::Gauge => 3,
     }
 }
 

@@ -2,31 +2,14 @@
 
 use kymo_model::{Refusal, StoreError, StoreErrorKind};
 
-use crate::{WireError, Written};
+use crate::{BodyError, WireError, Written};
 
 /// Why a request was not, or not wholly, written.
 #[derive(Debug, thiserror::Error)]
 pub enum ReceiveError {
-    /// The body is larger than allowed.
-    #[error("expected a body of at most {max} bytes, found {found}")]
-    BodyTooLarge {
-        /// Its size in bytes.
-        found: usize,
-        /// The bound, [`Options::compressed_bytes_max`](crate::Options::compressed_bytes_max).
-        max: usize,
-    },
-    /// The body says that it is larger than allowed once decompressed, or than it can be. Nothing was allocated for it.
-    #[error("expected a body of at most {max} bytes after decompression, found one that declares {found}")]
-    DeclaredTooLarge {
-        /// What it declares, in bytes.
-        found: usize,
-        /// The bound: [`Options::decompressed_bytes_max`](crate::Options::decompressed_bytes_max), or what Snappy can make
-        /// of so few bytes.
-        max: usize,
-    },
-    /// The body is not a Snappy block.
-    #[error("expected a Snappy block: {0}")]
-    Snappy(#[from] snap::Error),
+    /// The body cannot be decompressed. Nothing was allocated for one that is too large.
+    #[error(transparent)]
+    Body(#[from] BodyError),
     /// The body is not a write request. Nothing was written.
     #[error("expected a remote-write 1.0 request: {0}")]
     Wire(#[from] WireError),
@@ -63,11 +46,8 @@ impl ReceiveError {
     /// The status to answer with: 413 and 400 for requests that will never be taken, 500 and 503 where trying again helps.
     pub fn http_status(&self) -> u16 {
         match self {
-            ReceiveError::BodyTooLarge { .. } => 413,
-            ReceiveError::DeclaredTooLarge { .. }
-            | ReceiveError::Snappy(_)
-            | ReceiveError::Wire(_)
-            | ReceiveError::Refused(_) => 400,
+            ReceiveError::Body(error) => error.http_status(),
+            ReceiveError::Wire(_) | ReceiveError::Refused(_) => 400,
             ReceiveError::Store(error) => match error.kind() {
                 StoreErrorKind::Full | StoreErrorKind::ReadOnly | StoreErrorKind::Closed => 503,
                 _ => 500,

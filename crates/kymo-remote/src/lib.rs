@@ -1,7 +1,8 @@
-//! Remote write 1.0: bodies to batches (the receiving end), and requests to bodies.
+//! Remote write 1.0: bodies to batches (the receiving end), and requests to bodies. Remote read: questions to answers.
 //!
 //! Pure: bytes in, an answer out. Whoever speaks HTTP hands the body to [`WriteReceiver::receive`] and answers with 204,
-//! or with [`ReceiveError::http_status`] and the error's text.
+//! or with [`ReceiveError::http_status`] and the error's text. Questions go to [`ReadRequest::from_snappy`], and the pieces
+//! of their [`ReadAnswer`] to the client.
 //!
 //! ```
 //! use kymo_model::{Labels, MemoryStore};
@@ -17,16 +18,21 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod body;
 mod cache;
 mod encode;
 mod error;
 mod histogram;
 mod labels;
+mod put;
+mod read;
 mod receive;
 mod request;
 mod wire;
 
+pub use body::BodyError;
 pub use encode::RequestEncoder;
 pub use error::{ReceiveError, Refused};
+pub use read::{ReadAnswer, ReadError, ReadOptions, ReadQuery, ReadRequest, ResponseType};
 pub use receive::{FamilyMetadata, Options, WriteReceiver, Written};
 pub use wire::{WireError, WireErrorKind};

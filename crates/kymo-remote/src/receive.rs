@@ -4,6 +4,7 @@ use std::sync::Mutex;
 
 use kymo_model::{Append, Appended, Batch, Metadata, Refusal, RowSeries, StoreError};
 
+use crate::body::{BodyBounds, BodyError};
 use crate::cache::{HandleCache, SeriesKey};
 use crate::error::{ReceiveError, Refused};
 use crate::labels::{self, LabelBounds};
@@ -91,9 +92,6 @@ const LABEL_BYTES_LIMIT: usize = 1 << 20;
 const IDLE_WORKSPACES_MAX: usize = 8;
 const IDLE_WORKSPACE_BYTES_MAX: usize = 8 << 20;
 
-/// The most bytes that one byte of a Snappy block can stand for: a copy of 64 bytes takes 3.
-const SNAPPY_RATIO_MAX: usize = 22;
-
 impl Default for WriteReceiver {
     fn default() -> WriteReceiver {
         WriteReceiver::new(Options::default())
@@ -122,7 +120,7 @@ impl WriteReceiver {
     /// written and the answer is [`ReceiveError::Refused`]. `Ok` means that everything is as durable as the store's sync
     /// mode promises.
     pub fn receive(&self, body: &[u8], store: &dyn Append) -> Result<Written, ReceiveError> {
-        let len = self.decompressed_len(body)?;
+        let len = self.body_bounds().decompressed_len(body)?;
         let mut workspace = self.lock_idle().pop().unwrap_or_default();
         let answer = self.receive_in(body, len, store, &mut workspace);
         workspace.rows.clear();
@@ -138,20 +136,11 @@ impl WriteReceiver {
         self.idle.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// What the body says its decompressed size is, within the bounds.
-    fn decompressed_len(&self, body: &[u8]) -> Result<usize, ReceiveError> {
-        if body.len() > self.options.compressed_bytes_max {
-            return Err(ReceiveError::BodyTooLarge {
-                found: body.len(),
-                max: self.options.compressed_bytes_max,
-            });
+    fn body_bounds(&self) -> BodyBounds {
+        BodyBounds {
+            compressed_bytes_max: self.options.compressed_bytes_max,
+            decompressed_bytes_max: self.options.decompressed_bytes_max,
         }
-        let found = snap::raw::decompress_len(body)?;
-        let max = self.options.decompressed_bytes_max.min(body.len().saturating_mul(SNAPPY_RATIO_MAX));
-        if found > max {
-            return Err(ReceiveError::DeclaredTooLarge { found, max });
-        }
-        Ok(found)
     }
 
     fn receive_in(
@@ -165,7 +154,7 @@ impl WriteReceiver {
         if message.len() < len {
             message.resize(len, 0);
         }
-        let len = snap::raw::Decoder::new().decompress(body, &mut message[..len])?;
+        let len = snap::raw::Decoder::new().decompress(body, &mut message[..len]).map_err(BodyError::from)?;
         let message = &message[..len];
         let bounds = LabelBounds {
             labels_max: self.options.labels_max,

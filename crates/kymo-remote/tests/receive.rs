@@ -8,7 +8,7 @@ use kymo_model::{
     Append, Appended, Batch, CounterResetHint, FloatHistogram, Histogram, Labels, Metadata, MetricType,
     Refusal, RefusedRow, RowSeries, SampleValue, SeriesHandle, Span, StoreError, StoreErrorKind,
 };
-use kymo_remote::{FamilyMetadata, Options, ReceiveError, RequestEncoder, WriteReceiver, Written};
+use kymo_remote::{BodyError, FamilyMetadata, Options, ReceiveError, RequestEncoder, WriteReceiver, Written};
 use proptest::prelude::*;
 
 /// A store that gives handles, forgets them when told to, and refuses what goes back in time.
@@ -260,7 +260,10 @@ fn sizes_are_bounded_before_anything_is_allocated() {
     // Declares 4 GiB in five bytes; then a size within the bound that so few bytes cannot hold.
     assert_eq!(status(&[0xff, 0xff, 0xff, 0xff, 0x0f]), 400);
     let error = receiver.receive(&[0xe7, 0x07, 0x00], &store).unwrap_err();
-    assert!(matches!(error, ReceiveError::DeclaredTooLarge { found: 999, max: 66 }), "{error}");
+    assert!(
+        matches!(error, ReceiveError::Body(BodyError::DeclaredTooLarge { found: 999, max: 66 })),
+        "{error}"
+    );
     assert_eq!(status(&snappy(&[0; 1001])), 400);
     assert_eq!(status(b"not snappy at all"), 400);
     assert_eq!(status(&[]), 400);

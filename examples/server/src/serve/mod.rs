@@ -22,7 +22,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use kymo_http::{Api, ApiLimits, Gate, Notifications, ServeOptions, WebOptions};
 use kymo_model::Timestamp;
 use kymo_promql::{Engine, EngineOptions};
-use kymo_remote::WriteReceiver;
+use kymo_remote::{ReadOptions, WriteReceiver};
 use kymo_rules::{GroupOptions, RestoreOptions};
 use kymo_scrape::{ManagerOptions, ScrapeManager};
 use kymo_tsdb::{Db, Options, SyncMode};
@@ -35,7 +35,7 @@ use configuration::{Loaded, Source};
 use external_url::ExternalUrl;
 use features::Features;
 use rules::{RuleManager, RuleSetting};
-use status::{ConfigState, Lifecycle, Order, Receiver, Retention, ServerStatus};
+use status::{ConfigState, Lifecycle, Order, Reader, Receiver, Retention, ServerStatus};
 use targets::ScrapeView;
 
 /// How often the database syncs, drops what is past retention, and cleans up.
@@ -295,6 +295,7 @@ impl Server {
             .targets(self.scrape.clone())
             .rules(self.rules.clone())
             .status(self.status.clone())
+            .remote_read(Arc::new(self.reader()))
             .admin(args.enable_admin_api);
         if args.enable_remote_write_receiver || self.features.remote_write_receiver {
             let receiver = Receiver { receiver: WriteReceiver::default(), db: Arc::clone(&self.db) };
@@ -304,6 +305,15 @@ impl Server {
             api = api.control(Arc::new(Lifecycle { orders }));
         }
         api
+    }
+
+    fn reader(&self) -> Reader {
+        let options = ReadOptions {
+            samples_max: self.args.read_sample_limit,
+            frame_bytes_max: self.args.read_frame_bytes,
+            ..ReadOptions::default()
+        };
+        Reader { db: Arc::clone(&self.db), status: Arc::clone(&self.status), options }
     }
 
     /// Looks at the files of the configuration now and then, if that is switched on.

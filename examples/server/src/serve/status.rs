@@ -3,11 +3,11 @@
 use std::sync::{Arc, RwLock};
 
 use kymo_http::{
-    BuildInfo, CardinalityStats, ControlError, FeatureGroup, NameCount, RemoteWriteError, RuntimeInfo,
-    WalReplay,
+    BuildInfo, CardinalityStats, ControlError, FeatureGroup, NameCount, RemoteReadAnswer, RemoteReadError,
+    RemoteWriteError, RuntimeInfo, WalReplay,
 };
 use kymo_model::{Labels, Timestamp};
-use kymo_remote::WriteReceiver;
+use kymo_remote::{ReadError, ReadOptions, ReadRequest, WriteReceiver};
 use kymo_tsdb::{Counted, Db};
 use tokio::sync::mpsc;
 
@@ -150,6 +150,29 @@ impl kymo_http::RemoteWrite for Receiver {
             Ok(_) => Ok(()),
             Err(error) => Err(RemoteWriteError { status: error.http_status(), message: error.to_string() }),
         }
+    }
+}
+
+/// Remote read from the database.
+pub(crate) struct Reader {
+    pub(crate) db: Arc<Db>,
+    pub(crate) status: Arc<ServerStatus>,
+    pub(crate) options: ReadOptions,
+}
+
+impl kymo_http::RemoteRead for Reader {
+    fn read(&self, body: &[u8]) -> Result<RemoteReadAnswer, RemoteReadError> {
+        let refused =
+            |error: ReadError| RemoteReadError { status: error.http_status(), message: error.to_string() };
+        let external = self.status.config_state().external_labels;
+        let answer = ReadRequest::from_snappy(body, &self.options)
+            .and_then(|request| request.answer(self.db.clone(), external, self.options))
+            .map_err(refused)?;
+        Ok(RemoteReadAnswer {
+            content_type: answer.content_type(),
+            content_encoding: answer.content_encoding(),
+            pieces: Box::new(answer.map(move |piece| piece.map_err(refused))),
+        })
     }
 }
 
