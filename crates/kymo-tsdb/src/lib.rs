@@ -31,6 +31,8 @@ mod believed_time;
 mod clock;
 mod vfs;
 
+pub mod block;
+
 mod error;
 mod options;
 mod stats;

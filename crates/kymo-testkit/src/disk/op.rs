@@ -12,6 +12,7 @@ pub(super) enum Op {
     Create(PathBuf),
     Rename { from: PathBuf, to: PathBuf },
     Remove(PathBuf),
+    RemoveDir(PathBuf),
     SyncDir(PathBuf),
     Write { inode: u64, offset: usize, bytes: Vec<u8> },
     Truncate { inode: u64, size: usize },
@@ -26,6 +27,7 @@ impl Op {
             Op::Create(_) => "create",
             Op::Rename { .. } => "rename",
             Op::Remove(_) => "remove",
+            Op::RemoveDir(_) => "rmdir",
             Op::SyncDir(_) => "fsync of a directory",
             Op::Write { .. } => "write",
             Op::Truncate { .. } => "truncate",
@@ -36,7 +38,11 @@ impl Op {
     /// The file or directory that it is about; of an inode, its name now.
     pub(super) fn path<'a>(&'a self, state: &'a State) -> Option<&'a Path> {
         match self {
-            Op::CreateDir(path) | Op::Create(path) | Op::Remove(path) | Op::SyncDir(path) => Some(path),
+            Op::CreateDir(path)
+            | Op::Create(path)
+            | Op::Remove(path)
+            | Op::RemoveDir(path)
+            | Op::SyncDir(path) => Some(path),
             Op::Rename { to, .. } => Some(to),
             Op::Write { inode, .. } | Op::Truncate { inode, .. } | Op::Sync { inode } => {
                 state.names.iter().find(|(_, other)| *other == inode).map(|(path, _)| path.as_path())
@@ -76,6 +82,7 @@ impl State {
                     Op::Create(path) => self.create(path),
                     Op::Rename { from, to } => self.rename(from, to),
                     Op::Remove(path) => self.unlink(path),
+                    Op::RemoveDir(path) => self.remove_dir(path),
                     Op::SyncDir(path) => self.sync_dir(path),
                     Op::Truncate { inode, size } => return self.truncate(*inode, *size),
                     Op::Write { .. } | Op::Sync { .. } => {}

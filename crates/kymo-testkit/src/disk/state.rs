@@ -76,11 +76,45 @@ impl NameChange {
                 names.remove(path);
             }
             NameChange::Rename { from, to } => {
-                if let Some(inode) = names.remove(from) {
-                    names.insert(to.clone(), inode);
+                // A file, or a directory with all that is in it.
+                let moved: Vec<PathBuf> =
+                    names.keys().filter(|path| path.starts_with(from)).cloned().collect();
+                for path in moved {
+                    if let Some(inode) = names.remove(&path) {
+                        names.insert(moved_path(&path, from, to), inode);
+                    }
                 }
             }
         }
+    }
+
+    /// As [`NameChange::apply`], for directories.
+    fn apply_to_dirs(&self, dirs: &mut BTreeSet<PathBuf>) {
+        if let NameChange::Rename { from, to } = self {
+            move_dirs(dirs, from, to);
+        }
+    }
+
+    fn undo_in_dirs(&self, dirs: &mut BTreeSet<PathBuf>) {
+        if let NameChange::Rename { from, to } = self {
+            move_dirs(dirs, to, from);
+        }
+    }
+}
+
+fn move_dirs(dirs: &mut BTreeSet<PathBuf>, from: &Path, to: &Path) {
+    let moved: Vec<PathBuf> = dirs.iter().filter(|dir| dir.starts_with(from)).cloned().collect();
+    for dir in moved {
+        dirs.remove(&dir);
+        dirs.insert(moved_path(&dir, from, to));
+    }
+}
+
+/// `path`, which is `from` or below it, when that has become `to`.
+fn moved_path(path: &Path, from: &Path, to: &Path) -> PathBuf {
+    match path.strip_prefix(from) {
+        Ok(inner) if !inner.as_os_str().is_empty() => to.join(inner),
+        _ => to.to_owned(),
     }
 }
 
@@ -183,17 +217,25 @@ impl State {
         self.change_name(NameChange::Rename { from: from.to_owned(), to: to.to_owned() });
     }
 
+    /// That a directory is gone is durable at once: it was empty.
+    pub(super) fn remove_dir(&mut self, dir: &Path) {
+        self.dirs.remove(dir);
+        self.durable_dirs.remove(dir);
+    }
+
     fn change_name(&mut self, change: NameChange) {
         change.apply(&mut self.names);
+        change.apply_to_dirs(&mut self.dirs);
         self.name_changes.push(change);
     }
 
     pub(super) fn sync_dir(&mut self, dir: &Path) {
-        let durable = &mut self.durable_names;
+        let (durable, durable_dirs) = (&mut self.durable_names, &mut self.durable_dirs);
         self.name_changes.retain(|change| {
             let here = change.dir() == Some(dir);
             if here {
                 change.apply(durable);
+                change.apply_to_dirs(durable_dirs);
             }
             !here
         });
@@ -280,6 +322,9 @@ impl State {
                 *alive &= self.random.chance(1, 2);
                 if *alive {
                     change.apply(&mut names);
+                    change.apply_to_dirs(&mut self.durable_dirs);
+                } else {
+                    change.undo_in_dirs(&mut self.dirs);
                 }
             }
             let (durable_dirs, random) = (&self.durable_dirs, &mut self.random);

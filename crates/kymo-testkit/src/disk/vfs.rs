@@ -75,7 +75,9 @@ impl Vfs for SimVfs {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut state = self.alive()?;
-        state.inode_of(from)?;
+        if !state.dirs.contains(from) {
+            state.inode_of(from)?;
+        }
         state.perform(Op::Rename { from: from.to_owned(), to: to.to_owned() })
     }
 
@@ -83,6 +85,18 @@ impl Vfs for SimVfs {
         let mut state = self.alive()?;
         state.inode_of(path)?;
         state.perform(Op::Remove(path.to_owned()))
+    }
+
+    fn remove_dir(&self, dir: &Path) -> io::Result<()> {
+        let mut state = self.alive()?;
+        if !state.dirs.contains(dir) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        let inside = |path: &PathBuf| path.parent() == Some(dir);
+        if state.names.keys().any(inside) || state.dirs.iter().any(inside) {
+            return Err(io::ErrorKind::DirectoryNotEmpty.into());
+        }
+        state.perform(Op::RemoveDir(dir.to_owned()))
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {

@@ -1,0 +1,126 @@
+//! Compaction: several blocks become one. Series by series in order of labels, so that memory holds one series at a time.
+//!
+//! Chunks that overlap nothing are copied as they are; those that overlap, or of which a part was deleted, are decoded,
+//! merged and encoded anew. Which blocks go together is said by [`CompactionPlan`].
+
+mod encode;
+mod merge;
+mod plan;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::error::{BlockDamage, BlockError, WriteBlockError};
+use super::meta::{BlockCompaction, BlockMeta, BlockParent};
+use super::reader::Block;
+use super::ulid::Ulid;
+use super::write::{BlockOrigin, BlockWriter, BlockWriterOptions};
+use crate::vfs::Vfs;
+use merge::Merge;
+pub use plan::CompactionPlan;
+
+/// How blocks are compacted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CompactOptions {
+    /// The bounds of the new block.
+    pub writer: BlockWriterOptions,
+}
+
+/// Why blocks could not be compacted. They are as they were; of the new one nothing is left.
+#[derive(Debug, thiserror::Error)]
+pub enum CompactError {
+    /// A block could not be read. Damaged series and chunks are no such error.
+    #[error("cannot read a block: {0}")]
+    Read(#[from] BlockError),
+    /// The new block could not be written.
+    #[error("cannot write the new block: {0}")]
+    Write(#[from] WriteBlockError),
+}
+
+/// What a compaction made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Compacted {
+    /// The new block; `None` when no sample was left.
+    pub meta: Option<BlockMeta>,
+    /// What could not be read of the old ones and is not in the new one, at most [`Block::DAMAGE_MAX`] places.
+    pub damage: Vec<BlockDamage>,
+}
+
+/// Makes one block of several, beside them in `parent`. `progress` is told, now and then, how many of how many series of the
+/// old blocks were read. Removing the old ones is for the caller.
+///
+/// A sample that several blocks have is taken from the first of them.
+pub fn compact_blocks(
+    vfs: &Arc<dyn Vfs>,
+    parent: &Path,
+    ulid: Ulid,
+    blocks: &[Block],
+    options: &CompactOptions,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Compacted, CompactError> {
+    let mut writer = BlockWriter::create(vfs.clone(), parent, ulid, options.writer)?;
+    let mut damage = Vec::new();
+    match copy(&mut writer, blocks, &mut damage, progress) {
+        Ok(()) if writer.stats().num_series == 0 => {
+            writer.discard()?;
+            Ok(Compacted { meta: None, damage })
+        }
+        Ok(()) => Ok(Compacted { meta: Some(writer.finish(origin(blocks))?), damage }),
+        Err(error) => {
+            // What made it fail says more than what keeps it from being cleaned up, which the next start does.
+            drop(writer.discard());
+            Err(error)
+        }
+    }
+}
+
+fn copy(
+    writer: &mut BlockWriter,
+    blocks: &[Block],
+    damage: &mut Vec<BlockDamage>,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<(), CompactError> {
+    /// How often progress is told.
+    const SERIES_PER_REPORT: u64 = 4096;
+    let total: u64 = blocks.iter().map(|block| block.meta().stats.num_series).sum();
+    let mut merge = Merge::of(blocks)?;
+    let mut told = 0;
+    while let Some(series) = merge.next(damage)? {
+        if !series.chunks.is_empty() {
+            writer.add_series(
+                &series.labels,
+                &series.chunks.iter().map(|chunk| chunk.borrowed()).collect::<Vec<_>>(),
+            )?;
+        }
+        if merge.read() >= told + SERIES_PER_REPORT {
+            told = merge.read();
+            progress(told, total);
+        }
+    }
+    progress(merge.read(), total);
+    Ok(())
+}
+
+/// What the new block says of its making.
+fn origin(blocks: &[Block]) -> BlockOrigin {
+    let metas = || blocks.iter().map(Block::meta);
+    let mut sources: Vec<Ulid> = metas().flat_map(|meta| meta.compaction.sources.iter().copied()).collect();
+    sources.sort_unstable();
+    sources.dedup();
+    let parents = metas().map(|meta| BlockParent {
+        ulid: meta.ulid,
+        min_time_ms: meta.min_time_ms,
+        max_time_ms: meta.max_time_ms,
+    });
+    let min_ms = metas().map(|meta| meta.min_time_ms).min();
+    let max_ms = metas().map(|meta| meta.max_time_ms).max();
+    BlockOrigin {
+        range_ms: min_ms.zip(max_ms),
+        compaction: BlockCompaction {
+            level: metas().map(|meta| meta.compaction.level).max().unwrap_or(0) + 1,
+            sources,
+            parents: parents.collect(),
+            ..BlockCompaction::default()
+        },
+    }
+}

@@ -1,0 +1,68 @@
+//! Symbols: every name and value of the block's labels, once. In memory when the block is used.
+
+use super::super::error::BlockError;
+use super::super::file::BlockFile;
+use super::Toc;
+use crate::frame::Bytes;
+
+#[derive(Debug, Default)]
+pub(in super::super) struct Symbols {
+    /// All symbols, one behind the other.
+    text: String,
+    /// Where each ends in `text`.
+    ends: Vec<u32>,
+    /// In an index of version 1, where each begins in the file.
+    offsets: Option<Vec<u32>>,
+}
+
+impl Symbols {
+    pub(in super::super) fn read(file: &BlockFile, toc: Toc) -> Result<Symbols, BlockError> {
+        let body = file.section(toc.symbols)?;
+        let mut bytes = Bytes(&body);
+        let at = |bytes: &Bytes<'_>| toc.symbols + 4 + (body.len() - bytes.0.len()) as u64;
+        let Some(count) = bytes.take(4).map(|count| u32::from_be_bytes(count.try_into().unwrap_or_default()))
+        else {
+            return Err(file.damaged(toc.symbols, "expected a count of symbols, found the end"));
+        };
+        let mut symbols = Symbols { offsets: (toc.version == 1).then(Vec::new), ..Symbols::default() };
+        for number in 0..count {
+            let offset = at(&bytes);
+            let Some(symbol) = bytes.text() else {
+                let message = format!("expected symbol {number} of {count} in UTF-8, found something else");
+                return Err(file.damaged(offset, message));
+            };
+            symbols.text.push_str(symbol);
+            symbols.ends.push(symbols.text.len() as u32);
+            if let Some(offsets) = &mut symbols.offsets {
+                offsets.push(u32::try_from(offset).unwrap_or(u32::MAX));
+            }
+        }
+        Ok(symbols)
+    }
+
+    /// The symbol that a series names.
+    pub(in super::super) fn get(&self, reference: u64) -> Option<&str> {
+        let index = match &self.offsets {
+            None => usize::try_from(reference).ok()?,
+            Some(offsets) => offsets.binary_search(&u32::try_from(reference).ok()?).ok()?,
+        };
+        let end = *self.ends.get(index)? as usize;
+        let start = index.checked_sub(1).map_or(0, |before| self.ends[before] as usize);
+        self.text.get(start..end)
+    }
+
+    pub(in super::super) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Are they in order, each once?
+    pub(in super::super) fn are_sorted(&self) -> bool {
+        let all = || {
+            (0..self.ends.len()).map(|index| {
+                let start = index.checked_sub(1).map_or(0, |before| self.ends[before] as usize);
+                &self.text[start..self.ends[index] as usize]
+            })
+        };
+        all().zip(all().skip(1)).all(|(before, after)| before < after)
+    }
+}

@@ -1,0 +1,45 @@
+//! Blocks: immutable directories in Prometheus' format. Above the Vfs; knows nothing of the head and its log.
+//!
+//! ```text
+//! BLOCK/meta.json    what is in it, and where it came from     meta
+//! BLOCK/index        symbols, series, postings                 index/*
+//! BLOCK/chunks/000001 …   the samples                          chunk_file
+//! BLOCK/tombstones   what was deleted                          tombstones
+//! ```
+//!
+//! A block is written once, beside its final name, and renamed when all of it is durable. Files are read with `pread`, never
+//! mapped: a mapped file whose disk fails ends the process, and a read of a chunk costs a microsecond more (docs/storage.md).
+
+mod error;
+mod file;
+mod ulid;
+
+mod chunk_file;
+mod index;
+mod meta;
+mod tombstones;
+
+mod reader;
+mod select;
+mod series;
+mod snapshot;
+
+mod write;
+
+mod compact;
+mod verify;
+
+pub use chunk_file::ChunkData;
+pub use compact::{CompactError, CompactOptions, Compacted, CompactionPlan, compact_blocks};
+pub use error::{BlockDamage, BlockError, WriteBlockError};
+pub use index::ChunkMeta;
+pub use meta::{BlockCompaction, BlockMeta, BlockParent, BlockStats};
+pub use reader::Block;
+pub use series::{BlockSeries, BlockSeriesIter};
+pub use tombstones::{Interval, Tombstones};
+pub use ulid::{Ulid, UlidError};
+pub use verify::{BlockReport, verify_block};
+pub use write::{
+    BlockChunk, BlockOrigin, BlockWriter, BlockWriterOptions, remove_block, remove_unfinished_blocks,
+    write_tombstones,
+};

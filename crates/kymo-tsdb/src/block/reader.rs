@@ -1,0 +1,214 @@
+//! Block: one block on disk, open for reading. Cheap to open: tables are read when they are first needed.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use kymo_model::{Matcher, Queryable, Selector, SeriesSet, StoreError, TimeRange};
+
+use super::chunk_file::{ChunkData, ChunkFiles};
+use super::error::{BlockDamage, BlockError};
+use super::file::BlockFile;
+use super::index::{ChunkMeta, EntryReader, INDEX_FILE, PostingsTable, Symbols, Toc};
+use super::meta::BlockMeta;
+use super::series::BlockSeriesIter;
+use super::snapshot::Snapshot;
+use super::tombstones::Tombstones;
+use crate::lock::lock;
+use crate::vfs::Vfs;
+
+/// A block on disk. Clones share what was read.
+///
+/// A damaged series or chunk is left out of answers, the rest is served; [`Block::damage`] says what was left out. What
+/// cannot be read without its table (symbols) is an error.
+#[derive(Clone)]
+pub struct Block {
+    pub(super) inner: Arc<Inner>,
+}
+
+pub(super) struct Inner {
+    pub(super) dir: PathBuf,
+    pub(super) meta: BlockMeta,
+    pub(super) index: BlockFile,
+    pub(super) toc: Toc,
+    pub(super) chunks: ChunkFiles,
+    pub(super) tombstones: Tombstones,
+    tables: Mutex<Option<Arc<Tables>>>,
+    damage: Mutex<DamageLog>,
+}
+
+/// What is kept in memory of a block that is used.
+#[derive(Debug)]
+pub(super) struct Tables {
+    pub(super) symbols: Symbols,
+    /// `None` when it is damaged: series are then found by reading all of them.
+    pub(super) postings: Option<PostingsTable>,
+}
+
+#[derive(Debug, Default)]
+struct DamageLog {
+    listed: Vec<BlockDamage>,
+    total: u64,
+}
+
+impl Block {
+    /// At most so many damaged places are listed by [`Block::damage`].
+    pub const DAMAGE_MAX: usize = 1000;
+
+    /// Opens the block in a directory: its description, table of contents and tombstones are read.
+    ///
+    /// ```no_run
+    /// use kymo_tsdb::{OsVfs, block::Block};
+    /// let block = Block::open(&OsVfs, "data/01M7Y4C8KQ5BADXB1JK2X435QE".as_ref())?;
+    /// println!("{} series", block.meta().stats.num_series);
+    /// # Ok::<(), kymo_tsdb::block::BlockError>(())
+    /// ```
+    pub fn open(vfs: &dyn Vfs, dir: &Path) -> Result<Block, BlockError> {
+        let meta = BlockMeta::read(vfs, dir)?;
+        let index = BlockFile::open(vfs, &dir.join(INDEX_FILE))?;
+        let toc = Toc::read(&index)?;
+        let inner = Inner {
+            dir: dir.to_owned(),
+            meta,
+            index,
+            toc,
+            chunks: ChunkFiles::open(vfs, dir)?,
+            tombstones: Tombstones::read(vfs, dir)?,
+            tables: Mutex::default(),
+            damage: Mutex::default(),
+        };
+        Ok(Block { inner: Arc::new(inner) })
+    }
+
+    /// What the block says of itself.
+    pub fn meta(&self) -> &BlockMeta {
+        &self.inner.meta
+    }
+
+    /// Its directory.
+    pub fn dir(&self) -> &Path {
+        &self.inner.dir
+    }
+
+    /// What was deleted from it.
+    pub fn tombstones(&self) -> &Tombstones {
+        &self.inner.tombstones
+    }
+
+    /// Bytes of its index and its chunks.
+    pub fn size_bytes(&self) -> u64 {
+        self.inner.index.size() + self.inner.chunks.size()
+    }
+
+    /// The time from its first millisecond to its last.
+    pub fn time_range(&self) -> TimeRange {
+        let BlockMeta { min_time_ms, max_time_ms, .. } = *self.meta();
+        TimeRange::from_millis(min_time_ms, max_time_ms.saturating_sub(1))
+    }
+
+    /// All series, in order of their labels.
+    pub fn series(&self) -> Result<BlockSeriesIter<'_>, BlockError> {
+        Ok(BlockSeriesIter::new(&self.inner, self.inner.tables()?))
+    }
+
+    /// The samples of a chunk, as they lie in the file.
+    pub fn read_chunk(&self, chunk: &ChunkMeta) -> Result<ChunkData, BlockError> {
+        self.inner.chunks.read(chunk.reference, self.inner.index.path())
+    }
+
+    /// The damaged places that were met so far, at most [`Block::DAMAGE_MAX`], and how many there were. A place that is
+    /// read again is met again.
+    pub fn damage(&self) -> (Vec<BlockDamage>, u64) {
+        let log = lock(&self.inner.damage);
+        (log.listed.clone(), log.total)
+    }
+
+    /// Forgets the tables that were read, until they are needed again.
+    pub fn release_memory(&self) {
+        *lock(&self.inner.tables) = None;
+    }
+}
+
+impl Inner {
+    /// Symbols and postings table, read at the first call.
+    pub(super) fn tables(&self) -> Result<Arc<Tables>, BlockError> {
+        let mut tables = lock(&self.tables);
+        if let Some(tables) = &*tables {
+            return Ok(tables.clone());
+        }
+        let symbols = Symbols::read(&self.index, self.toc)?;
+        let postings = match PostingsTable::read(&self.index, self.toc).map_err(BlockError::into_damage) {
+            Ok(postings) => Some(postings),
+            Err(Ok(damage)) => {
+                self.note(damage);
+                None
+            }
+            Err(Err(error)) => return Err(error),
+        };
+        let read = Arc::new(Tables { symbols, postings });
+        *tables = Some(read.clone());
+        Ok(read)
+    }
+
+    pub(super) fn note(&self, damage: BlockDamage) {
+        let mut log = lock(&self.damage);
+        log.total += 1;
+        if log.listed.len() < Block::DAMAGE_MAX && !log.listed.contains(&damage) {
+            log.listed.push(damage);
+        }
+    }
+
+    /// Notes damage; gives back what is none.
+    pub(super) fn note_error(&self, error: BlockError) -> Result<(), BlockError> {
+        error.into_damage().map(|damage| self.note(damage))
+    }
+
+    pub(super) fn entries(&self) -> EntryReader<'_> {
+        EntryReader::over(&self.index)
+    }
+}
+
+impl Queryable for Block {
+    fn select(&self, wanted: &Selector) -> Result<SeriesSet, StoreError> {
+        if !wanted.range.overlaps(&self.time_range()) {
+            return Ok(SeriesSet::empty());
+        }
+        let snapshot = Snapshot::pin(self.inner.clone(), wanted)?;
+        let (listed, total) = self.damage();
+        let warnings = listed.first().map(|first| match total {
+            1 => format!("block {} is damaged: {first}", self.meta().ulid),
+            _ => format!("block {} is damaged in {total} places, the first: {first}", self.meta().ulid),
+        });
+        Ok(SeriesSet::new(Arc::new(snapshot)).with_warnings(warnings.into_iter().collect()))
+    }
+
+    fn label_names(&self, matchers: &[Matcher], range: TimeRange) -> Result<Vec<String>, StoreError> {
+        Ok(if range.overlaps(&self.time_range()) {
+            self.inner.label_names(matchers, range)?
+        } else {
+            Vec::new()
+        })
+    }
+
+    fn label_values(
+        &self,
+        name: &str,
+        matchers: &[Matcher],
+        range: TimeRange,
+    ) -> Result<Vec<String>, StoreError> {
+        Ok(if range.overlaps(&self.time_range()) {
+            self.inner.label_values(name, matchers, range)?
+        } else {
+            Vec::new()
+        })
+    }
+}
+
+impl fmt::Debug for Block {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Block")
+            .field("dir", &self.inner.dir)
+            .field("meta", &self.inner.meta)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,224 @@
+//! From matchers to the series of a block, by algebra over its sorted postings.
+//!
+//! As in the head: a matcher that the empty value passes takes away, any other keeps. Lists are read only where that is
+//! cheaper than asking the series' own labels, which are read anyway. A list that is damaged narrows nothing; its matcher is
+//! asked of the labels.
+
+use std::collections::BTreeSet;
+
+use kymo_model::{Labels, Matcher, TimeRange};
+
+use super::error::BlockError;
+use super::index::{Entry, PostingsTable, Values, read_postings};
+use super::reader::{Inner, Tables};
+
+/// The series that may match, sorted; `None` for all of them. When `ask_labels`, not all matchers were applied.
+struct Candidates {
+    series: Option<Vec<u32>>,
+    ask_labels: bool,
+}
+
+impl Inner {
+    /// Calls `each` with every series that matches, in order of labels: its number in tombstones, and its entry.
+    pub(super) fn for_each_match(
+        &self,
+        tables: &Tables,
+        matchers: &[Matcher],
+        mut each: impl FnMut(u64, Entry),
+    ) -> Result<(), BlockError> {
+        let Candidates { series, mut ask_labels } = match &tables.postings {
+            Some(postings) => self.candidates(postings, matchers)?,
+            None => Candidates { series: None, ask_labels: true },
+        };
+        let listed = match series {
+            Some(series) => Some(series),
+            None => {
+                ask_labels |= !matchers.is_empty();
+                let all = tables.postings.as_ref().and_then(PostingsTable::all);
+                match all.map(|offset| self.list(offset)) {
+                    Some(list) => list?,
+                    None => None,
+                }
+            }
+        };
+        let matches = |labels: &Labels| {
+            !ask_labels
+                || matchers.iter().all(|matcher| matcher.matches(labels.get(matcher.name()).unwrap_or("")))
+        };
+        let factor = self.toc.series_factor();
+        let mut entries = self.entries();
+        let Some(listed) = listed else {
+            for (number, entry) in self.scan(tables) {
+                match entry {
+                    Ok(entry) if matches(&entry.labels) => each(number, entry),
+                    Ok(_) => {}
+                    Err(error) => self.note_error(error)?,
+                }
+            }
+            return Ok(());
+        };
+        for number in listed {
+            match entries.read(u64::from(number) * factor, &tables.symbols) {
+                Ok(entry) if matches(&entry.labels) => each(number.into(), entry),
+                Ok(_) => {}
+                Err(error) => self.note_error(error)?,
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn label_names(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+    ) -> Result<Vec<String>, BlockError> {
+        let tables = self.tables()?;
+        if let (true, Some(postings)) = (matchers.is_empty(), &tables.postings) {
+            return Ok(postings.names().map(|(name, _)| name.to_owned()).collect());
+        }
+        let mut names = BTreeSet::new();
+        self.for_each_match(&tables, matchers, |_, entry| {
+            if entry.chunks.iter().any(|chunk| chunk.overlaps(range)) {
+                for label in &entry.labels {
+                    if !names.contains(label.name) {
+                        names.insert(label.name.to_owned());
+                    }
+                }
+            }
+        })?;
+        Ok(names.into_iter().collect())
+    }
+
+    pub(super) fn label_values(
+        &self,
+        name: &str,
+        matchers: &[Matcher],
+        range: TimeRange,
+    ) -> Result<Vec<String>, BlockError> {
+        let tables = self.tables()?;
+        if let (true, Some(postings)) = (matchers.is_empty(), &tables.postings) {
+            let values = postings.values(name).filter(|_| !name.is_empty());
+            return Ok(values
+                .map_or_else(Vec::new, |values| values.iter().map(|(value, _)| value.to_owned()).collect()));
+        }
+        let mut values = BTreeSet::new();
+        self.for_each_match(&tables, matchers, |_, entry| {
+            if let Some(value) = entry.labels.get(name)
+                && entry.chunks.iter().any(|chunk| chunk.overlaps(range))
+                && !values.contains(value)
+            {
+                values.insert(value.to_owned());
+            }
+        })?;
+        Ok(values.into_iter().collect())
+    }
+
+    fn candidates(&self, postings: &PostingsTable, matchers: &[Matcher]) -> Result<Candidates, BlockError> {
+        let mut found = Candidates { series: None, ask_labels: false };
+        let (mut keeping, mut taking) = (Vec::new(), Vec::new());
+        for matcher in matchers {
+            match (
+                matcher.matches_empty(),
+                postings.values(matcher.name()).filter(|_| !matcher.name().is_empty()),
+            ) {
+                (false, None) => return Ok(Candidates { series: Some(Vec::new()), ask_labels: false }),
+                (false, Some(values)) => keeping.push((matcher, values)),
+                // No series has the label, so every series has the empty value, which passes.
+                (true, None) => {}
+                (true, Some(values)) => taking.push((matcher, values)),
+            }
+        }
+        // The cheap ones first: those that name their values.
+        keeping.sort_by_key(|(matcher, values)| matcher.set_matches().map_or(values.len(), |_| 0));
+        for (matcher, values) in keeping {
+            let few = found.series.as_ref().is_some_and(|series| series.len() < values.len());
+            if few && matcher.set_matches().is_none() {
+                found.ask_labels = true;
+                continue;
+            }
+            match (self.passing(matcher, values)?, &mut found.series) {
+                (None, _) => found.ask_labels = true,
+                (Some(passing), Some(series)) => retain_common(series, &passing, true),
+                (Some(passing), series @ None) => *series = Some(passing),
+            }
+            if found.series.as_ref().is_some_and(Vec::is_empty) {
+                return Ok(found);
+            }
+        }
+        for (matcher, values) in taking {
+            match &mut found.series {
+                Some(series) if series.len() >= values.len() => {
+                    let refused = values.iter().filter(|(value, _)| !matcher.matches(value));
+                    match self.union(refused.map(|(_, offset)| offset))? {
+                        Some(refused) => retain_common(series, &refused, false),
+                        None => found.ask_labels = true,
+                    }
+                }
+                _ => found.ask_labels = true,
+            }
+        }
+        Ok(found)
+    }
+
+    /// The series whose value of the label passes; `None` when a list of them is damaged.
+    fn passing(&self, matcher: &Matcher, values: Values<'_>) -> Result<Option<Vec<u32>>, BlockError> {
+        if let Some(wanted) = matcher.set_matches() {
+            return self.union(wanted.iter().filter_map(|value| values.find(value)));
+        }
+        let values = matcher.prefix().map_or(values, |prefix| values.with_prefix(prefix));
+        self.union(values.iter().filter(|(value, _)| matcher.matches(value)).map(|(_, offset)| offset))
+    }
+
+    fn union(&self, offsets: impl Iterator<Item = u64>) -> Result<Option<Vec<u32>>, BlockError> {
+        let (mut all, mut lists) = (Vec::new(), 0);
+        for offset in offsets {
+            match self.list(offset)? {
+                Some(series) if lists == 0 => all = series,
+                Some(series) => all.extend(series),
+                None => return Ok(None),
+            }
+            lists += 1;
+        }
+        if lists > 1 {
+            all.sort_unstable();
+            all.dedup();
+        }
+        Ok(Some(all))
+    }
+
+    /// A list of postings; `None` when it is damaged.
+    fn list(&self, offset: u64) -> Result<Option<Vec<u32>>, BlockError> {
+        match read_postings(&self.index, offset) {
+            Ok(series) => Ok(Some(series)),
+            Err(error) => self.note_error(error).map(|()| None),
+        }
+    }
+}
+
+/// Keeps of `series` what is in `others`, or what is not. Both are sorted.
+fn retain_common(series: &mut Vec<u32>, others: &[u32], keep_common: bool) {
+    let mut others = others;
+    series.retain(|number| {
+        let before = others.partition_point_near(*number);
+        others = &others[before..];
+        (others.first() == Some(number)) == keep_common
+    });
+}
+
+/// Search in sorted numbers from the front, cheap when the place is near.
+trait Gallop {
+    /// How many are lower than `number`.
+    fn partition_point_near(&self, number: u32) -> usize;
+}
+
+impl Gallop for [u32] {
+    fn partition_point_near(&self, number: u32) -> usize {
+        let (mut low, mut step) = (0, 1);
+        while low + step <= self.len() && self[low + step - 1] < number {
+            low += step;
+            step *= 2;
+        }
+        let high = (low + step).min(self.len());
+        low + self[low..high].partition_point(|other| *other < number)
+    }
+}

@@ -1,0 +1,238 @@
+//! Snapshot: what a select found in a block. Labels and places of chunks are pinned; samples are read series by series.
+
+use std::sync::Arc;
+
+use kymo_chunk::{decode_floats, decode_histograms};
+use kymo_model::{
+    FloatHistogram, Labels, Resume, Samples, Selector, SeriesSource, StoreError, TimeRange, Values,
+};
+
+use super::chunk_file::ChunkData;
+use super::error::BlockError;
+use super::index::ChunkMeta;
+use super::reader::Inner;
+use super::tombstones::Interval;
+
+pub(super) struct Snapshot {
+    block: Arc<Inner>,
+    range: TimeRange,
+    series: Vec<Pinned>,
+    /// The chunks of all series.
+    chunks: Vec<ChunkMeta>,
+}
+
+struct Pinned {
+    labels: Labels,
+    number: u64,
+    /// Where its chunks end in the list of all.
+    chunks_end: usize,
+}
+
+impl Snapshot {
+    pub(super) fn pin(block: Arc<Inner>, wanted: &Selector) -> Result<Snapshot, BlockError> {
+        let tables = block.tables()?;
+        let (mut series, mut chunks) = (Vec::new(), Vec::new());
+        block.for_each_match(&tables, &wanted.matchers, |number, entry| {
+            let before = chunks.len();
+            chunks.extend(entry.chunks.iter().filter(|chunk| chunk.overlaps(wanted.range)));
+            if chunks.len() > before {
+                series.push(Pinned { labels: entry.labels, number, chunks_end: chunks.len() });
+            }
+        })?;
+        Ok(Snapshot { block, range: wanted.range, series, chunks })
+    }
+
+    fn chunks(&self, index: usize) -> &[ChunkMeta] {
+        let start = index.checked_sub(1).map_or(0, |before| self.series[before].chunks_end);
+        &self.chunks[start..self.series[index].chunks_end]
+    }
+
+    /// Reads chunks from `from` on as long as they are of one kind; which one is next.
+    fn read_run(&self, index: usize, from: usize, out: &mut Samples) -> Result<usize, StoreError> {
+        let chunks = &self.chunks(index)[from..];
+        let (mut kind, mut next, mut stop, mut failed) = (None, from, None, None);
+        self.block.chunks.read_run(chunks, self.block.index.path(), |chunk, data| {
+            let at = next;
+            next += 1;
+            if stop.is_some() || failed.is_some() {
+                return;
+            }
+            let read = data.and_then(|data| {
+                let is_float = data.encoding.is_float();
+                if *kind.get_or_insert(is_float) != is_float {
+                    stop = Some(at);
+                    return Ok(());
+                }
+                self.decode(chunk, &data, out)
+            });
+            if let Err(error) = read.or_else(|error| self.block.note_error(error)) {
+                failed = Some(error);
+            }
+        });
+        match failed {
+            Some(error) => Err(error.into()),
+            None => Ok(stop.unwrap_or(next)),
+        }
+    }
+
+    /// Appends the samples of a chunk to columns of its kind.
+    fn decode(&self, chunk: &ChunkMeta, data: &ChunkData, out: &mut Samples) -> Result<(), BlockError> {
+        let ChunkData { encoding, data } = data;
+        if out.is_empty() {
+            // Both make the columns those of their kind.
+            if encoding.is_float() {
+                out.floats_mut();
+            } else {
+                out.histograms_mut();
+            }
+        }
+        let Samples { timestamps_ms, values, start_timestamps_ms } = out;
+        let before = timestamps_ms.len();
+        if encoding.has_starts() {
+            start_timestamps_ms.resize(before, 0);
+        }
+        let decoded = match values {
+            Values::Floats(values) => {
+                decode_floats(*encoding, data, self.range, (timestamps_ms, values, start_timestamps_ms))
+            }
+            Values::Histograms(values) => {
+                decode_histograms(*encoding, data, self.range, (timestamps_ms, values, start_timestamps_ms))
+            }
+        };
+        if !start_timestamps_ms.is_empty() {
+            start_timestamps_ms.resize(timestamps_ms.len(), 0);
+        }
+        decoded.map_err(|error| {
+            let file = self.block.dir.join(super::chunk_file::CHUNKS_DIR);
+            let file = file.join(format!("{:06}", (chunk.reference >> 32) + 1));
+            BlockError::damaged(
+                &file,
+                chunk.reference & 0xffff_ffff,
+                format!("chunk does not decode: {error}"),
+            )
+        })
+    }
+
+    /// All samples of a series whose chunks overlap, in order; of equal times the first chunk's counts.
+    fn merged(&self, index: usize) -> Result<Vec<(i64, i64, Value)>, StoreError> {
+        let mut rows = Vec::new();
+        let (mut samples, mut from) = (Samples::new(), 0);
+        while from < self.chunks(index).len() {
+            samples.clear();
+            from = self.read_run(index, from, &mut samples)?;
+            let start = |at: usize| samples.start_timestamps_ms.get(at).copied().unwrap_or(0);
+            for (at, t_ms) in samples.timestamps_ms.iter().enumerate() {
+                rows.push((
+                    *t_ms,
+                    start(at),
+                    match &samples.values {
+                        Values::Floats(values) => Value::Float(values[at]),
+                        Values::Histograms(values) => Value::Histogram(values[at].clone()),
+                    },
+                ));
+            }
+        }
+        rows.sort_by_key(|(t_ms, ..)| *t_ms);
+        rows.dedup_by_key(|(t_ms, ..)| *t_ms);
+        Ok(rows)
+    }
+
+    /// Fills `out` with the run of merged samples from `from` on; which one is next.
+    fn merged_run(&self, index: usize, from: usize, out: &mut Samples) -> Result<usize, StoreError> {
+        let rows = self.merged(index)?;
+        let Some((_, _, first)) = rows.get(from) else { return Ok(rows.len()) };
+        let is_float = matches!(first, Value::Float(_));
+        let run =
+            rows[from..].iter().take_while(|(_, _, value)| matches!(value, Value::Float(_)) == is_float);
+        let mut starts_ms = Vec::new();
+        if is_float {
+            let (timestamps_ms, values) = out.floats_mut();
+            for (t_ms, start_ms, value) in run {
+                if let Value::Float(value) = value {
+                    timestamps_ms.push(*t_ms);
+                    values.push(*value);
+                    starts_ms.push(*start_ms);
+                }
+            }
+        } else {
+            let (timestamps_ms, values) = out.histograms_mut();
+            for (t_ms, start_ms, value) in run {
+                if let Value::Histogram(value) = value {
+                    timestamps_ms.push(*t_ms);
+                    values.push(value.clone());
+                    starts_ms.push(*start_ms);
+                }
+            }
+        }
+        if starts_ms.iter().any(|start_ms| *start_ms != 0) {
+            out.start_timestamps_ms = starts_ms;
+        }
+        Ok(from + out.len())
+    }
+}
+
+enum Value {
+    Float(f64),
+    Histogram(Arc<FloatHistogram>),
+}
+
+/// Takes out what was deleted.
+fn bury(intervals: &[Interval], out: &mut Samples) {
+    if intervals.is_empty() {
+        return;
+    }
+    let kept: Vec<bool> = out
+        .timestamps_ms
+        .iter()
+        .map(|t_ms| !intervals.iter().any(|interval| (interval.min_ms..=interval.max_ms).contains(t_ms)))
+        .collect();
+    let keep = |at: &mut usize| {
+        *at += 1;
+        kept[*at - 1]
+    };
+    let mut at = 0;
+    out.timestamps_ms.retain(|_| keep(&mut at));
+    let mut at = 0;
+    match &mut out.values {
+        Values::Floats(values) => values.retain(|_| keep(&mut at)),
+        Values::Histograms(values) => values.retain(|_| keep(&mut at)),
+    }
+    if !out.start_timestamps_ms.is_empty() {
+        let mut at = 0;
+        out.start_timestamps_ms.retain(|_| keep(&mut at));
+    }
+}
+
+impl SeriesSource for Snapshot {
+    fn len(&self) -> usize {
+        self.series.len()
+    }
+
+    fn labels(&self, index: usize) -> Labels {
+        self.series[index].labels.clone()
+    }
+
+    /// A series is one run, unless floats and histograms take turns.
+    fn read(&self, index: usize, resume: &mut Resume, out: &mut Samples) -> Result<bool, StoreError> {
+        out.clear();
+        let chunks = self.chunks(index);
+        let in_order = chunks.is_sorted_by(|before, after| before.max_ms < after.min_ms);
+        loop {
+            let from = resume.a as usize;
+            let next = match in_order {
+                true if from >= chunks.len() => return Ok(false),
+                true => self.read_run(index, from, out)?,
+                false => self.merged_run(index, from, out)?,
+            };
+            if next == from {
+                out.clear();
+                return Ok(false);
+            }
+            resume.a = next as u64;
+            bury(self.block.tombstones.of(self.series[index].number), out);
+            if !out.is_empty() {
+                return Ok(true);
+            }
+        }
+    }
+}
