@@ -114,22 +114,28 @@ fn what_was_deleted_is_gone() {
 #[test]
 fn whole_or_not_at_all() {
     let data = Data::from(9, 0..6, START_MS);
-    let counting = SimDisk::new(0);
+    let prepared = |seed| {
+        let disk = SimDisk::new(seed);
+        disk.vfs().create_dir_all(Path::new(DATA)).unwrap();
+        disk.vfs().sync_dir(Path::new("/")).unwrap();
+        disk
+    };
+    let counting = prepared(0);
+    let first = counting.calls();
     let meta = write(&counting, DATA, &data, 1, options());
     let (calls, mut finished) = (counting.calls(), 0);
-    for call in 0..calls {
+    for call in first..calls {
         for (fault, crash) in [
             (Fault::Stop, Crash::Power),
             (Fault::Stop, Crash::Process),
             (Fault::Full, Crash::Power),
             (Fault::Io, Crash::Power),
         ] {
-            let disk = SimDisk::new(call);
+            let disk = prepared(call);
             disk.plan(call, fault);
             let written = try_write(&disk, DATA, &data, 1, options());
             disk.restart(crash);
             let vfs = disk.vfs();
-            drop(vfs.create_dir_all(Path::new(DATA)));
             let left = remove_unfinished_blocks(&*vfs, Path::new(DATA)).unwrap();
             let there = vfs.list(Path::new(DATA)).unwrap();
             if there.is_empty() {
