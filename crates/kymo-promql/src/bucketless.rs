@@ -20,11 +20,12 @@ pub(crate) fn forget_buckets(
     let starts = walk_starts(times, ends, back_ms);
     let mut next_start = starts.iter().copied().peekable();
     let mut last: Option<Arc<FloatHistogram>> = None;
-    for at in starts.first().copied().unwrap_or(0)..histograms.len() {
+    let first = starts.first().copied().unwrap_or(0);
+    for (at, histogram) in histograms.iter_mut().enumerate().skip(first) {
         if next_start.next_if_eq(&at).is_some() {
             last = None;
         }
-        let whole = histograms[at].clone();
+        let whole = histogram.clone();
         let hint = match (&last, whole.counter_reset_hint) {
             (Some(last), CounterResetHint::Unknown) if !whole.is_stale() => match whole.detect_reset(last) {
                 true => CounterResetHint::Reset,
@@ -32,7 +33,7 @@ pub(crate) fn forget_buckets(
             },
             (_, hint) => hint,
         };
-        histograms[at] = Arc::new(FloatHistogram {
+        *histogram = Arc::new(FloatHistogram {
             counter_reset_hint: hint,
             schema: whole.schema,
             count: whole.count,

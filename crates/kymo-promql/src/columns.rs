@@ -84,7 +84,7 @@ impl Columns {
             self.samples.start_timestamps_ms.clear();
             self.histogram_starts.clear();
         }
-        context.read(selection, self.samples.len() + self.histograms.len());
+        context.read(selection, self.samples.len() + self.histogram_weight);
         Ok(())
     }
 
@@ -121,8 +121,8 @@ impl Columns {
     /// The points of a row, as a subquery gives them to a range function.
     ///
     /// What is known about counter resets between histograms holds for neighbours in the store and not for points of a
-    /// subquery, so it is forgotten.
-    pub(crate) fn take_points(&mut self, row: &Row, grid: Grid) {
+    /// subquery, so functions do not see it.
+    pub(crate) fn take_points(&mut self, row: &Row, grid: Grid, keep_hints: bool) {
         let (times, values) = self.samples.floats_mut();
         self.histogram_times.clear();
         self.histograms.clear();
@@ -142,7 +142,10 @@ impl Columns {
                 }
                 Some(Point::Histogram(histogram)) => {
                     self.histogram_times.push(grid.time(step));
-                    self.histograms.push(without_reset_hint(histogram));
+                    self.histograms.push(match keep_hints {
+                        true => histogram.clone(),
+                        false => without_reset_hint(histogram),
+                    });
                 }
                 None => {}
             }

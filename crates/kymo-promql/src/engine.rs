@@ -361,7 +361,7 @@ fn scalar_series(value: &Scalar, grid: Grid) -> Vec<MatrixSeries> {
 
 /// The samples of a range selector, or the points of a subquery, as they are.
 fn range_vector(context: &Context, plan: &RangePlan, grid: Grid) -> Result<QueryValue, QueryError> {
-    let samples = RangeSamples::new(context, plan, grid)?;
+    let samples = RangeSamples::new(context, plan, grid)?.into_result();
     let mut all = Vec::new();
     let mut held = context.budget.nothing();
     let mut scratch = context.scratch();

@@ -5,11 +5,11 @@
 //! are native histograms or nothing: their rows are needed to tell, so they become numbers at once. A native histogram and
 //! buckets under the same labels at a step leave nothing.
 
-use kymo_model::{FloatHistogram, Labels, format_openmetrics_float, parse_float};
+use kymo_model::{FloatHistogram, Labels, METRIC_NAME, format_openmetrics_float, parse_float};
 use kymo_promql_syntax::ast::Span;
 
 use super::classic::{self, Bucket, Repaired};
-use super::map::{drop_names, mapped_rows};
+use super::map::drop_names;
 use super::same::same_labelset;
 use crate::QueryError;
 use crate::bits::Bits;
@@ -21,7 +21,7 @@ use crate::notes::{Note, Repair};
 use crate::plan::{HistogramFunction, HistogramPlan, Measure, VectorPlan};
 use crate::row::{Block, Row, Rows};
 use crate::scalar::Scalar;
-use crate::vector::{Scratch, Series, Vector};
+use crate::vector::{Name, Scratch, Series, Vector};
 
 const LE: &str = "le";
 
@@ -39,8 +39,29 @@ pub(super) fn measure<'q>(
         Measure::Sum => |h| h.sum,
         Measure::Variance => native::variance,
     };
-    let input = super::vector(context, input, grid)?;
-    mapped_rows(context, input, move |row| row.measure_histograms(of))
+    let Vector { series, rows, one_name } = super::vector(context, input, grid)?;
+    let rows = Box::new(Measured { rows, of });
+    if context.delayed_name_removal {
+        let series = series.into_iter().map(|series| series.with_name(Name::DropAtEnd)).collect();
+        return Ok(Vector { series, rows, one_name });
+    }
+    // Other functions drop type and unit with the name.
+    let nameless = |series: Series| series.relabelled(series.labels().without(|name| name == METRIC_NAME));
+    let series = series.into_iter().map(nameless).collect();
+    super::merge_same(context, Vector { series, rows, one_name })
+}
+
+struct Measured<'q> {
+    rows: Box<dyn Rows + 'q>,
+    of: fn(&FloatHistogram) -> f64,
+}
+
+impl Rows for Measured<'_> {
+    fn fill(&self, index: usize, scratch: &mut Scratch, out: &mut Row) -> Result<(), QueryError> {
+        self.rows.fill(index, scratch, out)?;
+        out.measure_histograms(self.of);
+        Ok(())
+    }
 }
 
 pub(super) fn histogram<'q>(

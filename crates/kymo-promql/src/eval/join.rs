@@ -282,7 +282,7 @@ impl Sides<'_, '_> {
             ones.iter().for_each(|one| groups[*one as usize] = group);
         }
         for (at, series) in self.one.iter().enumerate() {
-            if self.one_rows.get(at, step).is_none() {
+            if !self.one_rows.has(at, step) {
                 continue;
             }
             let Some(earlier) = first.insert(groups[at], at as u32) else { continue };
@@ -309,7 +309,8 @@ impl Sides<'_, '_> {
                     Some(_) => ones.set_all(),
                     None => self.ones[group].iter().for_each(|one| ones.or(&self.one_bits(*one))),
                 }
-                earlier(&mut earliest, self.first_meeting(manys, &ones)?);
+                let partners = (self.ones.get(group).map_or(&[][..], |ones| ones), fill.one);
+                earlier(&mut earliest, self.first_meeting(manys, partners, &ones)?);
             }
             return Ok(earliest);
         }
@@ -322,7 +323,8 @@ impl Sides<'_, '_> {
                         Some(one) => self.one_bits(one),
                         None => fill.without_one(pair.group, self.grid.steps),
                     };
-                    earlier(&mut earliest, self.first_meeting(&manys, &within)?);
+                    let partners = (pair.one.as_slice(), fill.one);
+                    earlier(&mut earliest, self.first_meeting(&manys, partners, &within)?);
                 }
             }
         }
@@ -330,12 +332,19 @@ impl Sides<'_, '_> {
     }
 
     /// The first step inside `within` at which two of these series of the "many" side have a value, and the two.
-    fn first_meeting(&self, manys: &[u32], within: &Bits) -> Result<Option<Repeated>, QueryError> {
+    /// Pairs that the operator refuses do not count.
+    fn first_meeting(
+        &self,
+        manys: &[u32],
+        (ones, filled): (&[u32], Option<f64>),
+        within: &Bits,
+    ) -> Result<Option<Repeated>, QueryError> {
         let mut once = Bits::zeros(self.grid.steps);
         let mut twice = Bits::zeros(self.grid.steps);
         let (mut scratch, mut row) = (self.context.scratch(), Row::default());
         for many in manys {
             self.many.fill(*many as usize, &mut scratch, &mut row)?;
+            self.leave_out_refused(&mut row, ones, filled);
             let mut both = row.valid.clone();
             both.and(&once);
             twice.or(&both);
@@ -346,6 +355,7 @@ impl Sides<'_, '_> {
         let mut met = Vec::with_capacity(2);
         for many in manys {
             self.many.fill(*many as usize, &mut scratch, &mut row)?;
+            self.leave_out_refused(&mut row, ones, filled);
             if row.valid.get(step) && met.len() < 2 {
                 met.push(*many);
             }

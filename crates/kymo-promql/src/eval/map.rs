@@ -46,7 +46,7 @@ pub(super) fn mapped<'q>(
 }
 
 /// Changes rows and drops names.
-pub(super) fn mapped_rows<'q>(
+fn mapped_rows<'q>(
     context: &Context,
     input: Vector<'q>,
     f: impl Fn(&mut Row) + Send + Sync + 'q,

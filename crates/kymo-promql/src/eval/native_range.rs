@@ -73,6 +73,11 @@ impl NativeRange<'_> {
             Treatment::OneKind => self.one_kind(work, pulse, out),
             Treatment::FloatsOnly => {
                 kernel::run(self.function, &self.floats, work, pulse, out)?;
+                if self.function == RangeFunction::DoubleExponentialSmoothing {
+                    // Wrong weights are an error wherever there are samples.
+                    let mut steps = self.both().filter(|(_, _, natives)| !natives.is_empty());
+                    steps.try_for_each(|(step, ..)| kernel::weights(&self.floats, step).map(drop))?;
+                }
                 if self.both().any(|(_, floats, natives)| !floats.is_empty() && !natives.is_empty()) {
                     self.note(Note::IgnoredInRange(self.metric.to_owned()));
                 }

@@ -27,6 +27,8 @@ pub(crate) struct RangeSamples<'q> {
     edges: Edges,
     /// Are counts and sums of histograms enough?
     bucketless: bool,
+    /// Are the samples the result, and not for a function?
+    is_result: bool,
 }
 
 enum Source<'q> {
@@ -44,7 +46,12 @@ impl<'q> RangeSamples<'q> {
         };
         let ends = plan.shift.track(grid);
         let RangePlan { range_ms, edges, bucketless, .. } = *plan;
-        Ok(RangeSamples { context, source, ends, range_ms, edges, bucketless })
+        Ok(RangeSamples { context, source, ends, range_ms, edges, bucketless, is_result: false })
+    }
+
+    /// The same, as the result of a query.
+    pub(crate) fn into_result(self) -> Self {
+        RangeSamples { is_result: true, ..self }
     }
 
     pub(crate) fn series(&self) -> Vec<Series> {
@@ -86,7 +93,7 @@ impl<'q> RangeSamples<'q> {
             Source::Points(vector, points) => {
                 let mut row = scratch.take_row();
                 vector.fill(index, scratch, &mut row)?;
-                scratch.columns.take_points(&row, *points);
+                scratch.columns.take_points(&row, *points, self.is_result);
                 scratch.give_back(row);
                 self.context.budget.touch(scratch.columns.floats().times.len(), 0)?;
             }

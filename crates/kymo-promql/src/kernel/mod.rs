@@ -32,6 +32,7 @@ pub(crate) use extended::{extended_points, narrow_to_anchor};
 pub(crate) use instant::{last_points, last_starts, last_times, last_times_of_both, last_values};
 pub(crate) use order::quantile_of;
 pub(crate) use smoothed::{smoothed_points, smoothed_values};
+pub(crate) use smoothing::weights;
 pub(crate) use sum::{Mean, Sum};
 pub(crate) use window::{Window, slide};
 

@@ -8,14 +8,7 @@ use crate::vector::Pulse;
 pub(super) fn smooth(call: &Call<'_>, pulse: &mut Pulse, out: &mut Row) -> Result<(), QueryError> {
     let values = call.samples.values;
     for (step, window) in call.each() {
-        let (level_weight, trend_weight) = (call.params[0].at(step), call.params[1].at(step));
-        for (name, weight, short) in [("smoothing", level_weight, "sf"), ("trend", trend_weight, "tf")] {
-            if weight <= 0.0 || weight >= 1.0 {
-                return Err(QueryError::execution(format!(
-                    "invalid {name} factor. Expected: 0 < {short} < 1, got: {weight:.6}"
-                )));
-            }
-        }
+        let (level_weight, trend_weight) = weights(call, step)?;
         if window.len() < 2 {
             continue;
         }
@@ -33,4 +26,17 @@ pub(super) fn smooth(call: &Call<'_>, pulse: &mut Pulse, out: &mut Row) -> Resul
         out.set(step, level);
     }
     Ok(())
+}
+
+/// The parameters at a step, if they are weights.
+pub(crate) fn weights(call: &Call<'_>, step: usize) -> Result<(f64, f64), QueryError> {
+    let (level_weight, trend_weight) = (call.params[0].at(step), call.params[1].at(step));
+    for (name, weight, short) in [("smoothing", level_weight, "sf"), ("trend", trend_weight, "tf")] {
+        if weight <= 0.0 || weight >= 1.0 {
+            return Err(QueryError::execution(format!(
+                "invalid {name} factor. Expected: 0 < {short} < 1, got: {weight:.6}"
+            )));
+        }
+    }
+    Ok((level_weight, trend_weight))
 }
