@@ -22,6 +22,7 @@ mod body;
 mod cors;
 mod error;
 mod exemplars;
+mod explain;
 mod features;
 mod federate;
 mod gate;

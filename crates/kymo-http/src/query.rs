@@ -84,7 +84,7 @@ pub(crate) fn now() -> Timestamp {
 }
 
 /// A query that was understood and waits for its turn.
-struct Job {
+pub(crate) struct Job {
     expr: Expr,
     options: QueryOptions,
     timeout: Duration,
@@ -92,7 +92,7 @@ struct Job {
 }
 
 impl Job {
-    fn new(api: &Api, params: &Params) -> Result<Job, ApiError> {
+    pub(crate) fn new(api: &Api, params: &Params) -> Result<Job, ApiError> {
         let text = params.get("query").unwrap_or("");
         let expr = params.query(api)?;
         let mut timeout = api.limits.query_timeout;
@@ -109,7 +109,22 @@ impl Job {
     where
         F: FnOnce(&Expr, &QueryOptions) -> Result<QueryResult, QueryError> + Send + 'static,
     {
-        let Job { expr, options, timeout, stats } = self;
+        let stats = self.stats.clone();
+        self.work(api, move |expr, options, queued| {
+            let begun = Instant::now();
+            let result = evaluate(expr, options)?;
+            let timings = Timings { queued, evaluation: begun.elapsed() };
+            Ok(answer_of(result, limit, stats.as_deref(), timings))
+        })
+        .await
+    }
+
+    /// Waits for a turn and does `work` on a blocking thread, which is told how long it had to wait.
+    pub(crate) async fn work<F>(self, api: &Api, work: F) -> Result<Answer, ApiError>
+    where
+        F: FnOnce(&Expr, &QueryOptions, Duration) -> Result<Answer, ApiError> + Send + 'static,
+    {
+        let Job { expr, options, timeout, .. } = self;
         // Dropped with this future: when the client goes away, the query ends.
         let guard = CancelOnDrop(options.cancel.clone());
         let timed_out = || ApiError::new(ApiErrorKind::Timeout, "query timed out in query queue");
@@ -125,10 +140,7 @@ impl Job {
         let cancel = options.cancel.clone();
         let mut work = tokio::task::spawn_blocking(move || {
             let _turn = turn;
-            let begun = Instant::now();
-            let result = evaluate(&expr, &options)?;
-            let timings = Timings { queued: begun - arrived, evaluation: begun.elapsed() };
-            Ok::<Answer, ApiError>(answer_of(result, limit, stats.as_deref(), timings))
+            work(&expr, &options, arrived.elapsed())
         });
         let done = tokio::select! {
             done = &mut work => done,

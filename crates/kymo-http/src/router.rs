@@ -12,8 +12,8 @@ use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Pr
 use crate::api::Api;
 use crate::mount::not_found;
 use crate::{
-    admin, cors, exemplars, features, federate, management, metadata, notifications, page, query, read,
-    rules, series, status, targets, write,
+    admin, cors, exemplars, explain, features, federate, management, metadata, notifications, page, query,
+    read, rules, series, status, targets, write,
 };
 
 /// The routes of an API: `/api/v1/…`, `/-/…`, `/metrics`, `/federate`, `/version`. See the crate's page for an example.
@@ -21,6 +21,7 @@ pub fn router(api: Api) -> Router {
     let v1 = Router::new()
         .route("/query", get(query::instant).post(query::instant))
         .route("/query_range", get(query::range).post(query::range))
+        .route("/query_explain", get(explain::explain).post(explain::explain))
         .route("/series", get(series::series).post(series::series))
         .route("/labels", get(series::label_names).post(series::label_names))
         .route("/label/{name}/values", get(series::label_values))

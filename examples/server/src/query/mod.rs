@@ -33,6 +33,8 @@ enum What {
     Instant(InstantArgs),
     /// Run range query.
     Range(RangeArgs),
+    /// Tell how a server of kymo would answer a query, or how it did.
+    Explain(ExplainArgs),
     /// Run series query.
     Series(SeriesArgs),
     /// Run labels query.
@@ -104,6 +106,40 @@ struct RangeArgs {
 
     /// Query step size (duration); a 250th of the range, in whole seconds, by default.
     #[arg(long, value_parser = parse_step)]
+    step: Option<f64>,
+
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Args)]
+struct ExplainArgs {
+    /// Server to query.
+    #[arg(value_name = "URL")]
+    server: Server,
+
+    /// PromQL query expression.
+    #[arg(value_name = "EXPR", allow_hyphen_values = true)]
+    expr: String,
+
+    /// Run the query, and tell what each operator cost.
+    #[arg(long)]
+    analyze: bool,
+
+    /// As an instant query at this time (RFC3339 or Unix timestamp); now by default.
+    #[arg(long, value_parser = parse_time, allow_hyphen_values = true, conflicts_with_all = ["start", "end", "step"])]
+    time: Option<f64>,
+
+    /// As a range query from this time (RFC3339 or Unix timestamp).
+    #[arg(long, value_parser = parse_time, allow_hyphen_values = true)]
+    start: Option<f64>,
+
+    /// Query range end time (RFC3339 or Unix timestamp); now by default.
+    #[arg(long, value_parser = parse_time, allow_hyphen_values = true, requires = "start")]
+    end: Option<f64>,
+
+    /// Query step size (duration); a 250th of the range, in whole seconds, by default.
+    #[arg(long, value_parser = parse_step, requires = "start")]
     step: Option<f64>,
 
     #[command(flatten)]
@@ -184,6 +220,16 @@ pub(crate) fn run(args: QueryArgs) -> ExitCode {
                 Verdict::Faults
             }
         },
+        What::Explain(args) => match explain_parameters(&args) {
+            Ok(parameters) => {
+                let request = Request { path: "query_explain".to_owned(), parameters, get: false };
+                ask(&args.server, &args.common, request)
+            }
+            Err(message) => {
+                complain(message);
+                Verdict::Faults
+            }
+        },
         What::Series(args) => {
             let parameters = metadata_parameters(args.matches, args.start, args.end);
             ask(&args.server, &args.common, Request { path: "series".to_owned(), parameters, get: false })
@@ -197,15 +243,38 @@ pub(crate) fn run(args: QueryArgs) -> ExitCode {
     .into()
 }
 
+fn explain_parameters(args: &ExplainArgs) -> Result<Vec<(&'static str, String)>, &'static str> {
+    let mut parameters = match args.start {
+        Some(_) => range_of(&args.expr, args.start, args.end, args.step)?,
+        None => {
+            let time = args.time.map(|time| ("time", time.to_string()));
+            [("query", args.expr.clone())].into_iter().chain(time).collect()
+        }
+    };
+    if args.analyze {
+        parameters.push(("analyze", "true".to_owned()));
+    }
+    Ok(parameters)
+}
+
 fn range_parameters(args: &RangeArgs) -> Result<Vec<(&'static str, String)>, &'static str> {
-    let end = args.end.unwrap_or_else(time::now);
-    let start = args.start.unwrap_or(end - RANGE_DEFAULT_S);
+    range_of(&args.expr, args.start, args.end, args.step)
+}
+
+fn range_of(
+    expr: &str,
+    start: Option<f64>,
+    end: Option<f64>,
+    step: Option<f64>,
+) -> Result<Vec<(&'static str, String)>, &'static str> {
+    let end = end.unwrap_or_else(time::now);
+    let start = start.unwrap_or(end - RANGE_DEFAULT_S);
     if start >= end {
         return Err("start time is not before end time");
     }
-    let step = args.step.unwrap_or_else(|| ((end - start) / STEPS_DEFAULT).floor().max(1.0));
+    let step = step.unwrap_or_else(|| ((end - start) / STEPS_DEFAULT).floor().max(1.0));
     Ok(vec![
-        ("query", args.expr.clone()),
+        ("query", expr.to_owned()),
         ("start", start.to_string()),
         ("end", end.to_string()),
         ("step", step.to_string()),
@@ -249,6 +318,10 @@ fn ask(server: &Server, common: &Common, request: Request) -> Verdict {
     let result = data.get("result").unwrap_or(&data);
     if common.json || common.format == OutputFormat::Json {
         say(result);
+        return Verdict::Good;
+    }
+    if let Some(text) = data.get("text").and_then(Value::as_str) {
+        say(text.trim_end());
         return Verdict::Good;
     }
     let kind = data.get("resultType").and_then(Value::as_str);
