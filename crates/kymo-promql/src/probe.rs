@@ -123,4 +123,8 @@ impl Rows for Measured<'_> {
         }
         filled
     }
+
+    fn may_note(&self) -> bool {
+        self.rows.may_note()
+    }
 }

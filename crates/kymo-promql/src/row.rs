@@ -192,6 +192,12 @@ impl Row {
 /// Anything that can compute the rows of a list of series, one at a time, in any order, from several threads.
 pub(crate) trait Rows: Send + Sync {
     fn fill(&self, index: usize, scratch: &mut Scratch, out: &mut Row) -> Result<(), QueryError>;
+
+    /// May computing a row note something for the reader? Then each row has to be computed once, also where its values are not
+    /// needed.
+    fn may_note(&self) -> bool {
+        true
+    }
 }
 
 /// Rows kept in memory, one after the other in one allocation.
@@ -289,5 +295,9 @@ impl Rows for Block {
     fn fill(&self, index: usize, _: &mut Scratch, out: &mut Row) -> Result<(), QueryError> {
         self.copy(index, out);
         Ok(())
+    }
+
+    fn may_note(&self) -> bool {
+        false
     }
 }

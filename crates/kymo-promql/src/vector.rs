@@ -6,6 +6,7 @@
 use kymo_model::{Labels, LabelsBuilder, METRIC_NAME};
 
 use crate::columns::Columns;
+use crate::context::Context;
 use crate::kernel::{Window, Work};
 use crate::row::{Row, Rows};
 use crate::{CancelToken, QueryError};
@@ -100,12 +101,31 @@ impl<'q> Vector<'q> {
             fn fill(&self, _: usize, _: &mut Scratch, _: &mut Row) -> Result<(), QueryError> {
                 Ok(())
             }
+
+            fn may_note(&self) -> bool {
+                false
+            }
         }
         Vector { series: Vec::new(), rows: Box::new(NoRows), one_name: true }
     }
 
     pub(crate) fn len(&self) -> usize {
         self.series.len()
+    }
+
+    /// Computes rows that nobody needs, for what they note.
+    pub(crate) fn note_rows(
+        &self,
+        context: &Context,
+        indices: impl IntoIterator<Item = usize>,
+    ) -> Result<(), QueryError> {
+        if self.rows.may_note() {
+            let (mut scratch, mut row) = (context.scratch(), Row::default());
+            for index in indices {
+                self.fill(index, &mut scratch, &mut row)?;
+            }
+        }
+        Ok(())
     }
 
     pub(crate) fn fill(&self, index: usize, scratch: &mut Scratch, out: &mut Row) -> Result<(), QueryError> {

@@ -23,7 +23,7 @@ pub(super) fn instant<'q>(
     for index in 0..input.len() {
         input.fill(index, &mut scratch, &mut row)?;
         present.or(&row.valid);
-        if present.all() {
+        if present.all() && !input.rows.may_note() {
             break;
         }
     }
@@ -46,7 +46,7 @@ pub(super) fn over_time<'q>(
             windows.filter(|(_, w)| !w.is_empty()).for_each(|(step, _)| present.set(step));
         }
         context.counters.looked_at(scratch.windows.iter().map(|w| w.len()).sum());
-        if present.all() {
+        if present.all() && !samples.may_note() {
             break;
         }
     }

@@ -170,6 +170,15 @@ impl Rows for WithScalar<'_> {
         scratch.give_back(row);
         Ok(())
     }
+
+    fn may_note(&self) -> bool {
+        let suits_all = match self.operation.op {
+            BinaryOp::Mul => true,
+            BinaryOp::Div => !self.swapped,
+            _ => false,
+        };
+        !suits_all || self.input.may_note()
+    }
 }
 
 pub(super) fn with_scalar<'q>(

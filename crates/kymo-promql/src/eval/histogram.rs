@@ -62,6 +62,10 @@ impl Rows for Measured<'_> {
         out.measure_histograms(self.of);
         Ok(())
     }
+
+    fn may_note(&self) -> bool {
+        self.rows.may_note()
+    }
 }
 
 pub(super) fn histogram<'q>(

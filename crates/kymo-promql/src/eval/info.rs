@@ -284,4 +284,8 @@ impl Rows for Parts<'_> {
         }
         Ok(())
     }
+
+    fn may_note(&self) -> bool {
+        self.input.may_note()
+    }
 }

@@ -50,6 +50,8 @@ fn joined<'q>(
     let (many, one) = if swapped { (rhs, lhs) } else { (lhs, rhs) };
     let mut fill = Fill::new(matching);
     if !fill.any() && (many.len() == 0 || one.len() == 0) {
+        many.note_rows(context, 0..many.len())?;
+        one.note_rows(context, 0..one.len())?;
         return Ok(Vector::empty());
     }
     let mut one_rows = Block::new(grid.steps, &context.budget);
@@ -77,6 +79,7 @@ fn joined<'q>(
     sides.refuse_conflicts(&pairs, &fill)?;
     let Sides { many, one_rows, .. } = sides;
     let Pairs { series, members, .. } = pairs;
+    note_single(context, &many, &members)?;
     let one_name = operation.drops_name() && !context.delayed_name_removal;
     let mut rows = Joined {
         context,
@@ -91,6 +94,16 @@ fn joined<'q>(
     };
     rows.share(context, grid)?;
     Ok(Vector { series, rows: Box::new(rows), one_name })
+}
+
+/// Computes the rows of series without a partner, which nobody will ask for.
+fn note_single(context: &Context, many: &Vector<'_>, members: &[Vec<Pair>]) -> Result<(), QueryError> {
+    if !many.rows.may_note() {
+        return Ok(());
+    }
+    let mut paired = Bits::zeros(many.len());
+    members.iter().flatten().filter_map(|pair| pair.many).for_each(|at| paired.set(at as usize));
+    many.note_rows(context, (0..many.len()).filter(|at| !paired.get(*at)))
 }
 
 pub(super) struct Sides<'q, 'm> {

@@ -31,6 +31,10 @@ impl<F: Fn(&mut Row) + Send + Sync> Rows for Mapped<'_, F> {
         (self.f)(out);
         Ok(())
     }
+
+    fn may_note(&self) -> bool {
+        self.input.may_note()
+    }
 }
 
 /// Changes floats, leaves out histograms, and drops names.

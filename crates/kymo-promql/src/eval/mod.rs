@@ -139,6 +139,10 @@ fn of_scalar<'q>(value: Scalar, grid: Grid) -> Vector<'q> {
             out.valid.set_all();
             Ok(())
         }
+
+        fn may_note(&self) -> bool {
+            false
+        }
     }
     let series = vec![Series::new(kymo_model::Labels::empty())];
     Vector { series, rows: Box::new(Values(value, grid.steps)), one_name: true }
@@ -163,6 +167,10 @@ fn repeated<'q>(context: &'q Context, plan: &'q VectorPlan, grid: Grid) -> Resul
                 (0..self.1).for_each(|step| out.set_histogram(step, histogram.clone()));
             }
             Ok(())
+        }
+
+        fn may_note(&self) -> bool {
+            self.0.may_note()
         }
     }
     let Vector { series, rows, one_name } = vector(context, plan, grid.first())?;

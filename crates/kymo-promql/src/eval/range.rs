@@ -75,6 +75,14 @@ impl<'q> RangeSamples<'q> {
         }
     }
 
+    /// May reading a series note something?
+    pub(crate) fn may_note(&self) -> bool {
+        match &self.source {
+            Source::Selection(_) => false,
+            Source::Points(vector, _) => vector.rows.may_note(),
+        }
+    }
+
     fn one_name(&self) -> bool {
         match &self.source {
             Source::Selection(selection) => self.context.sets[*selection].one_name,
@@ -213,6 +221,12 @@ impl Rows for RangeRows<'_> {
         self.note_overlap(index, work);
         self.note_floats(index, out);
         Ok(())
+    }
+
+    fn may_note(&self) -> bool {
+        use RangeFunction::*;
+        !matches!(self.function, Changes | Count | First | Last | Present | Resets | TsOfFirst | TsOfLast)
+            || self.samples.may_note()
     }
 }
 

@@ -99,6 +99,10 @@ impl Rows for Joined<'_> {
             (Origin::Ready(_), None) => Ok(()),
         }
     }
+
+    fn may_note(&self) -> bool {
+        self.input.may_note()
+    }
 }
 
 /// Adds the points of `row` to `out`, which must not have points at the same steps, or none at all.

@@ -113,6 +113,10 @@ impl Rows for Selected<'_> {
         self.context.counters.looked_at(out.weight());
         Ok(())
     }
+
+    fn may_note(&self) -> bool {
+        matches!(self.wanted, Wanted::Smoothed(_) | Wanted::TimeOfFloat)
+    }
 }
 
 impl Selected<'_> {

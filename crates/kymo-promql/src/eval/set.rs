@@ -56,6 +56,10 @@ impl Rows for Masked<'_> {
         }
         Ok(())
     }
+
+    fn may_note(&self) -> bool {
+        self.input.may_note()
+    }
 }
 
 pub(super) fn set<'q>(context: &'q Context, plan: &'q SetPlan, grid: Grid) -> Result<Vector<'q>, QueryError> {
@@ -125,5 +129,9 @@ impl Rows for Both<'_> {
             None => self.left.fill(index, scratch, out),
             Some(index) => self.right.fill(index, scratch, out),
         }
+    }
+
+    fn may_note(&self) -> bool {
+        self.right.may_note()
     }
 }

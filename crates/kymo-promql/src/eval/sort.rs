@@ -65,6 +65,10 @@ impl Rows for FloatRows<'_> {
         out.floats_only();
         Ok(())
     }
+
+    fn may_note(&self) -> bool {
+        self.0.may_note()
+    }
 }
 
 /// NaN last, whichever way.

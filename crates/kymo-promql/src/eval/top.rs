@@ -113,6 +113,7 @@ pub(super) fn extremes(input: Input<'_>, k: Scalar, top: bool) -> Result<Vector<
     let counts = counts(&k, grid.steps, vector.len())?;
     let most = counts.iter().copied().max().unwrap_or(0) as usize;
     if most == 0 || vector.len() == 0 {
+        vector.note_rows(context, 0..vector.len())?;
         return Ok(Vector::empty());
     }
     let mut start = 0usize;
@@ -222,6 +223,7 @@ pub(super) fn limit(input: Input<'_>, k: Scalar) -> Result<Vector<'_>, QueryErro
 pub(super) fn limit_ratio(input: Input<'_>, ratio: Scalar) -> Result<Vector<'_>, QueryError> {
     let Input { context, vector, grid, plan, .. } = input;
     if ratio.iter(grid.steps).all(|r| r == 0.0) {
+        vector.note_rows(context, 0..vector.len())?;
         return Ok(Vector::empty());
     }
     if ratio.iter(grid.steps).any(f64::is_nan) {
@@ -256,6 +258,10 @@ impl Rows for Sampled<'_> {
             if ratio >= 0.0 { offset < ratio } else { offset >= 1.0 + ratio }
         });
         Ok(())
+    }
+
+    fn may_note(&self) -> bool {
+        self.input.may_note()
     }
 }
 
