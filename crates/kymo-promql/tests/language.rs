@@ -297,6 +297,15 @@ fn times_may_be_absurd() {
         "timestamp(heat offset -290y)",
         "year(vector(1e300)) + hour(vector(NaN)) + day_of_year(vector(-1e18))",
         "predict_linear(heat[290y] @ 9223372036854774, 1e300)",
+        "heat smoothed offset -290y",
+        "heat smoothed @ 9223372036854774",
+        "rate(heat[290y] smoothed offset 290y)",
+        "increase(heat[290y] anchored @ -9223372036854774)",
+        "changes(heat[290y] anchored offset -290y)",
+        "heat[290y] smoothed @ 9223372036854774 offset -290y",
+        "info(heat offset 290y)",
+        "start_timestamp(heat @ 9223372036854774)",
+        "heat offset 290y + fill(NaN) heat @ -9223372036854774",
     ] {
         for at in [i64::MIN, -1, 0, 600_000, i64::MAX] {
             let at = Timestamp::from_millis(at);

@@ -1,6 +1,7 @@
 //! A range query is as many instant queries: each step of random queries over random data is asked for on its own, too.
 //!
-//! This holds the lazy and sliding parts to the plain meaning of the language; only order and rounding may differ.
+//! This holds the lazy and sliding parts to the plain meaning of the language; only order and rounding may differ. And what
+//! can be said in two ways gives the same in both.
 
 mod store;
 
@@ -145,20 +146,64 @@ fn same(a: &Points, b: &Points) -> bool {
         })
 }
 
+fn stored(series: &[Generated]) -> MemoryStore {
+    let store = MemoryStore::default();
+    let mut batch = Batch::new();
+    for (name, a, b, samples) in series {
+        let labels = Labels::from_pairs([("__name__", name.as_str()), ("a", a), ("b", b)]);
+        for (t, v) in samples {
+            batch.push(labels.clone(), Timestamp::from_millis(*t), *v);
+        }
+    }
+    store.append(&batch).unwrap();
+    store
+}
+
+/// The same said twice.
+const TWICE: [(&str, &str); 9] = [
+    ("m + fill(3) n", "(m + n) or ((m unless n) + 3) or (3 + (n unless m))"),
+    ("m + fill_left(3) fill_right(4) n", "(m + n) or ((m unless n) + 4) or (3 + (n unless m))"),
+    ("m - on (a) group_left fill_right(2) n", "(m - on (a) group_left n) or ((m unless on (a) n) - 2)"),
+    (
+        "m - on (a) group_left fill_left(2) n",
+        "(m - on (a) group_left n) or (2 - sum by (a) (n unless on (a) m))",
+    ),
+    ("n - on (a) group_right fill_right(2) m", "(n - on (a) group_right m) or (2 - (m unless on (a) n))"),
+    (
+        "m > bool on (a, b) fill(5) n",
+        "(m > bool on (a, b) n) or ((m unless on (a, b) n) > bool 5) or (5 > bool (n unless on (a, b) m))",
+    ),
+    ("rate(m[1m] smoothed) * 60", "increase(m[1m] smoothed)"),
+    (
+        "increase(m[1m] anchored) - delta(m[1m] anchored) >= bool 0",
+        "sgn(increase(m[1m] anchored) - delta(m[1m] anchored)) >= bool 0",
+    ),
+    ("limit_ratio(0.4, m) or limit_ratio(-0.6, m)", "m"),
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn abbreviations_mean_what_they_abbreviate(series in data()) {
+        let store = stored(&series);
+        let engine = Engine::new(EngineOptions { lookback_delta_ms: 70_000, ..EngineOptions::default() });
+        for (short, long) in TWICE {
+            // What is filled may be in conflict where nothing was before.
+            let (Ok(a), Ok(b)) = (range(&engine, &store, short), range(&engine, &store, long)) else { continue };
+            for (step, (a, b)) in a.iter().zip(&b).enumerate() {
+                prop_assert!(same(a, b), "{short}: step {step} is {a:?}, written out {b:?}");
+            }
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_range_is_its_instants(series in data(), text in expression(), delayed in any::<bool>()) {
-        let store = MemoryStore::default();
-        let mut batch = Batch::new();
-        for (name, a, b, samples) in &series {
-            let labels = Labels::from_pairs([("__name__", name.as_str()), ("a", a), ("b", b)]);
-            for (t, v) in samples {
-                batch.push(labels.clone(), Timestamp::from_millis(*t), *v);
-            }
-        }
-        store.append(&batch).unwrap();
+        let store = stored(&series);
         // Of equal values the first is chosen, and the order of what count_values makes depends on all steps.
         prop_assume!(!(text.contains("count_values") && ["topk", "bottomk", "limitk"].iter().any(|k| text.contains(k))));
         // Whether the name of a merged series is dropped is decided once for all steps, and `or` merges.
