@@ -212,6 +212,24 @@ impl ParseError {
     }
 }
 
+impl Span {
+    /// The line of `text` in which the span starts, with carets under it: for errors that are found after parsing.
+    ///
+    /// ```
+    /// let query = "1 +\n  nothing";
+    /// let expr = kymo_promql_syntax::parse(query).unwrap();
+    /// let kymo_promql_syntax::ast::ExprKind::Binary(sum) = &expr.kind else { panic!("a sum") };
+    /// assert_eq!(sum.rhs.span.point_out(query), "  |\n2 |   nothing\n  |   ^^^^^^^\n");
+    /// ```
+    pub fn point_out(self, text: &str) -> String {
+        let line = place(text, self.start as usize).0.max(1);
+        let width = line.to_string().len();
+        let mut out = format!("{:width$} |\n", "");
+        push_line(&mut out, text, self, line, width, '^', "");
+        out
+    }
+}
+
 /// The line of `text` in which `span` starts, and marks under the part of it that `span` covers.
 fn push_line(out: &mut String, text: &str, span: Span, number: u32, width: usize, mark: char, words: &str) {
     let start = (span.start as usize).min(text.len());

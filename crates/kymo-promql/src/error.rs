@@ -47,6 +47,37 @@ impl QueryError {
         QueryError { kind, message: message.into(), span: None, detail: None }
     }
 
+    /// The message, the line of the query with carets under the place, and what is behind it. `text` is the query.
+    ///
+    /// ```
+    /// # use kymo_model::{Append, Batch, Labels, MemoryStore, Timestamp};
+    /// # let store = MemoryStore::default();
+    /// # let mut batch = Batch::new();
+    /// # for name in ["in_total", "out_total"] {
+    /// #     for t in [0, 60_000] {
+    /// #         batch.push(Labels::from_pairs([("__name__", name), ("port", "1")]), Timestamp::from_millis(t), 1.0);
+    /// #     }
+    /// # }
+    /// # store.append(&batch).unwrap();
+    /// # let (engine, at) = (kymo_promql::Engine::default(), Timestamp::from_millis(60_000));
+    /// let query = "sum(rate({port=\"1\"}[5m]))";
+    /// let expr = kymo_promql_syntax::parse(query).unwrap();
+    /// let error = engine.instant(&store, &expr, at, &Default::default()).unwrap_err();
+    /// assert_eq!(
+    ///     error.render(query),
+    ///     "vector cannot contain metrics with the same labelset\n\
+    ///      \x20 |\n\
+    ///      1 | sum(rate({port=\"1\"}[5m]))\n\
+    ///      \x20 |          ^^^^^^^^^^^^^^\n\
+    ///      \x20 = {__name__=\"in_total\", port=\"1\"} and {__name__=\"out_total\", port=\"1\"} both became {port=\"1\"}\n"
+    /// );
+    /// ```
+    pub fn render(&self, text: &str) -> String {
+        let place = self.span.map_or_else(String::new, |span| span.point_out(text));
+        let detail = self.detail.as_ref().map_or_else(String::new, |detail| format!("  = {detail}\n"));
+        format!("{}\n{place}{detail}", self.message)
+    }
+
     /// The same error with its place in the query text, unless it has one already.
     pub fn at(mut self, span: Span) -> QueryError {
         self.span.get_or_insert(span);

@@ -71,6 +71,11 @@ impl Series {
         if self.name == Name::Hidden { self.labels.without(describes_metric) } else { self.labels.clone() }
     }
 
+    /// The labels as the store has them, a name that was dropped included: for messages.
+    pub(crate) fn known_labels(&self) -> &Labels {
+        &self.labels
+    }
+
     /// The labels as the result shows them.
     pub(crate) fn final_labels(&self) -> Labels {
         if self.name == Name::Kept { self.labels.clone() } else { self.labels.without(describes_metric) }

@@ -135,6 +135,20 @@ fn warnings_and_infos_have_places() {
 
 #[test]
 fn conflicts_between_series_are_named() {
+    let error = ask("-{__name__=~\".+_total\", zone=\"x\", job=\"a\"}", 10).unwrap_err();
+    assert_eq!(
+        error.detail.as_deref(),
+        Some(
+            "{__name__=\"errors_total\", job=\"a\", zone=\"x\"} and {__name__=\"requests_total\", job=\"a\", zone=\"x\"} \
+             both became {job=\"a\", zone=\"x\"}"
+        )
+    );
+    let error = ask("sum(requests_total * on (job) info)", 10).unwrap_err();
+    assert!(
+        error
+            .render("sum(requests_total * on (job) info)")
+            .contains("1 | sum(requests_total * on (job) info)\n  |     ^^^^")
+    );
     check_error(
         "rate({__name__=~\".+_total\", zone=\"x\"}[5m])",
         "vector cannot contain metrics with the same labelset",

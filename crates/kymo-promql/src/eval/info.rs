@@ -44,9 +44,10 @@ pub(super) fn info<'q>(
         .collect();
     let mut choices =
         Choices { context, plan, input: &input, grid, groups: Vec::new(), present: OnceCell::new() };
-    choices.make(&mut numbering)?;
+    choices.make(&mut numbering).map_err(|e| e.at(plan.span))?;
     let groups = choices.groups;
-    let (series, origins) = enriched(context, plan, &input, &roles, &groups)?;
+    let enriched = enriched(context, plan, &input, &roles, &groups);
+    let (series, origins) = enriched.map_err(|e| e.at(plan.span))?;
     let rows = Parts { input: input.rows, origins };
     merge_same(context, Vector { series, rows: Box::new(rows), one_name: false })
 }

@@ -76,7 +76,7 @@ fn joined<'q>(
         sides.ones.resize(numbering.len(), Vec::new());
         fill.note_presence(&sides, &pairs)?;
     }
-    sides.refuse_conflicts(&pairs, &fill)?;
+    sides.refuse_conflicts(&pairs, &fill).map_err(|e| e.at(plan.span))?;
     let Sides { many, one_rows, .. } = sides;
     let Pairs { series, members, .. } = pairs;
     note_single(context, &many, &members)?;
@@ -92,7 +92,7 @@ fn joined<'q>(
         swapped,
         fill,
     };
-    rows.share(context, grid)?;
+    rows.share(context, grid).map_err(|e| e.at(plan.span))?;
     Ok(Vector { series, rows: Box::new(rows), one_name })
 }
 

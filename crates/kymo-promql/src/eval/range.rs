@@ -187,7 +187,7 @@ pub(super) fn call<'q>(
     let rows = RangeRows { function: plan.function, samples, grid, params, plan, names };
     let vector = Vector { series, rows: Box::new(rows), one_name };
     if !keeps_name && context.dropped_name() == Name::Hidden {
-        return super::same::refuse_same(context, vector);
+        return super::same::refuse_same(context, vector).map_err(|e| e.at(plan.span));
     }
     Ok(vector)
 }

@@ -7,6 +7,7 @@ use kymo_model::Labels;
 
 use crate::QueryError;
 use crate::context::Context;
+use crate::notes::label_list;
 use crate::row::{Block, Row, Rows};
 use crate::vector::{Scratch, Series, Vector};
 
@@ -66,9 +67,17 @@ fn join_same<'q>(
             continue;
         }
         vector.fill(members[0] as usize, &mut scratch, &mut sum)?;
-        for member in &members[1..] {
+        for (at, member) in members.iter().enumerate().skip(1) {
             vector.fill(*member as usize, &mut scratch, &mut row)?;
-            add_apart(&row, refuse, &mut sum)?;
+            if let Err(error) = add_apart(&row, refuse, &mut sum) {
+                return Err(error.with_detail(clash(
+                    context,
+                    &vector,
+                    (&members[..at], *member),
+                    refuse,
+                    &labels,
+                )));
+            }
         }
         let block = ready.get_or_insert_with(|| Block::new(sum.values.len(), &context.budget));
         origins.push(Origin::Ready(block.len() as u32));
@@ -76,6 +85,28 @@ fn join_same<'q>(
     }
     let rows = Joined { input: vector.rows, origins, ready };
     Ok(Vector { series, rows: Box::new(rows), one_name: false })
+}
+
+/// Which of the earlier series a series is in conflict with, and what both became.
+fn clash(
+    context: &Context,
+    vector: &Vector<'_>,
+    (earlier, member): (&[u32], u32),
+    refuse: bool,
+    labels: &impl Fn(&Series) -> Labels,
+) -> String {
+    let (mut scratch, mut row, mut other) = (context.scratch(), Row::default(), Row::default());
+    let meets = |candidate: &u32| {
+        // What cannot be read again is not worth another error: the first one stands.
+        vector.fill(member as usize, &mut scratch, &mut row).is_ok()
+            && vector.fill(*candidate as usize, &mut scratch, &mut other).is_ok()
+            && (refuse || row.valid.iter().any(|step| other.valid.get(step)))
+            && other.valid.any()
+    };
+    let first = earlier.iter().copied().find(meets).unwrap_or(earlier[0]);
+    let known = |at: u32| label_list(vector.series[at as usize].known_labels());
+    let became = label_list(&labels(&vector.series[member as usize]));
+    format!("{} and {} both became {became}", known(first), known(member))
 }
 
 /// Where the row of a series comes from.

@@ -110,7 +110,7 @@ fn sift_down(heap: &mut [Entry], top: bool) {
 /// `topk`, `bottomk`.
 pub(super) fn extremes(input: Input<'_>, k: Scalar, top: bool) -> Result<Vector<'_>, QueryError> {
     let Input { context, vector, grid, groups, plan } = input;
-    let counts = counts(&k, grid.steps, vector.len())?;
+    let counts = counts(&k, grid.steps, vector.len()).map_err(|e| e.at(plan.param_span))?;
     let most = counts.iter().copied().max().unwrap_or(0) as usize;
     if most == 0 || vector.len() == 0 {
         vector.note_rows(context, 0..vector.len())?;
@@ -195,8 +195,8 @@ fn collect<'q>(
 
 /// `limitk`: the first series of each group that have a value.
 pub(super) fn limit(input: Input<'_>, k: Scalar) -> Result<Vector<'_>, QueryError> {
-    let Input { context, vector, grid, groups, .. } = input;
-    let counts = counts(&k, grid.steps, vector.len())?;
+    let Input { context, vector, grid, groups, plan } = input;
+    let counts = counts(&k, grid.steps, vector.len()).map_err(|e| e.at(plan.param_span))?;
     let cells = groups.len().saturating_mul(grid.steps);
     let _held = context.budget.hold_bytes(cells.saturating_mul(4))?;
     let mut taken = vec![0u32; cells];
@@ -227,7 +227,7 @@ pub(super) fn limit_ratio(input: Input<'_>, ratio: Scalar) -> Result<Vector<'_>,
         return Ok(Vector::empty());
     }
     if ratio.iter(grid.steps).any(f64::is_nan) {
-        return Err(QueryError::execution("Ratio value is NaN"));
+        return Err(QueryError::execution("Ratio value is NaN").at(plan.param_span));
     }
     let max = ratio.iter(grid.steps).fold(f64::NEG_INFINITY, f64::max);
     let min = ratio.iter(grid.steps).fold(f64::INFINITY, f64::min);

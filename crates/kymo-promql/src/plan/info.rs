@@ -44,6 +44,7 @@ impl Lower {
             source: SelectPlan { selection, shift, smoothed: None, bucketless: false },
             names,
             data,
+            span,
         })
     }
 

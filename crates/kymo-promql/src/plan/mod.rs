@@ -217,6 +217,8 @@ pub(crate) struct InfoPlan {
     pub(crate) names: Vec<Matcher>,
     /// The labels that are wanted, with what they must match; all labels if there are none.
     pub(crate) data: Vec<Matcher>,
+    /// Where the call stands.
+    pub(crate) span: Span,
 }
 
 /// `histogram_quantile`, `histogram_quantiles` and `histogram_fraction`.
