@@ -1,4 +1,4 @@
-//! `kymo serve` as a stranger runs it: no configuration, reloads, bad input, two processes, a damaged log, signals.
+//! `kymo serve` as a stranger runs it: no configuration, reloads, bad input, a damaged log, signals.
 
 mod peers;
 
@@ -180,17 +180,6 @@ fn flags_that_cannot_be_had_are_refused() {
     check(&["--storage.tsdb.max-block-duration=x"], 2, "not a valid duration");
     check(&["--query.timeout=1m", "--query.timeout=2m"], 2, "multiple times");
     check(&["--nonsense"], 2, "--nonsense");
-}
-
-#[test]
-fn a_second_process_is_turned_away() {
-    let dir = tempfile::tempdir().expect("a temporary directory");
-    let first = kymo(dir.path(), free_port(), &[]);
-    let mut second = kymo_unready(dir.path(), free_port(), &[]);
-    let status = second.child.wait().expect("the process is ours");
-    assert_eq!(status.code(), Some(1), "{}", second.log());
-    assert!(second.log().contains("lock"), "{}", second.log());
-    assert_eq!(first.stop(), Some(0));
 }
 
 #[test]

@@ -79,6 +79,47 @@ impl Drop for Program {
     }
 }
 
+/// A mounted tmpfs; unmounted when dropped.
+pub(crate) struct SmallDisk {
+    pub(crate) path: PathBuf,
+}
+
+impl SmallDisk {
+    /// `None` without the right to mount one.
+    pub(crate) fn mount(path: PathBuf, size: &str) -> Option<SmallDisk> {
+        std::fs::create_dir(&path).expect("a new directory");
+        let mount = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
+            .arg(&path)
+            .output();
+        if mount.is_ok_and(|output| output.status.success()) {
+            Some(SmallDisk { path })
+        } else {
+            println!("skipped: no right to mount a tmpfs");
+            None
+        }
+    }
+
+    /// From now on nothing can be written to it. Fails while a file is open for writing.
+    pub(crate) fn make_read_only(&self) {
+        let remount = Command::new("mount").args(["-o", "remount,ro"]).arg(&self.path).status();
+        assert!(remount.is_ok_and(|status| status.success()), "cannot make {} read-only", self.path.display());
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // Lazily: a server that is being killed may still hold it.
+        let _ = Command::new("umount").arg("-l").arg(&self.path).status();
+    }
+}
+
+/// Writes a line past the capture of the test harness. CI prints these lines again at its end.
+pub(crate) fn report(line: impl std::fmt::Display) {
+    // A closed output is no reason to fail.
+    let _ = writeln!(std::io::stdout().lock(), "\nfaults: {line}");
+}
+
 /// A port that was free a moment ago.
 pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
