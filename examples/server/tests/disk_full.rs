@@ -116,7 +116,7 @@ fn a_full_disk_stops_writes_and_nothing_else() {
     let healed_after = freed.elapsed();
     eventually(
         "scrapes too",
-        || vector(second.port, "up{job=\"own\"}"),
+        || vector(second.port, &format!("up{{instance=\"127.0.0.1:{}\"}}", second.port)),
         |up| up.len() == 1 && up[0].1 == 1.0,
     );
     for _ in 0..5 {

@@ -103,7 +103,11 @@ impl SmallDisk {
     /// From now on nothing can be written to it. Fails while a file is open for writing.
     pub(crate) fn make_read_only(&self) {
         let remount = Command::new("mount").args(["-o", "remount,ro"]).arg(&self.path).status();
-        assert!(remount.is_ok_and(|status| status.success()), "cannot make {} read-only", self.path.display());
+        assert!(
+            remount.is_ok_and(|status| status.success()),
+            "cannot make {} read-only",
+            self.path.display()
+        );
     }
 }
 
