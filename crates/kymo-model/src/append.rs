@@ -72,11 +72,13 @@ pub enum Refusal {
     UnknownHandle,
     /// The store does not keep values of this kind.
     UnsupportedValue,
+    /// A native histogram whose parts do not go together.
+    InvalidHistogram,
 }
 
 impl Refusal {
     /// Every reason, for stores that keep a counter of each.
-    pub const ALL: [Refusal; 10] = [
+    pub const ALL: [Refusal; 11] = [
         Refusal::OutOfOrder,
         Refusal::TooOld,
         Refusal::TooFarAhead,
@@ -87,6 +89,7 @@ impl Refusal {
         Refusal::InvalidLabels,
         Refusal::UnknownHandle,
         Refusal::UnsupportedValue,
+        Refusal::InvalidHistogram,
     ];
 
     /// A short word for a label value of a counter.
@@ -102,6 +105,7 @@ impl Refusal {
             Refusal::InvalidLabels => "invalid_labels",
             Refusal::UnknownHandle => "unknown_handle",
             Refusal::UnsupportedValue => "unsupported_value",
+            Refusal::InvalidHistogram => "invalid_histogram",
         }
     }
 }
@@ -119,6 +123,7 @@ impl fmt::Display for Refusal {
             Refusal::InvalidLabels => "labels without a metric name",
             Refusal::UnknownHandle => "unknown series handle",
             Refusal::UnsupportedValue => "values of this kind are not stored",
+            Refusal::InvalidHistogram => "native histogram whose parts do not go together",
         })
     }
 }

@@ -16,18 +16,18 @@ use kymo_model::{
 
 use crate::db::{Db, Shared};
 use crate::frame::{PAYLOAD_BYTES_MAX, begin_record};
-use crate::head::{Cursor, Lateness, ROWS_MAX, Second, Verdict, judge_same_time};
+use crate::head::{Cursor, Lateness, ROWS_MAX, Second, Verdict, is_sound, judge_same_time};
 use crate::index::SeriesId;
 use crate::lock::{lock, write};
 use crate::options::{Options, SyncMode};
 use crate::wal::{BatchRecord, Log};
 
 /// A row that is taken.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Taken {
     pub(crate) id: SeriesId,
     pub(crate) t_ms: i64,
-    pub(crate) value: f64,
+    pub(crate) value: SampleValue,
     /// Is it older than the newest of its series?
     pub(crate) late: bool,
 }
@@ -155,9 +155,9 @@ fn apply(shared: &Shared, writer: &mut Writer) {
         series.touch(now);
         chunks += if row.late {
             late += 1;
-            series.push_late(row.t_ms, row.value)
+            series.push_late(row.t_ms, row.value.clone())
         } else {
-            series.push(row.t_ms, row.value)
+            series.push(row.t_ms, &row.value)
         };
         min_ms = min_ms.min(row.t_ms);
         max_ms = max_ms.max(row.t_ms);
@@ -223,12 +223,11 @@ impl<'a> Judge<'a> {
         let pages = self.shared.head.pages();
         let mut cursor = Cursor::new(&pages);
         for (index, row) in batch.rows().iter().enumerate() {
-            let judged = match &row.value {
-                SampleValue::Float(value) => {
-                    let by_labels = found.get(index).copied().flatten();
-                    self.row(&mut cursor, &row.series, by_labels, row.timestamp.millis(), *value)
-                }
-                _ => Err(Refusal::UnsupportedValue),
+            let by_labels = found.get(index).copied().flatten();
+            let judged = if is_sound(&row.value) {
+                self.row(&mut cursor, &row.series, by_labels, row.timestamp.millis(), &row.value)
+            } else {
+                Err(Refusal::InvalidHistogram)
             };
             match judged {
                 Ok(id) => {
@@ -251,7 +250,7 @@ impl<'a> Judge<'a> {
         series: &RowSeries,
         by_labels: Option<SeriesId>,
         t_ms: i64,
-        value: f64,
+        value: &SampleValue,
     ) -> Result<SeriesId, Refusal> {
         if t_ms > self.latest_ms {
             return Err(Refusal::TooFarAhead);
@@ -275,7 +274,10 @@ impl<'a> Judge<'a> {
                     })
                 };
                 match is_late(verdict)? {
-                    Some(late) => series.set_pending(self.take(Taken { id, t_ms, value, late }, pending)),
+                    Some(late) => {
+                        let row = Taken { id, t_ms, value: value.clone(), late };
+                        series.set_pending(self.take(row, pending));
+                    }
                     // Somebody still says what is known.
                     None if pending == 0 => series.touch(self.now),
                     None => {}
@@ -289,7 +291,8 @@ impl<'a> Judge<'a> {
                     _ => self.judge_after(pending, t_ms, value, None, |_, _| Verdict::Late),
                 };
                 if let Some(late) = is_late(verdict)? {
-                    self.writer.new_pending[index] = self.take(Taken { id, t_ms, value, late }, pending);
+                    let row = Taken { id, t_ms, value: value.clone(), late };
+                    self.writer.new_pending[index] = self.take(row, pending);
                 }
                 Ok(id)
             }
@@ -308,9 +311,9 @@ impl<'a> Judge<'a> {
         &self,
         pending: u32,
         t_ms: i64,
-        value: f64,
+        value: &SampleValue,
         newest_ms: Option<i64>,
-        stored: impl Fn(i64, f64) -> Verdict,
+        stored: impl Fn(i64, &SampleValue) -> Verdict,
     ) -> Verdict {
         let Writer { taken, before, .. } = &*self.writer;
         let last = &taken[pending as usize - 1];
@@ -321,7 +324,7 @@ impl<'a> Judge<'a> {
         while at > 0 {
             let row = &taken[at as usize - 1];
             if row.t_ms == t_ms {
-                return judge_same_time(row.value, value);
+                return judge_same_time(&row.value, value);
             }
             newest_ms = newest_ms.max(row.t_ms);
             at = before[at as usize - 1];

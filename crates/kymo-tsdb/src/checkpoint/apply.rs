@@ -8,6 +8,8 @@ use std::ops::Range;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Condvar, Mutex, PoisonError};
 
+use kymo_model::SampleValue;
+
 use super::gather::PageRows;
 use crate::head::{Head, SERIES_PER_PAGE, Second, Series};
 use crate::lock::lock;
@@ -125,13 +127,18 @@ impl Drop for Working<'_, '_> {
     }
 }
 
+/// What is said of a row: it is late, it has a histogram.
+const LATE: u8 = 1;
+const HISTOGRAM: u8 = 2;
+
 /// Memory that a thread works in.
 #[derive(Debug, Default)]
 struct Scratch {
     /// Where the rows of a slot begin.
     starts: Vec<u32>,
+    /// In place of a histogram the index it has among the histograms, as bits.
     samples: Vec<(i64, f64)>,
-    late: Vec<bool>,
+    marks: Vec<u8>,
     buffer: Vec<u8>,
 }
 
@@ -149,16 +156,24 @@ impl Scratch {
             sum += *start;
             *start = sum;
         }
-        self.samples.resize(rows.values.len(), (0, 0.0));
-        self.late.resize(rows.values.len(), false);
-        let mut values = rows.values.iter();
+        let all = rows.values.len() + rows.histograms.len();
+        self.samples.resize(all, (0, 0.0));
+        self.marks.resize(all, 0);
+        let mut values = rows.values.iter().copied();
+        let mut histograms = (0..).map(f64::from_bits);
         for run in &rows.runs {
             let first = usize::from(run.first_slot);
             let next = self.starts[first..first + usize::from(run.count)].iter_mut();
-            for (next, value) in next.zip(values.by_ref()) {
-                self.samples[*next as usize] = (run.t_ms, *value);
-                self.late[*next as usize] = run.late;
+            let mark = if run.late { LATE } else { 0 } | if run.histograms { HISTOGRAM } else { 0 };
+            let mut put = |next: &mut u32, value: f64| {
+                self.samples[*next as usize] = (run.t_ms, value);
+                self.marks[*next as usize] = mark;
                 *next += 1;
+            };
+            if run.histograms {
+                next.zip(histograms.by_ref()).for_each(|(next, value)| put(next, value));
+            } else {
+                next.zip(values.by_ref()).for_each(|(next, value)| put(next, value));
             }
         }
     }
@@ -187,8 +202,13 @@ fn apply(head: &Head, page: usize, rows: &PageRows, scratch: &mut Scratch) {
         for (slot, series) in slots.iter_mut().enumerate() {
             let range = scratch.of_slot(slot);
             if let (Some(series), false) = (series, range.is_empty()) {
-                let Scratch { samples, late, buffer, .. } = &mut *scratch;
-                apply_series(series, &samples[range.clone()], &late[range], buffer, &mut added);
+                let Scratch { samples, marks, buffer, .. } = &mut *scratch;
+                let of_series = SeriesRows {
+                    samples: &samples[range.clone()],
+                    marks: &marks[range],
+                    histograms: &rows.histograms,
+                };
+                apply_series(series, of_series, buffer, &mut added);
             }
         }
     });
@@ -199,30 +219,61 @@ fn apply(head: &Head, page: usize, rows: &PageRows, scratch: &mut Scratch) {
     }
 }
 
-fn apply_series(
-    series: &mut Series,
-    mut samples: &[(i64, f64)],
-    mut late: &[bool],
-    buffer: &mut Vec<u8>,
-    added: &mut Added,
-) {
-    series.touch(Second::OPENING);
-    while let Some((t_ms, value)) = samples.first().copied() {
-        let (mut count, chunks) = series.push_newer(samples, buffer);
-        if count > 0 {
-            added.min_ms = added.min_ms.min(t_ms);
-            added.max_ms = added.max_ms.max(samples[count - 1].0);
-            added.samples += count as u64;
-            added.chunks += chunks as u64;
+/// Rows of one series, in order.
+struct SeriesRows<'a> {
+    samples: &'a [(i64, f64)],
+    marks: &'a [u8],
+    /// Those of the page.
+    histograms: &'a [SampleValue],
+}
+
+impl SeriesRows<'_> {
+    /// How many rows from `at` on have floats.
+    fn floats(&self, at: usize) -> usize {
+        let rest = &self.marks[at..];
+        if self.histograms.is_empty() {
+            rest.len()
         } else {
-            // What is neither newer nor late is in a chunk that was read before: the checkpoint was made after this row.
-            if late[0] && !series.has(t_ms) {
-                added.chunks += series.push_late(t_ms, value) as u64;
-                added.samples += 1;
-                added.min_ms = added.min_ms.min(t_ms);
-            }
-            count = 1;
+            rest.iter().take_while(|mark| **mark & HISTOGRAM == 0).count()
         }
-        (samples, late) = (&samples[count..], &late[count..]);
+    }
+
+    fn value(&self, at: usize) -> SampleValue {
+        let number = self.samples[at].1;
+        if self.marks[at] & HISTOGRAM == 0 {
+            SampleValue::Float(number)
+        } else {
+            self.histograms[number.to_bits() as usize].clone()
+        }
+    }
+}
+
+fn apply_series(series: &mut Series, rows: SeriesRows<'_>, buffer: &mut Vec<u8>, added: &mut Added) {
+    series.touch(Second::OPENING);
+    let mut at = 0;
+    while at < rows.samples.len() {
+        let (count, chunks) = series.push_newer(&rows.samples[at..at + rows.floats(at)], buffer);
+        if count > 0 {
+            added.add(rows.samples[at].0, rows.samples[at + count - 1].0, count, chunks);
+            at += count;
+            continue;
+        }
+        let t_ms = rows.samples[at].0;
+        if series.newest_ms().is_none_or(|newest_ms| newest_ms < t_ms) {
+            added.add(t_ms, t_ms, 1, series.push(t_ms, &rows.value(at)));
+        } else if rows.marks[at] & LATE != 0 && !series.has(t_ms) {
+            added.add(t_ms, t_ms, 1, series.push_late(t_ms, rows.value(at)));
+        }
+        // What is neither newer nor late is in a chunk that was read before: the checkpoint was made after this row.
+        at += 1;
+    }
+}
+
+impl Added {
+    fn add(&mut self, first_ms: i64, last_ms: i64, samples: usize, chunks: usize) {
+        self.min_ms = self.min_ms.min(first_ms);
+        self.max_ms = self.max_ms.max(last_ms);
+        self.samples += samples as u64;
+        self.chunks += chunks as u64;
     }
 }

@@ -126,9 +126,9 @@ impl<'a> ChunkWriter<'a> {
 
     /// Adds a sealed chunk to the current file.
     pub(crate) fn put(&mut self, id: SeriesId, chunk: &SealedChunk) -> Result<(), StoreError> {
-        let state = if chunk.late { ChunkState::SealedLate } else { ChunkState::Sealed };
-        let record =
-            ChunkRecord { id, state, min_ms: chunk.min_ms, max_ms: chunk.max_ms, data: chunk.bytes() };
+        let state = if chunk.late() { ChunkState::SealedLate } else { ChunkState::Sealed };
+        let (encoding, data) = (chunk.encoding(), chunk.bytes());
+        let record = ChunkRecord { id, state, encoding, min_ms: chunk.min_ms, max_ms: chunk.max_ms, data };
         self.file()?.put(|out| record.put(out));
         let (file, _) = self.current.as_mut().expect("BUG: a record was just put into it");
         file.extend(chunk.min_ms, chunk.max_ms);

@@ -28,6 +28,7 @@ pub(crate) enum ChunkState {
 pub(crate) struct ChunkRecord<'a> {
     pub(crate) id: SeriesId,
     pub(crate) state: ChunkState,
+    pub(crate) encoding: Encoding,
     pub(crate) min_ms: i64,
     pub(crate) max_ms: i64,
     pub(crate) data: &'a [u8],
@@ -38,7 +39,7 @@ impl<'a> ChunkRecord<'a> {
         out.push(RecordKind::Chunk as u8);
         put_unsigned(out, u64::from(self.id.0));
         out.push(self.state as u8);
-        out.push(Encoding::Xor.to_byte());
+        out.push(self.encoding.to_byte());
         put_signed(out, self.min_ms);
         put_unsigned(out, self.max_ms.wrapping_sub(self.min_ms) as u64);
         out.extend_from_slice(self.data);
@@ -54,18 +55,20 @@ impl<'a> ChunkRecord<'a> {
             3 => ChunkState::LateBuffer,
             _ => return None,
         };
-        if bytes.byte()? != Encoding::Xor.to_byte() {
+        let encoding = Encoding::from_byte(bytes.byte()?).ok()?;
+        let written = [Encoding::Xor, Encoding::Histogram, Encoding::FloatHistogram];
+        if !written.contains(&encoding) {
             return None;
         }
         let min_ms = bytes.signed()?;
         let max_ms = min_ms.checked_add_unsigned(bytes.unsigned()?)?;
         // Readers rely on the count at the front, and a chunk without samples is not written.
-        let chunk = ChunkRecord { id, state, min_ms, max_ms, data: bytes.0 };
+        let chunk = ChunkRecord { id, state, encoding, min_ms, max_ms, data: bytes.0 };
         (chunk.count()? > 0).then_some(chunk)
     }
 
     /// How many samples the chunk says it has.
     pub(crate) fn count(&self) -> Option<u16> {
-        Some(u16::from_be_bytes(*self.data.first_chunk()?))
+        self.encoding.sample_count(self.data)
     }
 }

@@ -3,8 +3,11 @@
 
 use std::ops::RangeInclusive;
 
+use kymo_model::SampleValue;
+
 use crate::head::{SERIES_PER_PAGE, place};
 use crate::index::SeriesId;
+use crate::wal::{Run, RunValues};
 
 /// From so many rows for each slot on they are handed on: a page that is visited costs about as much as ten rows.
 const ROWS_PER_SLOT: usize = 32;
@@ -34,8 +37,10 @@ struct Bucket {
 #[derive(Debug, Default)]
 pub(super) struct PageRows {
     pub(super) runs: Vec<PageRun>,
-    /// The values of the runs, one run after the other.
+    /// The values of the runs of floats, one run after the other.
     pub(super) values: Vec<f64>,
+    /// Those of the runs of histograms.
+    pub(super) histograms: Vec<SampleValue>,
 }
 
 /// Rows of neighbouring series of one page at one time.
@@ -45,12 +50,14 @@ pub(super) struct PageRun {
     pub(super) first_slot: u16,
     pub(super) count: u16,
     pub(super) late: bool,
+    pub(super) histograms: bool,
 }
 
 impl PageRows {
     pub(super) fn clear(&mut self) {
         self.runs.clear();
         self.values.clear();
+        self.histograms.clear();
     }
 }
 
@@ -79,17 +86,17 @@ impl Gather {
     }
 
     /// Adds rows of the series from `first` on at one time; gives how many of them have a series that was not defined.
-    pub(super) fn add(&mut self, first: SeriesId, t_ms: i64, late: bool, mut values: &[f64]) -> u64 {
-        let (mut page, mut slot) = place(first);
-        let mut unknown = 0;
-        while !values.is_empty() {
-            let (here, rest) = values.split_at(values.len().min(SERIES_PER_PAGE - slot));
+    pub(super) fn add(&mut self, run: Run, values: RunValues<'_>) -> u64 {
+        let (mut page, mut slot) = place(run.first);
+        let (mut unknown, mut at) = (0, 0);
+        while at < values.len() {
+            let end = values.len().min(at + SERIES_PER_PAGE - slot);
             match self.bucket(page) {
-                None => unknown += here.len(),
-                Some(bucket) => unknown += self.buckets[bucket].add(slot, t_ms, late, here),
+                None => unknown += end - at,
+                Some(bucket) => unknown += self.buckets[bucket].add(slot, run, values.part(at..end)),
             }
-            self.rows += here.len();
-            values = rest;
+            self.rows += end - at;
+            at = end;
             (page, slot) = (page + 1, 0);
         }
         unknown as u64
@@ -114,7 +121,7 @@ impl Bucket {
         self.defined[slot / 64] >> (slot % 64) & 1 == 1
     }
 
-    fn add(&mut self, first_slot: usize, t_ms: i64, late: bool, values: &[f64]) -> usize {
+    fn add(&mut self, first_slot: usize, run: Run, values: RunValues<'_>) -> usize {
         let mut unknown = 0;
         let mut at = 0;
         while at < values.len() {
@@ -125,8 +132,17 @@ impl Bucket {
                 continue;
             }
             let (first_slot, count) = ((first_slot + at) as u16, known as u16);
-            self.rows.runs.push(PageRun { t_ms, first_slot, count, late });
-            self.rows.values.extend_from_slice(&values[at..at + known]);
+            let histograms = match values.part(at..at + known) {
+                RunValues::Floats(values) => {
+                    self.rows.values.extend_from_slice(values);
+                    false
+                }
+                RunValues::Histograms(values) => {
+                    self.rows.histograms.extend_from_slice(values);
+                    true
+                }
+            };
+            self.rows.runs.push(PageRun { t_ms: run.t_ms, first_slot, count, late: run.late, histograms });
             at += known;
         }
         unknown
@@ -146,9 +162,13 @@ mod tests {
         assert!(gather.knows(SeriesId(255)) && !gather.knows(SeriesId(252)) && !gather.knows(SeriesId(9000)));
         let values: Vec<f64> = (248..262).map(f64::from).collect();
         // Undefined are 248, 249, 252, 260 and 261.
-        assert_eq!(gather.add(SeriesId(248), 5, false, &values), 5);
-        assert_eq!(gather.add(SeriesId(9000), 6, false, &[1.0]), 1);
-        assert_eq!(gather.add(SeriesId(259), 6, true, &[2.0]), 0);
+        let mut add = |first, t_ms, values: &[f64]| {
+            let run = Run { first: SeriesId(first), t_ms, late: false };
+            gather.add(run, RunValues::Floats(values))
+        };
+        assert_eq!(add(248, 5, &values), 5);
+        assert_eq!(add(9000, 6, &[1.0]), 1);
+        assert_eq!(add(259, 6, &[2.0]), 0);
         let pages = gather.take(PageRows::default);
         let seen: Vec<_> = pages
             .iter()

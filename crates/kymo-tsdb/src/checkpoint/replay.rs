@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::Ordering::Relaxed;
 
-use kymo_model::Labels;
+use kymo_model::{Labels, SampleValue};
 
 use super::activity_record::read_activity;
 use super::apply::Appliers;
@@ -12,10 +12,10 @@ use super::chunk_record::{ChunkRecord, ChunkState};
 use super::gather::Gather;
 use super::manifest::Manifest;
 use crate::frame::Bytes;
-use crate::head::{Cursor, Head, SealedChunk, Second};
+use crate::head::{Cursor, Head, SealedChunk, Second, histograms_of, is_sound};
 use crate::index::SeriesId;
 use crate::stats::ReplayReport;
-use crate::wal::{RecordKind, read_batch, read_definitions};
+use crate::wal::{RecordKind, Run, read_batch, read_definitions};
 
 #[derive(Debug)]
 pub(crate) struct Replay<'a> {
@@ -28,6 +28,7 @@ pub(crate) struct Replay<'a> {
     /// Columns for reading a chunk, used again and again.
     timestamps_ms: Vec<i64>,
     values: Vec<f64>,
+    histograms: Vec<(i64, SampleValue)>,
     gather: Gather,
     appliers: &'a Appliers<'a>,
 }
@@ -49,6 +50,7 @@ impl<'a> Replay<'a> {
             next_id: 0,
             timestamps_ms: Vec::new(),
             values: Vec::new(),
+            histograms: Vec::new(),
             gather: Gather::default(),
             appliers,
         }
@@ -108,12 +110,12 @@ impl<'a> Replay<'a> {
         let read = rows.read(values, |run, values| {
             *next_id = (*next_id).max(run.first.0.saturating_add(values.len() as u32));
             if aliases.is_empty() {
-                report.orphans += gather.add(run.first, run.t_ms, run.late, values);
+                report.orphans += gather.add(run, values);
                 return;
             }
-            for (id, value) in (run.first.0..).zip(values) {
-                let id = canonical(aliases, SeriesId(id));
-                report.orphans += gather.add(id, run.t_ms, run.late, std::slice::from_ref(value));
+            for at in 0..values.len() {
+                let first = canonical(aliases, SeriesId(run.first.0 + at as u32));
+                report.orphans += gather.add(Run { first, ..run }, values.part(at..at + 1));
             }
         });
         if self.gather.is_full() {
@@ -174,18 +176,21 @@ impl<'a> Replay<'a> {
         match chunk.state {
             ChunkState::Sealed | ChunkState::SealedLate => {
                 let late = chunk.state == ChunkState::SealedLate;
-                let ChunkRecord { min_ms, max_ms, data, .. } = chunk;
-                series.restore(SealedChunk::new(min_ms, max_ms, count, late, data).in_file(file));
+                let ChunkRecord { min_ms, max_ms, encoding, data, .. } = chunk;
+                series.restore(SealedChunk::new(min_ms, max_ms, count, late, encoding, data).in_file(file));
             }
             ChunkState::Open => {
-                if !series.restore_open(chunk.min_ms, chunk.data) {
+                if !series.restore_open(chunk.min_ms, chunk.encoding, chunk.data) {
                     return None;
                 }
             }
             ChunkState::LateBuffer => {
                 added.chunks = 0;
                 for (t_ms, value) in self.timestamps_ms.iter().zip(&self.values) {
-                    added.chunks += series.push_late(*t_ms, *value) as u64;
+                    added.chunks += series.push_late(*t_ms, SampleValue::Float(*value)) as u64;
+                }
+                for (t_ms, value) in std::mem::take(&mut self.histograms) {
+                    added.chunks += series.push_late(t_ms, value) as u64;
                 }
             }
         }
@@ -198,10 +203,21 @@ impl<'a> Replay<'a> {
     /// Reads a chunk's samples into the columns; `None` when they are not what the record says of them. What is in the head
     /// has passed this, so that readers can rely on the times of a chunk. How many samples there are.
     fn decode(&mut self, chunk: &ChunkRecord<'_>) -> Option<u16> {
-        let Replay { timestamps_ms, values, .. } = self;
+        let Replay { timestamps_ms, values, histograms, .. } = self;
         timestamps_ms.clear();
         values.clear();
-        kymo_chunk::decode(chunk.data, timestamps_ms, values).ok()?;
+        histograms.clear();
+        if chunk.encoding.is_float() {
+            kymo_chunk::decode(chunk.data, timestamps_ms, values).ok()?;
+        } else {
+            histograms.extend(histograms_of(chunk.encoding, chunk.data));
+            if histograms.len() != usize::from(chunk.count()?)
+                || !histograms.iter().all(|(_, value)| is_sound(value))
+            {
+                return None;
+            }
+            timestamps_ms.extend(histograms.iter().map(|(t_ms, _)| t_ms));
+        }
         let as_said =
             timestamps_ms.first() == Some(&chunk.min_ms) && timestamps_ms.last() == Some(&chunk.max_ms);
         let increasing = timestamps_ms.windows(2).all(|pair| pair[0] < pair[1]);
@@ -242,8 +258,14 @@ mod tests {
         data.push(0, 1.0);
         data.push(5, 1.0);
         for (min_ms, max_ms, expected) in [(32, 40, None), (0, 6, None), (0, 5, Some(()))] {
-            let chunk =
-                ChunkRecord { id: SeriesId(0), state: ChunkState::Open, min_ms, max_ms, data: data.bytes() };
+            let chunk = ChunkRecord {
+                id: SeriesId(0),
+                state: ChunkState::Open,
+                encoding: kymo_chunk::Encoding::Xor,
+                min_ms,
+                max_ms,
+                data: data.bytes(),
+            };
             let mut payload = Vec::new();
             chunk.put(&mut payload);
             assert_eq!(replay.checkpoint(&payload, &mut None), expected, "{min_ms} to {max_ms}");

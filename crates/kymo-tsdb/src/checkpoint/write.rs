@@ -14,7 +14,7 @@ use super::record_file::RecordFile;
 use crate::db::{Files, Shared};
 use crate::error::store_error;
 use crate::frame::{FileId, FileKind};
-use crate::head::{Flush, PageTable, Second, Series, file_tag, late_chunk};
+use crate::head::{Flush, PageTable, Second, Series, file_tag, late_chunks};
 use crate::lock::lock;
 use crate::wal::{RecordKind, put_definitions};
 
@@ -169,16 +169,18 @@ fn put_page_chunks(
             }
         }
         if let Some((min_ms, _, open)) = series.open() {
-            let max_ms = open.last().map_or(min_ms, |(t_ms, _)| t_ms);
-            let record = ChunkRecord { id, state: ChunkState::Open, min_ms, max_ms, data: open.bytes() };
+            let (state, encoding, data) = (ChunkState::Open, open.encoding(), open.bytes());
+            let max_ms = open.newest_ms().unwrap_or(min_ms);
+            let record = ChunkRecord { id, state, encoding, min_ms, max_ms, data };
             out.put(|payload| record.put(payload));
         }
         if let Some(closed) = series.closed().filter(|closed| !closed.late.is_empty()) {
-            let late = late_chunk(&closed.late);
-            let (min_ms, max_ms) = (late.min_ms, late.max_ms);
-            let record =
-                ChunkRecord { id, state: ChunkState::LateBuffer, min_ms, max_ms, data: late.bytes() };
-            out.put(|payload| record.put(payload));
+            for late in late_chunks(&closed.late) {
+                let (state, encoding, data) = (ChunkState::LateBuffer, late.encoding(), late.bytes());
+                let (min_ms, max_ms) = (late.min_ms, late.max_ms);
+                let record = ChunkRecord { id, state, encoding, min_ms, max_ms, data };
+                out.put(|payload| record.put(payload));
+            }
         }
     });
     if !defined.is_empty() {

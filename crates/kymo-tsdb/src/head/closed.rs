@@ -3,10 +3,11 @@
 
 use std::sync::Arc;
 
-use kymo_chunk::{ChunkError, XorAppender, decode_range};
-use kymo_model::TimeRange;
+use kymo_chunk::Encoding;
+use kymo_model::{SampleValue, TimeRange};
 
 use super::series::range_number;
+use super::value::{late_chunks, value_in};
 
 /// A chunk that takes no more samples.
 #[derive(Clone, Debug)]
@@ -14,12 +15,11 @@ pub(crate) struct SealedChunk {
     pub(crate) min_ms: i64,
     pub(crate) max_ms: i64,
     pub(crate) count: u16,
-    /// Did its samples come out of order, so that it may overlap others?
-    pub(crate) late: bool,
+    kind: Kind,
     pub(crate) flush: Flush,
     /// The number of the chunk file it is in, unless it is unwritten. Numbers that do not fit are all the highest one.
     pub(crate) file: u32,
-    /// XOR-encoded. On the heap for now; that this is the only place that knows keeps the door open for files.
+    /// On the heap for now; that this is the only place that knows keeps the door open for files.
     data: Arc<[u8]>,
 }
 
@@ -32,6 +32,12 @@ pub(crate) enum Flush {
     Durable,
 }
 
+/// The encoding, and above it whether its samples came out of order.
+#[derive(Clone, Copy, Debug)]
+struct Kind(u8);
+
+const LATE: u8 = 1 << 7;
+
 const _: () = assert!(size_of::<SealedChunk>() <= 40, "there are very many");
 
 /// The number of a chunk file as chunks keep it.
@@ -40,9 +46,25 @@ pub(crate) fn file_tag(number: u64) -> u32 {
 }
 
 impl SealedChunk {
-    pub(crate) fn new(min_ms: i64, max_ms: i64, count: u16, late: bool, data: &[u8]) -> SealedChunk {
-        let flush = Flush::Unwritten;
-        SealedChunk { min_ms, max_ms, count, late, flush, file: 0, data: Arc::from(data) }
+    pub(crate) fn new(
+        min_ms: i64,
+        max_ms: i64,
+        count: u16,
+        late: bool,
+        encoding: Encoding,
+        data: &[u8],
+    ) -> SealedChunk {
+        let kind = Kind(encoding.to_byte() | if late { LATE } else { 0 });
+        SealedChunk { min_ms, max_ms, count, kind, flush: Flush::Unwritten, file: 0, data: Arc::from(data) }
+    }
+
+    /// Did its samples come out of order, so that it may overlap others?
+    pub(crate) fn late(&self) -> bool {
+        self.kind.0 & LATE != 0
+    }
+
+    pub(crate) fn encoding(&self) -> Encoding {
+        Encoding::from_byte(self.kind.0 & !LATE).expect("BUG: it was made of an encoding")
     }
 
     /// The same chunk, read from a chunk file.
@@ -73,13 +95,13 @@ pub(crate) struct Closed {
     /// Sorted by `min_ms`; those in order overlap nothing but late ones.
     pub(crate) chunks: Vec<SealedChunk>,
     /// Samples out of order, sorted by time.
-    pub(crate) late: Vec<(i64, f64)>,
+    pub(crate) late: Vec<(i64, SampleValue)>,
 }
 
 impl Closed {
     /// The newest sample that was in order.
     pub(crate) fn newest_in_order_ms(&self) -> Option<i64> {
-        self.chunks.iter().rev().find(|chunk| !chunk.late).map(|chunk| chunk.max_ms)
+        self.chunks.iter().rev().find(|chunk| !chunk.late()).map(|chunk| chunk.max_ms)
     }
 
     pub(crate) fn oldest_ms(&self) -> Option<i64> {
@@ -98,7 +120,7 @@ impl Closed {
     }
 
     /// Adds a sample to the buffer; gives the number of chunks that this sealed. A time that is there stays as it is.
-    pub(crate) fn add_late(&mut self, t_ms: i64, value: f64) -> usize {
+    pub(crate) fn add_late(&mut self, t_ms: i64, value: SampleValue) -> usize {
         match self.late.binary_search_by_key(&t_ms, |(t_ms, _)| *t_ms) {
             Ok(_) => return 0,
             Err(at) => self.late.insert(at, (t_ms, value)),
@@ -110,22 +132,24 @@ impl Closed {
         let late = std::mem::take(&mut self.late);
         let mut sealed = 0;
         for run in late.chunk_by(|(a, _), (b, _)| range_number(*a) == range_number(*b)) {
-            self.add(late_chunk(run));
-            sealed += 1;
+            for chunk in late_chunks(run) {
+                self.add(chunk);
+                sealed += 1;
+            }
         }
         sealed
     }
 
     /// The value at a time, if there is one.
-    pub(crate) fn value_at(&self, t_ms: i64) -> Option<f64> {
+    pub(crate) fn value_at(&self, t_ms: i64) -> Option<SampleValue> {
         if let Ok(at) = self.late.binary_search_by_key(&t_ms, |(t_ms, _)| *t_ms) {
-            return Some(self.late[at].1);
+            return Some(self.late[at].1.clone());
         }
         let only = TimeRange::from_millis(t_ms, t_ms);
         self.chunks
             .iter()
             .filter(|chunk| chunk.overlaps(only))
-            .find_map(|chunk| value_in(chunk.bytes(), t_ms))
+            .find_map(|chunk| value_in(chunk.encoding(), chunk.bytes(), t_ms))
     }
 
     /// The chunk files of the chunks that end before a time.
@@ -149,23 +173,4 @@ impl Closed {
         self.late.drain(..late);
         (chunks, samples + late)
     }
-}
-
-/// Sorted samples as one chunk.
-pub(crate) fn late_chunk(samples: &[(i64, f64)]) -> SealedChunk {
-    let mut chunk = XorAppender::new();
-    for (t_ms, value) in samples {
-        chunk.push(*t_ms, *value);
-    }
-    let (first, last) = (samples[0].0, samples[samples.len() - 1].0);
-    SealedChunk::new(first, last, chunk.len(), true, chunk.bytes())
-}
-
-/// The value at a time in one chunk.
-pub(crate) fn value_in(chunk: &[u8], t_ms: i64) -> Option<f64> {
-    let (mut timestamps_ms, mut values) = (Vec::new(), Vec::new());
-    let only = TimeRange::from_millis(t_ms, t_ms);
-    let decoded: Result<(), ChunkError> = decode_range(chunk, only, &mut timestamps_ms, &mut values);
-    // A chunk on the heap that does not decode was checked on its way in; it holds no value to compare with.
-    decoded.ok().and_then(|()| values.first().copied())
 }

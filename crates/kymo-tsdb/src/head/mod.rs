@@ -5,10 +5,12 @@
 
 mod activity;
 mod closed;
+mod open;
 mod page;
 mod pinned;
 mod retain;
 mod series;
+mod value;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
@@ -21,11 +23,12 @@ use crate::lock::{read, write};
 use crate::stats::{MemoryStats, Stats};
 
 pub(crate) use activity::Second;
-pub(crate) use closed::{Flush, SealedChunk, file_tag, late_chunk};
+pub(crate) use closed::{Flush, SealedChunk, file_tag};
 pub(crate) use page::{Cursor, PageTable, SERIES_PER_PAGE, place};
 pub(crate) use pinned::Snapshot;
 pub(crate) use retain::Cutoffs;
-pub(crate) use series::{Lateness, ROWS_MAX, Series, Verdict, judge_same_time};
+pub(crate) use series::{Lateness, ROWS_MAX, Series, Verdict};
+pub(crate) use value::{histograms_of, is_sound, judge_same_time, late_chunks};
 
 /// Every series of the database.
 #[derive(Debug)]

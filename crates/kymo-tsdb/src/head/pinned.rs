@@ -1,15 +1,19 @@
 //! Snapshot: what a select found, pinned. The closed part by reference count, the open chunk by how many samples it had.
 //!
-//! Samples are decoded without a lock. The open chunk's bytes are copied under the lock of its page (at most a kilobyte),
+//! Samples are decoded without a lock. The open chunk's bytes are copied under the lock of its page (a kilobyte or so),
 //! and only as many of its samples are read as there were when the select was made: what is written later only adds bits.
 
 use std::sync::Arc;
 
-use kymo_chunk::{ChunkError, decode_range};
-use kymo_model::{Labels, Resume, Samples, SeriesSource, StoreError, StoreErrorKind, TimeRange};
+use kymo_chunk::{ChunkError, Encoding, XorIter, decode_histograms, decode_range};
+use kymo_model::{
+    CounterResetHint, Labels, Resume, SampleValue, Samples, SeriesSource, StoreError, StoreErrorKind,
+    TimeRange, Timestamp,
+};
 
 use super::closed::Closed;
 use super::page::{Cursor, PageTable};
+use super::value::histograms_of;
 use crate::index::SeriesId;
 
 #[derive(Debug)]
@@ -68,73 +72,197 @@ impl Snapshot {
 }
 
 impl Pinned {
-    /// The bytes of the chunk that was open, cut to the samples it had; `None` when there were none.
-    fn open_bytes(&self, pages: &PageTable, range: TimeRange) -> Option<Vec<u8>> {
+    /// The chunk that was open, cut to the samples it had; `None` when there were none.
+    fn open_chunk(&self, pages: &PageTable, range: TimeRange) -> Option<(Encoding, Vec<u8>)> {
         if self.open_count == 0 || self.open_min_ms > range.max.millis() {
             return None;
         }
         let mut cursor = Cursor::new(pages);
         // A series that is gone was past the retention, and so were the samples of its open chunk.
         let series = cursor.get(self.id)?;
-        let mut bytes = match series.open() {
-            Some((_, number, open)) if number == self.open_number => open.bytes().to_vec(),
+        let (encoding, mut bytes) = match series.open() {
+            Some((_, number, open)) if number == self.open_number => (open.encoding(), open.bytes().to_vec()),
             _ => {
                 let chunks = &series.closed()?.chunks;
-                chunks.iter().find(|chunk| !chunk.late && chunk.min_ms == self.open_min_ms)?.bytes().to_vec()
+                let chunk = chunks.iter().find(|chunk| !chunk.late() && chunk.min_ms == self.open_min_ms)?;
+                (chunk.encoding(), chunk.bytes().to_vec())
             }
         };
         drop(cursor);
-        // A chunk begins with its count; its first samples stay decodable whatever follows.
+        // A chunk begins with its count; its first samples stay decodable whatever follows. (A chunk of histograms may have
+        // been written anew with more buckets. They are empty in these.)
         bytes[..2].copy_from_slice(&self.open_count.to_be_bytes());
-        Some(bytes)
+        Some((encoding, bytes))
     }
 
-    fn read(&self, pages: &PageTable, range: TimeRange, out: &mut Samples) -> Result<(), ChunkError> {
-        let (timestamps_ms, values) = out.floats_mut();
-        // Are the pieces read so far in order, and where did the last one begin?
-        let (mut in_order, mut begin) = (true, 0);
-        let mut check = |timestamps_ms: &[i64]| {
-            let boundary = begin;
-            begin = timestamps_ms.len();
-            if boundary > 0 && boundary < begin && timestamps_ms[boundary - 1] >= timestamps_ms[boundary] {
-                in_order = false;
-            }
+    /// Reads the next run of samples of one kind, from `range` on. Gives what is left of the range behind it.
+    fn read(
+        &self,
+        pages: &PageTable,
+        range: TimeRange,
+        out: &mut Samples,
+    ) -> Result<Option<TimeRange>, ChunkError> {
+        let open = self.open_chunk(pages, range);
+        let mut pieces = Vec::new();
+        let late = self.closed.as_ref().map_or(&[][..], |closed| &closed.late);
+        if let Some(closed) = &self.closed {
+            let chunks = closed.chunks.iter().filter(|chunk| chunk.overlaps(range));
+            pieces.extend(chunks.map(|chunk| (chunk.encoding(), chunk.bytes())));
+        }
+        pieces.extend(open.as_ref().map(|(encoding, bytes)| (*encoding, bytes.as_slice())));
+        let late = within(late, range);
+        let are_floats = |(encoding, _): &(Encoding, &[u8])| encoding.is_float();
+        let late_are_floats = |(_, value): &(i64, SampleValue)| matches!(value, SampleValue::Float(_));
+        if pieces.iter().all(are_floats) && late.iter().all(late_are_floats) {
+            read_floats(&pieces, late, range, out)?;
+            return Ok(None);
+        }
+        if !pieces.iter().any(are_floats) && !late.iter().any(late_are_floats) {
+            read_histograms(&pieces, late, range, out)?;
+            return Ok(None);
+        }
+        let first = first_times(&pieces, late, range);
+        let (floats, until_ms) = match first {
+            (Some(float_ms), Some(histogram_ms)) => (float_ms < histogram_ms, float_ms.max(histogram_ms) - 1),
+            (Some(_), None) => (true, range.max.millis()),
+            _ => (false, range.max.millis()),
         };
-        if let Some(closed) = &self.closed {
-            for chunk in closed.chunks.iter().filter(|chunk| chunk.overlaps(range)) {
-                decode_range(chunk.bytes(), range, timestamps_ms, values)?;
-                check(timestamps_ms);
-            }
+        let run = TimeRange::from_millis(range.min.millis(), until_ms);
+        if floats {
+            pieces.retain(are_floats);
+            read_floats(&pieces, within(late, run), run, out)?;
+        } else {
+            pieces.retain(|piece| !are_floats(piece));
+            read_histograms(&pieces, within(late, run), run, out)?;
         }
-        if let Some(open) = self.open_bytes(pages, range) {
-            decode_range(&open, range, timestamps_ms, values)?;
-            check(timestamps_ms);
-        }
-        if let Some(closed) = &self.closed {
-            for (t_ms, value) in &closed.late {
-                if range.min.millis() <= *t_ms && *t_ms <= range.max.millis() {
-                    timestamps_ms.push(*t_ms);
-                    values.push(*value);
-                }
-            }
-            check(timestamps_ms);
-        }
-        if !in_order {
-            sort(timestamps_ms, values);
-        }
-        Ok(())
+        let rest =
+            (until_ms < range.max.millis()).then(|| TimeRange::from_millis(until_ms + 1, range.max.millis()));
+        Ok(rest)
     }
 }
 
+/// The samples of a buffer in a range.
+fn within(late: &[(i64, SampleValue)], range: TimeRange) -> &[(i64, SampleValue)] {
+    let start = late.partition_point(|(t_ms, _)| *t_ms < range.min.millis());
+    let end = late.partition_point(|(t_ms, _)| *t_ms <= range.max.millis());
+    &late[start..end.max(start)]
+}
+
+/// The times of the first float and of the first histogram in a range.
+fn first_times(
+    pieces: &[(Encoding, &[u8])],
+    late: &[(i64, SampleValue)],
+    range: TimeRange,
+) -> (Option<i64>, Option<i64>) {
+    let (mut float_ms, mut histogram_ms): (Option<i64>, Option<i64>) = (None, None);
+    let mut see = |is_float: bool, t_ms: i64| {
+        let first = if is_float { &mut float_ms } else { &mut histogram_ms };
+        *first = Some(first.map_or(t_ms, |first_ms| first_ms.min(t_ms)));
+    };
+    for (encoding, bytes) in pieces {
+        let first = if encoding.is_float() {
+            XorIter::new(bytes)
+                .into_iter()
+                .flatten()
+                .map_while(Result::ok)
+                .map(|(t_ms, _)| t_ms)
+                .find(|t| *t >= range.min.millis())
+        } else {
+            histograms_of(*encoding, bytes).map(|(t_ms, _)| t_ms).find(|t| *t >= range.min.millis())
+        };
+        first
+            .filter(|t_ms| *t_ms <= range.max.millis())
+            .into_iter()
+            .for_each(|t_ms| see(encoding.is_float(), t_ms));
+    }
+    for (t_ms, value) in late {
+        see(matches!(value, SampleValue::Float(_)), *t_ms);
+    }
+    (float_ms, histogram_ms)
+}
+
+/// Are pieces that were read one after the other in order?
+#[derive(Default)]
+struct Order {
+    begin: usize,
+    broken: bool,
+}
+
+impl Order {
+    /// Another piece was read.
+    fn check(&mut self, timestamps_ms: &[i64]) {
+        let boundary = std::mem::replace(&mut self.begin, timestamps_ms.len());
+        self.broken |=
+            boundary > 0 && boundary < self.begin && timestamps_ms[boundary - 1] >= timestamps_ms[boundary];
+    }
+}
+
+fn read_floats(
+    pieces: &[(Encoding, &[u8])],
+    late: &[(i64, SampleValue)],
+    range: TimeRange,
+    out: &mut Samples,
+) -> Result<(), ChunkError> {
+    let (timestamps_ms, values) = out.floats_mut();
+    let mut order = Order::default();
+    for (_, bytes) in pieces {
+        decode_range(bytes, range, timestamps_ms, values)?;
+        order.check(timestamps_ms);
+    }
+    for (t_ms, value) in late {
+        if let SampleValue::Float(value) = value {
+            timestamps_ms.push(*t_ms);
+            values.push(*value);
+        }
+    }
+    order.check(timestamps_ms);
+    if order.broken {
+        sort(timestamps_ms, values);
+    }
+    Ok(())
+}
+
+fn read_histograms(
+    pieces: &[(Encoding, &[u8])],
+    late: &[(i64, SampleValue)],
+    range: TimeRange,
+    out: &mut Samples,
+) -> Result<(), ChunkError> {
+    let (timestamps_ms, values) = out.histograms_mut();
+    let mut order = Order::default();
+    for (encoding, bytes) in pieces {
+        decode_histograms(*encoding, bytes, range, (timestamps_ms, values, &mut Vec::new()))?;
+        order.check(timestamps_ms);
+    }
+    for (t_ms, value) in late {
+        let histogram = match value {
+            SampleValue::Float(_) => continue,
+            SampleValue::Histogram(histogram) => Arc::new(histogram.to_float()),
+            SampleValue::FloatHistogram(histogram) => histogram.clone(),
+        };
+        timestamps_ms.push(*t_ms);
+        values.push(histogram);
+    }
+    order.check(timestamps_ms);
+    if order.broken {
+        sort(timestamps_ms, values);
+    }
+    if order.broken || !late.is_empty() {
+        // What a chunk knows of resets is about neighbours that are none any more.
+        for histogram in values.iter_mut().filter(|h| h.counter_reset_hint != CounterResetHint::Gauge) {
+            Arc::make_mut(histogram).counter_reset_hint = CounterResetHint::Unknown;
+        }
+    }
+    Ok(())
+}
+
 /// Brings the samples of overlapping chunks into order. Equal times hold equal values, so any of them may stay.
-fn sort(timestamps_ms: &mut Vec<i64>, values: &mut Vec<f64>) {
-    let mut both: Vec<(i64, f64)> = timestamps_ms.iter().copied().zip(values.iter().copied()).collect();
+fn sort<V: Clone>(timestamps_ms: &mut Vec<i64>, values: &mut Vec<V>) {
+    let mut both: Vec<(i64, V)> = timestamps_ms.drain(..).zip(values.drain(..)).collect();
     both.sort_by_key(|(t_ms, _)| *t_ms);
     both.dedup_by_key(|(t_ms, _)| *t_ms);
-    timestamps_ms.clear();
-    values.clear();
     timestamps_ms.extend(both.iter().map(|(t_ms, _)| t_ms));
-    values.extend(both.iter().map(|(_, value)| value));
+    values.extend(both.into_iter().map(|(_, value)| value));
 }
 
 impl SeriesSource for Snapshot {
@@ -146,18 +274,29 @@ impl SeriesSource for Snapshot {
         self.series[index].labels.clone()
     }
 
-    /// A series is one run.
+    /// A series of one kind of value is one run. Where kinds change, `resume` has where the next run begins.
     fn read(&self, index: usize, resume: &mut Resume, out: &mut Samples) -> Result<bool, StoreError> {
         out.clear();
-        if resume.a > 0 {
-            return Ok(false);
-        }
-        resume.a = 1;
+        let range = match resume.a {
+            AT_BEGIN => self.range,
+            BEHIND => TimeRange { min: Timestamp::from_millis(resume.b as i64), max: self.range.max },
+            _ => return Ok(false),
+        };
         let series = &self.series[index];
-        series.read(&self.pages, self.range, out).map_err(|error| {
+        let rest = series.read(&self.pages, range, out).map_err(|error| {
             let message = format!("chunk of series {} does not decode", series.labels);
             StoreError::new(StoreErrorKind::Corrupt, message).caused_by(error)
         })?;
+        *resume = match rest {
+            Some(rest) => Resume { a: BEHIND, b: rest.min.millis() as u64 },
+            None => Resume { a: AT_END, b: 0 },
+        };
         Ok(!out.is_empty())
     }
 }
+
+/// What [`Resume`] says in its first number.
+const AT_BEGIN: u64 = 0;
+/// The second number is the time from which on nothing was read.
+const BEHIND: u64 = 1;
+const AT_END: u64 = 2;

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use kymo_chunk::{CutPolicy, XorAppender};
-use kymo_model::{Labels, Refusal, TimeRange};
+use kymo_chunk::{CutPolicy, Encoding, XorAppender};
+use kymo_model::{Labels, Refusal, SampleValue, TimeRange};
 
 use super::activity::Second;
-use super::closed::{Closed, SealedChunk, value_in};
+use super::closed::{Closed, SealedChunk};
+use super::open::{Open, OpenHistograms};
+use super::value::{judge_same_time, value_in};
 use crate::stats::MemoryStats;
 
 /// No chunk crosses a multiple of this, so that blocks of two hours and more take chunks as they are.
@@ -25,7 +27,7 @@ pub(crate) fn range_number(t_ms: i64) -> i64 {
 #[derive(Debug)]
 pub(crate) struct Series {
     labels: Labels,
-    open: XorAppender,
+    open: Open,
     /// The time of the open chunk's first sample.
     open_min_ms: i64,
     closed: Option<Arc<Closed>>,
@@ -55,8 +57,7 @@ pub(crate) enum Verdict {
 
 impl Series {
     pub(crate) fn new(labels: Labels) -> Series {
-        let open = XorAppender::new();
-        Series { labels, open, open_min_ms: 0, closed: None, open_number: 0, mark: 0 }
+        Series { labels, open: Open::default(), open_min_ms: 0, closed: None, open_number: 0, mark: 0 }
     }
 
     pub(crate) fn labels(&self) -> &Labels {
@@ -88,8 +89,8 @@ impl Series {
 
     /// The newest sample; those out of order are all older.
     pub(crate) fn newest_ms(&self) -> Option<i64> {
-        match self.open.last() {
-            Some((t_ms, _)) => Some(t_ms),
+        match self.open.newest_ms() {
+            Some(t_ms) => Some(t_ms),
             None => self.closed.as_ref().and_then(|closed| closed.newest_in_order_ms()),
         }
     }
@@ -111,22 +112,21 @@ impl Series {
 
     /// What is to become of a sample, given what the series holds.
     #[inline]
-    pub(crate) fn judge(&self, t_ms: i64, value: f64, lateness: Lateness) -> Verdict {
-        match self.open.last() {
-            Some((newest_ms, _)) if t_ms > newest_ms => Verdict::InOrder,
-            Some((newest_ms, newest)) if t_ms == newest_ms => judge_same_time(newest, value),
+    pub(crate) fn judge(&self, t_ms: i64, value: &SampleValue, lateness: Lateness) -> Verdict {
+        match self.open.newest_ms() {
+            Some(newest_ms) if t_ms > newest_ms => Verdict::InOrder,
             _ => self.judge_slowly(t_ms, value, lateness),
         }
     }
 
     #[cold]
-    fn judge_slowly(&self, t_ms: i64, value: f64, lateness: Lateness) -> Verdict {
+    fn judge_slowly(&self, t_ms: i64, value: &SampleValue, lateness: Lateness) -> Verdict {
         let Some(newest_ms) = self.newest_ms() else { return Verdict::InOrder };
         if t_ms > newest_ms {
             return Verdict::InOrder;
         }
         match self.value_at(t_ms) {
-            Some(stored) => judge_same_time(stored, value),
+            Some(stored) => judge_same_time(&stored, value),
             None => lateness.judge(newest_ms, t_ms),
         }
     }
@@ -136,10 +136,16 @@ impl Series {
         self.value_at(t_ms).is_some()
     }
 
-    fn value_at(&self, t_ms: i64) -> Option<f64> {
+    fn value_at(&self, t_ms: i64) -> Option<SampleValue> {
+        if let Open::Floats(open) = &self.open
+            && let Some((newest_ms, value)) = open.last()
+            && newest_ms == t_ms
+        {
+            return Some(SampleValue::Float(value));
+        }
         if !self.open.is_empty()
             && t_ms >= self.open_min_ms
-            && let Some(value) = value_in(self.open.bytes(), t_ms)
+            && let Some(value) = value_in(self.open.encoding(), self.open.bytes(), t_ms)
         {
             return Some(value);
         }
@@ -148,17 +154,50 @@ impl Series {
 
     /// Adds a sample that is newer than all others. How many chunks there are more than before.
     #[inline]
-    pub(crate) fn push(&mut self, t_ms: i64, value: f64) -> usize {
-        let empty = self.open.is_empty();
-        let full = CUT.is_full(&self.open) || range_number(t_ms) != range_number(self.open_min_ms);
-        if !empty && full {
-            self.seal();
+    pub(crate) fn push(&mut self, t_ms: i64, value: &SampleValue) -> usize {
+        match value {
+            SampleValue::Float(value) => self.push_float(t_ms, *value),
+            histogram => self.push_histogram(t_ms, histogram),
         }
-        if empty || full {
+    }
+
+    #[inline]
+    fn push_float(&mut self, t_ms: i64, value: f64) -> usize {
+        let mut begins = match &self.open {
+            Open::Floats(open) if open.is_empty() => true,
+            Open::Floats(open) if !CUT.is_full(open) => false,
+            _ => {
+                self.seal();
+                true
+            }
+        };
+        if !begins && range_number(t_ms) != range_number(self.open_min_ms) {
+            self.seal();
+            begins = true;
+        }
+        if begins {
             self.open_min_ms = t_ms;
         }
-        self.open.push(t_ms, value);
-        usize::from(empty || full)
+        if let Open::Floats(open) = &mut self.open {
+            open.push(t_ms, value);
+        }
+        usize::from(begins)
+    }
+
+    fn push_histogram(&mut self, t_ms: i64, value: &SampleValue) -> usize {
+        if let Open::Histograms(open) = &mut self.open
+            && range_number(t_ms) == range_number(self.open_min_ms)
+            && open.push(t_ms, value)
+        {
+            return 0;
+        }
+        let next = OpenHistograms::begin(&self.open, t_ms, value);
+        if !self.open.is_empty() {
+            self.close_open();
+        }
+        self.open = Open::Histograms(Box::new(next));
+        self.open_min_ms = t_ms;
+        1
     }
 
     /// Adds the samples from the front as long as each is newer than all before it. How many were added, and how many chunks
@@ -171,48 +210,59 @@ impl Series {
         if count == 0 {
             return (0, 0);
         }
+        if let Open::Histograms(_) = self.open {
+            return (1, self.push_float(samples[0].0, samples[0].1));
+        }
+        let Open::Floats(mut open) = std::mem::take(&mut self.open) else { return (0, 0) };
         buffer.reserve(XorAppender::ROOMY_BYTES);
-        let mut own = self.open.move_to(std::mem::take(buffer));
+        let mut own = open.move_to(std::mem::take(buffer));
         let mut chunks = 0;
         for (t_ms, value) in &samples[..count] {
-            let empty = self.open.is_empty();
-            let full = CUT.is_full(&self.open) || range_number(*t_ms) != range_number(self.open_min_ms);
+            let empty = open.is_empty();
+            let full = CUT.is_full(&open) || range_number(*t_ms) != range_number(self.open_min_ms);
             if !empty && full {
-                self.close_open();
-                self.open = XorAppender::with_buffer(std::mem::take(&mut self.open).into_bytes());
+                let max_ms = open.last().map_or(self.open_min_ms, |(t_ms, _)| t_ms);
+                self.close(max_ms, open.len(), Encoding::Xor, open.bytes());
+                open = XorAppender::with_buffer(open.into_bytes());
             }
             if empty || full {
                 self.open_min_ms = *t_ms;
                 chunks += 1;
             }
-            self.open.push(*t_ms, *value);
+            open.push(*t_ms, *value);
         }
-        let missing = (self.open.bytes().len() + OPEN_SPARE_BYTES).saturating_sub(own.capacity());
+        let missing = (open.bytes().len() + OPEN_SPARE_BYTES).saturating_sub(own.capacity());
         if missing > 0 {
             own = Vec::with_capacity(own.capacity() + missing);
         }
-        *buffer = self.open.move_to(own);
+        *buffer = open.move_to(own);
+        self.open = Open::Floats(open);
         (count, chunks)
     }
 
     /// Adds a sample that was judged to be out of order. How many chunks there are more than before.
-    pub(crate) fn push_late(&mut self, t_ms: i64, value: f64) -> usize {
+    pub(crate) fn push_late(&mut self, t_ms: i64, value: SampleValue) -> usize {
         Arc::make_mut(self.closed.get_or_insert_default()).add_late(t_ms, value)
     }
 
+    /// Closes the open chunk and begins one of floats.
     fn seal(&mut self) {
         self.close_open();
         // The next chunk will be about as long. Most of that at once saves most of the reallocations, which otherwise take a
         // third of the time of an append; not all of it, because a new chunk is not full for long.
         let capacity = self.open.bytes().len() * 3 / 4;
-        self.open = XorAppender::with_buffer(Vec::with_capacity(capacity));
+        self.open = Open::Floats(XorAppender::with_buffer(Vec::with_capacity(capacity)));
     }
 
     /// Adds the open chunk to the closed ones. The caller begins another.
     fn close_open(&mut self) {
-        let max_ms = self.open.last().map_or(self.open_min_ms, |(t_ms, _)| t_ms);
-        let (count, bytes) = (self.open.len(), self.open.bytes());
-        let chunk = SealedChunk::new(self.open_min_ms, max_ms, count, false, bytes);
+        let open = std::mem::take(&mut self.open);
+        self.close(open.newest_ms().unwrap_or(self.open_min_ms), open.len(), open.encoding(), open.bytes());
+        self.open = open;
+    }
+
+    fn close(&mut self, max_ms: i64, count: u16, encoding: Encoding, bytes: &[u8]) {
+        let chunk = SealedChunk::new(self.open_min_ms, max_ms, count, false, encoding, bytes);
         Arc::make_mut(self.closed.get_or_insert_default()).add(chunk);
         self.open_number = self.open_number.wrapping_add(1);
     }
@@ -223,15 +273,15 @@ impl Series {
     }
 
     /// Takes up an open chunk that was read from a checkpoint; says whether it could.
-    pub(crate) fn restore_open(&mut self, min_ms: i64, bytes: &[u8]) -> bool {
-        let Ok(open) = XorAppender::resume(bytes.to_vec()) else { return false };
+    pub(crate) fn restore_open(&mut self, min_ms: i64, encoding: Encoding, bytes: &[u8]) -> bool {
+        let Some(open) = Open::resume(encoding, bytes) else { return false };
         self.open = open;
         self.open_min_ms = min_ms;
         true
     }
 
     /// The open chunk: the time of its first sample, its number, its bytes. `None` when it has no samples.
-    pub(crate) fn open(&self) -> Option<(i64, u32, &XorAppender)> {
+    pub(crate) fn open(&self) -> Option<(i64, u32, &Open)> {
         (!self.open.is_empty()).then_some((self.open_min_ms, self.open_number, &self.open))
     }
 
@@ -258,7 +308,7 @@ impl Series {
                 self.closed = None;
             }
         }
-        let nothing_left = self.closed.is_none() && self.open.last().is_none_or(|(t_ms, _)| t_ms < cutoff_ms);
+        let nothing_left = self.closed.is_none() && self.open.newest_ms().is_none_or(|t_ms| t_ms < cutoff_ms);
         if nothing_left && !self.open.is_empty() {
             chunks += 1;
             samples += usize::from(self.open.len());
@@ -278,22 +328,13 @@ impl Series {
         memory.series += 1;
         memory.series_bytes += size_of::<Option<Series>>() as u64;
         memory.labels_bytes += self.labels.heap_bytes() as u64;
-        memory.open_bytes += (self.open.memory_bytes() - size_of::<XorAppender>()) as u64;
+        memory.open_bytes += self.open.heap_bytes() as u64;
         if let Some(closed) = &self.closed {
             let chunks: usize = closed.chunks.iter().map(SealedChunk::memory_bytes).sum();
             let spare = (closed.chunks.capacity() - closed.chunks.len()) * size_of::<SealedChunk>();
             memory.sealed_bytes += (chunks + spare + size_of::<Closed>() + 2 * size_of::<usize>()) as u64;
-            memory.late_bytes += (closed.late.capacity() * size_of::<(i64, f64)>()) as u64;
+            memory.late_bytes += (closed.late.capacity() * size_of::<(i64, SampleValue)>()) as u64;
         }
-    }
-}
-
-/// A sample at a time that is taken: the same to the bit is a repeat.
-pub(crate) fn judge_same_time(stored: f64, value: f64) -> Verdict {
-    if stored.to_bits() == value.to_bits() {
-        Verdict::Repeat
-    } else {
-        Verdict::Refused(Refusal::DuplicateTimestamp)
     }
 }
 

@@ -2,20 +2,29 @@
 //!
 //! ```text
 //! batch  kind:byte   definitions (again, those of the record before)   definitions (new)   rows
-//! rows   count   run...   codes: four bits a row, lower half of a byte first   values
-//! run    id:signed, minus the id before minus 1   rows * 2 + late   t_ms:signed, minus the one of the run before
+//! rows   count   run...   codes: four bits a float, lower half of a byte first   length of histograms   histograms   values
+//! run    id:signed, minus the id before minus 1   rows * 4 + histograms * 2 + late   t_ms:signed, minus the run's before
 //! ```
 //!
-//! A run is rows of neighbouring ids at one time, as a scrape writes them. New definitions are written twice, in two
+//! A run is rows of neighbouring ids and of one kind at one time, as a scrape writes them. New definitions are written twice, in two
 //! records, so that losing one record to a damaged byte does not cost the samples of later ones.
 
-use kymo_model::Labels;
+use std::ops::Range;
+
+use kymo_model::{Labels, SampleValue};
 
 use super::definitions::{put_definitions, read_definitions};
+use super::histogram::{Scale, put_histogram, take_histogram};
 use super::value::{put_value, take_value};
 use crate::append::Taken;
 use crate::frame::{Bytes, put_signed, put_unsigned};
+use crate::head::is_sound;
 use crate::index::SeriesId;
+
+/// What the header of a run says in its lowest bits.
+const LATE: u64 = 1;
+const HISTOGRAMS: u64 = 2;
+const FLAG_BITS: u32 = 2;
 
 /// The first byte of every payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,25 +69,46 @@ impl BatchRecord<'_> {
         put_definitions(out, self.repeated.iter().map(|(id, labels)| (*id, labels)));
         put_definitions(out, self.new.iter().map(|(id, labels)| (*id, labels)));
         put_unsigned(out, self.rows.len() as u64);
-        let (mut next_id, mut time) = (0, 0);
-        for run in self.rows.chunk_by(|a, b| {
-            u64::from(a.id.0) + 1 == u64::from(b.id.0) && a.t_ms == b.t_ms && a.late == b.late
-        }) {
+        let (mut next_id, mut time, mut floats) = (0, 0, 0);
+        for run in self.rows.chunk_by(Taken::is_followed_by) {
             let first = &run[0];
+            let histograms = !matches!(first.value, SampleValue::Float(_));
+            floats += if histograms { 0 } else { run.len() };
             put_signed(out, i64::from(first.id.0) - next_id);
-            put_unsigned(out, (run.len() as u64) << 1 | u64::from(first.late));
+            let flags = if first.late { LATE } else { 0 } | if histograms { HISTOGRAMS } else { 0 };
+            put_unsigned(out, (run.len() as u64) << FLAG_BITS | flags);
             put_signed(out, first.t_ms.wrapping_sub(time));
             next_id = i64::from(first.id.0) + run.len() as i64;
             time = first.t_ms;
         }
         let codes_at = out.len();
-        out.resize(codes_at + self.rows.len().div_ceil(2), 0);
-        let mut before = 0;
-        for (place, pair) in self.rows.chunks(2).enumerate() {
-            let low = put_value(out, pair[0].value, &mut before);
-            let high = pair.get(1).map_or(0, |row| put_value(out, row.value, &mut before));
-            out[codes_at + place] = low | high << 4;
+        out.resize(codes_at + floats.div_ceil(2), 0);
+        if floats == self.rows.len() {
+            put_unsigned(out, 0);
+        } else {
+            let (mut histograms, mut before) = (Vec::new(), Scale::default());
+            self.rows.iter().for_each(|row| put_histogram(&mut histograms, &row.value, &mut before));
+            put_unsigned(out, histograms.len() as u64);
+            out.extend_from_slice(&histograms);
         }
+        let (mut place, mut before) = (0, 0);
+        for row in self.rows {
+            if let SampleValue::Float(value) = row.value {
+                let code = put_value(out, value, &mut before);
+                out[codes_at + place / 2] |= code << (4 * (place % 2));
+                place += 1;
+            }
+        }
+    }
+}
+
+impl Taken {
+    /// Does a row go on with the run of this one?
+    fn is_followed_by(&self, next: &Taken) -> bool {
+        u64::from(self.id.0) + 1 == u64::from(next.id.0)
+            && self.t_ms == next.t_ms
+            && self.late == next.late
+            && matches!(self.value, SampleValue::Float(_)) == matches!(next.value, SampleValue::Float(_))
     }
 }
 
@@ -91,15 +121,19 @@ pub(crate) fn read_batch<'a>(
     read_definitions(&mut bytes, &mut define)?;
     let count = bytes.unsigned()?;
     let runs = bytes;
-    let mut left = count;
+    let (mut left, mut floats) = (count, count);
     while left > 0 {
         bytes.signed()?;
-        let rows = bytes.unsigned()? >> 1;
+        let header = bytes.unsigned()?;
+        let rows = header >> FLAG_BITS;
         left = left.checked_sub(rows).filter(|_| rows > 0)?;
+        floats -= if header & HISTOGRAMS != 0 { rows } else { 0 };
         bytes.signed()?;
     }
-    let codes = bytes.take(usize::try_from(count.div_ceil(2)).ok()?)?;
-    Some(BatchRows { count, runs, codes, values: bytes.0 })
+    let codes = bytes.take(usize::try_from(floats.div_ceil(2)).ok()?)?;
+    let length = bytes.unsigned()?;
+    let histograms = Bytes(bytes.take(usize::try_from(length).ok()?)?);
+    Some(BatchRows { count, runs, codes, histograms, values: bytes.0 })
 }
 
 /// What rows of neighbouring series have in common. The first of them is `first`.
@@ -116,31 +150,74 @@ pub(crate) struct BatchRows<'a> {
     pub(crate) count: u64,
     runs: Bytes<'a>,
     codes: &'a [u8],
+    histograms: Bytes<'a>,
     values: &'a [u8],
+}
+
+/// The values of a run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum RunValues<'a> {
+    Floats(&'a [f64]),
+    /// Each of them sound, none a float.
+    Histograms(&'a [SampleValue]),
+}
+
+impl<'a> RunValues<'a> {
+    pub(crate) fn len(self) -> usize {
+        match self {
+            RunValues::Floats(values) => values.len(),
+            RunValues::Histograms(values) => values.len(),
+        }
+    }
+
+    /// Some of them.
+    pub(crate) fn part(self, range: Range<usize>) -> RunValues<'a> {
+        match self {
+            RunValues::Floats(values) => RunValues::Floats(&values[range]),
+            RunValues::Histograms(values) => RunValues::Histograms(&values[range]),
+        }
+    }
 }
 
 impl BatchRows<'_> {
     /// Hands out the rows in order, run by run; `None` when the bytes are no rows. `values` is memory to work in.
-    pub(crate) fn read(mut self, values: &mut Vec<f64>, mut run: impl FnMut(Run, &[f64])) -> Option<()> {
-        let (mut next_id, mut time, mut row, mut before) = (0i64, 0i64, 0usize, 0);
-        while (row as u64) < self.count {
+    pub(crate) fn read(
+        mut self,
+        values: &mut Vec<f64>,
+        mut run: impl FnMut(Run, RunValues<'_>),
+    ) -> Option<()> {
+        let (mut next_id, mut time, mut rows_read, mut place, mut before) = (0i64, 0i64, 0, 0usize, 0);
+        let (mut histograms, mut scale) = (Vec::new(), Scale::default());
+        while rows_read < self.count {
             let first = next_id.checked_add(self.runs.signed()?)?;
             let header = self.runs.unsigned()?;
             time = time.wrapping_add(self.runs.signed()?);
-            let end = first.checked_add(i64::try_from(header >> 1).ok()?)?;
+            let rows = header >> FLAG_BITS;
+            let end = first.checked_add(i64::try_from(rows).ok()?)?;
             if first < 0 || end > 1 << 32 {
                 return None;
             }
-            values.clear();
-            for row in row..row + (end - first) as usize {
-                let code = self.codes.get(row / 2)? >> (4 * (row % 2)) & 15;
-                values.push(take_value(code, &mut self.values, &mut before)?);
+            let of = Run { first: SeriesId(first as u32), t_ms: time, late: header & LATE != 0 };
+            if header & HISTOGRAMS != 0 {
+                histograms.clear();
+                for _ in 0..rows {
+                    let value = take_histogram(&mut self.histograms, &mut scale)?;
+                    histograms.push(Some(value).filter(is_sound)?);
+                }
+                run(of, RunValues::Histograms(&histograms));
+            } else {
+                values.clear();
+                for place in place..place + rows as usize {
+                    let code = self.codes.get(place / 2)? >> (4 * (place % 2)) & 15;
+                    values.push(take_value(code, &mut self.values, &mut before)?);
+                }
+                run(of, RunValues::Floats(values));
+                place += rows as usize;
             }
-            run(Run { first: SeriesId(first as u32), t_ms: time, late: header & 1 == 1 }, values);
-            row += values.len();
+            rows_read += rows;
             next_id = end;
         }
-        self.values.is_empty().then_some(())
+        (self.values.is_empty() && self.histograms.0.is_empty()).then_some(())
     }
 }
 
@@ -149,12 +226,22 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    /// A float, or a histogram now and then.
+    fn value(bits: u64) -> SampleValue {
+        let histogram = kymo_model::Histogram { count: bits, zero_count: bits, ..Default::default() };
+        match bits % 7 {
+            5 => SampleValue::Histogram(histogram.into()),
+            6 => SampleValue::FloatHistogram(histogram.to_float().into()),
+            bits => SampleValue::Float(f64::from_bits(bits)),
+        }
+    }
+
     proptest! {
         #[test]
         fn batches_come_back(rows in proptest::collection::vec((0u32..9, 0i64..3, any::<u64>(), any::<bool>()), 0..60)) {
             let rows: Vec<Taken> = rows
                 .into_iter()
-                .map(|(id, t_ms, bits, late)| Taken { id: SeriesId(id), t_ms, value: f64::from_bits(bits % 5), late })
+                .map(|(id, t_ms, bits, late)| Taken { id: SeriesId(id), t_ms, value: value(bits), late })
                 .collect();
             let new = [(SeriesId(3), Labels::from_pairs([("a", "b")]))];
             let mut out = Vec::new();
@@ -164,18 +251,20 @@ mod tests {
             let (mut found, mut defined) = (Vec::new(), 0);
             let read = read_batch(bytes, |_, _| defined += 1).unwrap();
             let all = read.read(&mut Vec::new(), |run, values| {
-                let ids = run.first.0..;
-                found.extend(ids.zip(values).map(|(id, value)| Taken {
+                let values: Vec<SampleValue> = match values {
+                    RunValues::Floats(values) => values.iter().copied().map(SampleValue::Float).collect(),
+                    RunValues::Histograms(values) => values.to_vec(),
+                };
+                found.extend((run.first.0..).zip(values).map(|(id, value)| Taken {
                     id: SeriesId(id),
                     t_ms: run.t_ms,
-                    value: *value,
+                    value,
                     late: run.late,
                 }));
             });
             prop_assert_eq!(all, Some(()));
             prop_assert_eq!(defined, 2);
-            let bits = |rows: &[Taken]| rows.iter().map(|r| (r.id, r.t_ms, r.value.to_bits(), r.late)).collect::<Vec<_>>();
-            prop_assert_eq!(bits(&found), bits(&rows));
+            prop_assert_eq!(found, rows);
         }
 
         #[test]
@@ -192,7 +281,7 @@ mod tests {
             .map(|i| Taken {
                 id: SeriesId(i),
                 t_ms: 1_700_000_000_000,
-                value: f64::from(i % 30),
+                value: SampleValue::Float(f64::from(i % 30)),
                 late: false,
             })
             .collect();
