@@ -21,10 +21,12 @@ mod clock;
 mod disk;
 
 mod generate;
+mod histograms;
 mod model;
 
 pub use clock::SimClock;
 pub use disk::{Crash, Fault, Moment, SimDisk};
 pub use generate::{SampleStream, ValueShape, series_labels};
+pub use histograms::any_histogram;
 pub use model::{Mismatch, ModelStore};
 pub use random::Random;

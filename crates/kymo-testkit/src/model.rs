@@ -3,8 +3,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
-use kymo_model::{Labels, Queryable, Refusal, Samples, Selector, StoreError, TimeRange};
+use kymo_model::{
+    FloatHistogram, Labels, Queryable, Refusal, SampleValue, Samples, Selector, StoreError, TimeRange, Values,
+};
 
 /// A map from series and time to value, with the admission rules of the database spelled out plainly.
 #[derive(Clone, Debug)]
@@ -81,16 +84,17 @@ impl ModelStore {
 
     /// Takes the rows of a batch that are to be taken, and says of each what the database must say. `durable`: what is taken
     /// must survive a loss of power. `monotonic_ms` is the time of the database's clock.
-    pub fn take(
+    pub fn take<V: Clone + Into<SampleValue>>(
         &mut self,
-        rows: &[(Labels, i64, f64)],
+        rows: &[(Labels, i64, V)],
         durable: bool,
         monotonic_ms: u64,
     ) -> Vec<Result<(), Refusal>> {
         self.undo.clear();
         let mut outcomes = Vec::with_capacity(rows.len());
         for (labels, t_ms, value) in rows {
-            let outcome = self.judge(labels, *t_ms, *value);
+            let bits = bits_of(&value.clone().into());
+            let outcome = self.judge(labels, *t_ms, bits);
             if outcome.is_ok() {
                 let cells = self.series.entry(labels.clone()).or_default();
                 let before = cells.get(t_ms).cloned();
@@ -104,9 +108,9 @@ impl ModelStore {
                         monotonic_ms
                     }
                 };
-                let acked = Some((value.to_bits(), durable));
+                let acked = Some((bits, durable));
                 cells.insert(*t_ms, Cell { acked, taken_ms, ..Cell::default() });
-                self.undo.push((labels.clone(), *t_ms, before, value.to_bits()));
+                self.undo.push((labels.clone(), *t_ms, before, bits));
             }
             outcomes.push(outcome);
         }
@@ -124,10 +128,10 @@ impl ModelStore {
         }
     }
 
-    fn judge(&self, labels: &Labels, t_ms: i64, value: f64) -> Result<(), Refusal> {
+    fn judge(&self, labels: &Labels, t_ms: i64, written: u64) -> Result<(), Refusal> {
         let Some(cells) = self.series.get(labels) else { return Ok(()) };
         if let Some((bits, _)) = cells.get(&t_ms).and_then(|cell| cell.acked) {
-            return if bits == value.to_bits() { Ok(()) } else { Err(Refusal::DuplicateTimestamp) };
+            return if bits == written { Ok(()) } else { Err(Refusal::DuplicateTimestamp) };
         }
         let window_ms = self.out_of_order_window_ms.min(self.retention_ms);
         match newest(cells) {
@@ -251,6 +255,37 @@ impl ModelStore {
     }
 }
 
+/// What tells a value from every other: the bits of a float, a hash of what is in a histogram.
+fn bits_of(value: &SampleValue) -> u64 {
+    match value {
+        SampleValue::Float(value) => value.to_bits(),
+        SampleValue::Histogram(histogram) => bits_of_histogram(&histogram.to_float()),
+        SampleValue::FloatHistogram(histogram) => bits_of_histogram(histogram),
+    }
+}
+
+/// Empty buckets and the counter reset hint are the store's own business, and of a staleness marker only that it is one.
+fn bits_of_histogram(histogram: &FloatHistogram) -> u64 {
+    let mut plain = if histogram.is_stale() {
+        FloatHistogram { sum: histogram.sum, ..FloatHistogram::default() }
+    } else {
+        histogram.clone()
+    };
+    plain.compact(0);
+    let mut hasher = DefaultHasher::new();
+    plain.schema.hash(&mut hasher);
+    for spans in [&plain.positive_spans, &plain.negative_spans] {
+        spans.hash(&mut hasher);
+    }
+    let numbers = [plain.zero_threshold, plain.zero_count, plain.count, plain.sum];
+    let lists = [&numbers[..], &plain.positive_buckets, &plain.negative_buckets, &plain.custom_values];
+    for list in lists {
+        list.iter().for_each(|number| number.to_bits().hash(&mut hasher));
+        list.len().hash(&mut hasher);
+    }
+    hasher.finish()
+}
+
 /// With the rows that failed: the database may have them.
 fn newest_of_all(cells: &BTreeMap<i64, Cell>) -> Option<i64> {
     cells.keys().next_back().copied()
@@ -269,10 +304,11 @@ fn for_each_sample(
         let labels = series.labels();
         let mut reader = series.reader();
         while reader.read(&mut samples)? {
-            let values = samples.floats().unwrap_or_default();
-            for (t_ms, value) in samples.timestamps_ms.iter().zip(values) {
-                visit(&labels, *t_ms, value.to_bits());
-            }
+            let bits: Vec<u64> = match &samples.values {
+                Values::Floats(values) => values.iter().map(|value| value.to_bits()).collect(),
+                Values::Histograms(values) => values.iter().map(|value| bits_of_histogram(value)).collect(),
+            };
+            samples.timestamps_ms.iter().zip(bits).for_each(|(t_ms, bits)| visit(&labels, *t_ms, bits));
         }
     }
     Ok(())

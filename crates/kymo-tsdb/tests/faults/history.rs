@@ -1,7 +1,7 @@
 //! History: a random life of a database on a simulated disk, followed step by step by the naive model.
 
-use kymo_model::{Append, Batch, Labels, RowSeries, SeriesHandle, StoreError, Timestamp};
-use kymo_testkit::{Crash, ModelStore, Moment, Random, SimClock, SimDisk, series_labels};
+use kymo_model::{Append, Batch, Labels, RowSeries, SampleValue, SeriesHandle, StoreError, Timestamp};
+use kymo_testkit::{Crash, ModelStore, Moment, Random, SimClock, SimDisk, any_histogram, series_labels};
 use kymo_tsdb::{Clock, Db, Options, SyncMode};
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -28,7 +28,7 @@ pub(crate) struct History {
     sync_failed: bool,
     power_was_lost: bool,
     series_removed: u64,
-    recent: Vec<(Labels, i64, f64)>,
+    recent: Vec<(Labels, i64, SampleValue)>,
     /// The places at which it could have stopped, if it is watched.
     places: Option<Vec<Place>>,
     what: String,
@@ -216,7 +216,7 @@ impl History {
                 Some(handle) if self.random.chance(2, 3) => RowSeries::Handle(*handle),
                 _ => RowSeries::Labels(labels.clone()),
             };
-            batch.push(series, Timestamp::from_millis(t_ms), value);
+            batch.push(series, Timestamp::from_millis(t_ms), value.clone());
             rows.push((labels, t_ms, value));
         }
         let monotonic_ms = self.monotonic_ms();
@@ -252,7 +252,7 @@ impl History {
     }
 
     /// The rows of a batch: mostly in order, some late, some too late, some twice.
-    fn new_rows(&mut self) -> Vec<(Labels, i64, f64)> {
+    fn new_rows(&mut self) -> Vec<(Labels, i64, SampleValue)> {
         // Whether what is past the retention is still there is up to the database.
         let oldest_ms = self.now_ms - self.model.retention_ms;
         self.recent.retain(|(_, t_ms, _)| *t_ms > oldest_ms);
@@ -263,7 +263,7 @@ impl History {
             if !self.recent.is_empty() && self.random.chance(1, 12) {
                 let (labels, t_ms, value) =
                     self.recent[self.random.below(self.recent.len() as u64) as usize].clone();
-                let value = if self.random.chance(1, 2) { value } else { self.value() };
+                let value = if self.random.chance(1, 2) { value } else { self.value(0) };
                 rows.push((labels, t_ms, value));
                 continue;
             }
@@ -273,21 +273,27 @@ impl History {
                 1 => 1000 * self.random.below(10) as i64,
                 _ => 0,
             };
-            rows.push((labels, self.now_ms - late_ms + (i / SERIES) as i64, self.value()));
+            let value = self.value((first + i) % SERIES);
+            rows.push((labels, self.now_ms - late_ms + (i / SERIES) as i64, value));
         }
         rows
     }
 
-    /// Mostly values that nobody else has, so that a wrong one cannot hide; sometimes a repeated one.
-    fn value(&mut self) -> f64 {
+    /// Mostly values that nobody else has, so that a wrong one cannot hide; sometimes a repeated one. Of four series one has
+    /// histograms, and one has both.
+    fn value(&mut self, series: u64) -> SampleValue {
         self.next_value += 1;
-        match self.random.below(8) {
+        if series % 4 == 1 || (series % 4 == 3 && self.random.chance(1, 3)) {
+            return any_histogram(&mut self.random, self.next_value);
+        }
+        let float = match self.random.below(8) {
             0 => 1.0,
             1 => kymo_model::STALE_NAN,
             2 => self.next_value as f64 / 100.0,
             3 => f64::from_bits(self.random.next()),
             _ => self.next_value as f64,
-        }
+        };
+        SampleValue::Float(float)
     }
 
     fn maintain(&mut self) {
