@@ -10,8 +10,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::num::NonZeroU64;
 
 use kymo_model::{
-    Append, Appended, Batch, Labels, Refusal, RefusedRow, RowSeries, SampleValue, SeriesHandle, StoreError,
-    StoreErrorKind,
+    Append, Appended, Batch, Labels, METRIC_NAME, Refusal, RefusedRow, RowSeries, SampleValue, SeriesHandle,
+    StoreError, StoreErrorKind,
 };
 
 use crate::db::{Db, Shared};
@@ -44,6 +44,8 @@ pub(crate) struct Writer {
     /// For each new series 1 + the index of its newest taken row.
     new_pending: Vec<u32>,
     new_by_labels: HashMap<Labels, u32>,
+    /// How many of the new series have a metric name, when their number is limited.
+    new_by_name: HashMap<String, usize>,
     /// The definitions of the record before, to be repeated in the next.
     repeated: Vec<(SeriesId, Labels)>,
 }
@@ -58,6 +60,7 @@ impl Writer {
             new: Vec::new(),
             new_pending: Vec::new(),
             new_by_labels: HashMap::new(),
+            new_by_name: HashMap::new(),
             repeated: Vec::new(),
         }
     }
@@ -68,6 +71,7 @@ impl Writer {
         self.new.clear();
         self.new_pending.clear();
         self.new_by_labels.clear();
+        self.new_by_name.clear();
     }
 }
 
@@ -367,10 +371,25 @@ impl<'a> Judge<'a> {
         if self.live + index >= self.options.series_max {
             return Err(Refusal::SeriesLimit);
         }
+        if self.options.series_per_name_max > 0 {
+            cursor.release();
+            self.count_name(labels)?;
+        }
         self.writer.new.push((SeriesId(id), labels.clone()));
         self.writer.new_pending.push(0);
         self.writer.new_by_labels.insert(labels.clone(), index as u32);
         Ok(Place::New(index))
+    }
+
+    /// Counts a new series under its metric name, if there may be one more.
+    fn count_name(&mut self, labels: &Labels) -> Result<(), Refusal> {
+        let name = labels.get(METRIC_NAME).unwrap_or_default();
+        let new = self.writer.new_by_name.get(name).copied().unwrap_or(0);
+        if self.shared.head.series_of_name(name) + new >= self.options.series_per_name_max {
+            return Err(Refusal::SeriesLimit);
+        }
+        self.writer.new_by_name.insert(name.to_owned(), new + 1);
+        Ok(())
     }
 
     fn check_labels(&self, labels: &Labels) -> Result<(), Refusal> {

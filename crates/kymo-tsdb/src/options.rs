@@ -42,6 +42,8 @@ pub struct Options {
     pub ahead_ms_max: i64,
     /// How many series there may be. Series that exist go on.
     pub series_max: usize,
+    /// How many series of one metric name there may be; 0 for no limit of its own. Series that exist go on.
+    pub series_per_name_max: usize,
     /// How many labels a series may have, the metric name included.
     pub labels_max: usize,
     /// How long a label's name may be.
@@ -75,6 +77,7 @@ impl Default for Options {
             out_of_order_window_ms: 30 * 60_000,
             ahead_ms_max: 10 * 60_000,
             series_max: 5_000_000,
+            series_per_name_max: 0,
             labels_max: 128,
             label_name_bytes_max: 1024,
             label_value_bytes_max: 4096,

@@ -116,6 +116,21 @@ fn every_reason_to_refuse() {
 }
 
 #[test]
+fn one_metric_name_cannot_use_up_the_room_of_others() {
+    let (_disk, db) = open(|options| options.series_per_name_max = 3);
+    let rows = |name: &'static str, series: std::ops::Range<i32>, t_ms: i64| {
+        series.map(move |s| {
+            (Labels::from_pairs([("__name__", name), ("s", &s.to_string())]), t_ms, f64::from(s))
+        })
+    };
+    assert_eq!(append(&db, rows("a", 0..2, 0)).1, []);
+    let limit = |row| (row, Refusal::SeriesLimit);
+    assert_eq!(append(&db, rows("a", 0..6, 1000)).1, [limit(3), limit(4), limit(5)]);
+    assert_eq!(append(&db, rows("b", 0..4, 1000).chain(rows("a", 2..4, 2000))).1, [limit(3), limit(5)]);
+    assert_eq!(db.stats().series, 6);
+}
+
+#[test]
 fn without_a_window_nothing_is_taken_out_of_order() {
     let (_disk, db) = open(|options| options.out_of_order_window_ms = 0);
     append(&db, [(series(""), 100, 1.0), (series(""), 200, 1.0)]);

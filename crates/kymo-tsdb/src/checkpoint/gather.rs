@@ -21,7 +21,8 @@ pub(super) struct Gather {
     /// By page: 1 + the index of its bucket, 0 for none. Pages are many when ids were used up over the years, buckets are not.
     bucket_of: Vec<u32>,
     buckets: Vec<Bucket>,
-    rows: usize,
+    /// How many rows, or what takes as much memory.
+    weight: usize,
 }
 
 /// A page of which a series was defined.
@@ -95,7 +96,7 @@ impl Gather {
                 None => unknown += end - at,
                 Some(bucket) => unknown += self.buckets[bucket].add(slot, run, values.part(at..end)),
             }
-            self.rows += end - at;
+            self.weight += (end - at) * values.weight();
             at = end;
             (page, slot) = (page + 1, 0);
         }
@@ -105,12 +106,12 @@ impl Gather {
     /// Are there so many that they should be handed on?
     pub(super) fn is_full(&self) -> bool {
         let wanted = self.buckets.len() * SERIES_PER_PAGE * ROWS_PER_SLOT;
-        self.rows >= wanted.clamp(*ROWS.start(), *ROWS.end())
+        self.weight >= wanted.clamp(*ROWS.start(), *ROWS.end())
     }
 
     /// Hands out everything: pages and their rows. `spare` gives memory that was used before.
     pub(super) fn take(&mut self, mut spare: impl FnMut() -> PageRows) -> Vec<(usize, PageRows)> {
-        self.rows = 0;
+        self.weight = 0;
         let full = self.buckets.iter_mut().filter(|bucket| !bucket.rows.runs.is_empty());
         full.map(|bucket| (bucket.page, std::mem::replace(&mut bucket.rows, spare()))).collect()
     }

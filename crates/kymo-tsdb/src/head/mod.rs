@@ -131,6 +131,13 @@ impl Head {
         pages.clone()
     }
 
+    /// How many series have this metric name.
+    pub(crate) fn series_of_name(&self, name: &str) -> usize {
+        let directory = read(&self.directory);
+        let list = directory.postings.values(METRIC_NAME).and_then(|values| values.get(name));
+        list.map_or(0, |list| list.as_slice().len())
+    }
+
     /// Widens the time that the head spans.
     pub(crate) fn extend_time(&self, min_ms: i64, max_ms: i64) {
         self.min_ms.fetch_min(min_ms, Relaxed);

@@ -136,6 +136,9 @@ pub(crate) fn read_batch<'a>(
     Some(BatchRows { count, runs, codes, histograms, values: bytes.0 })
 }
 
+/// A histogram of the usual size takes about so many times the memory of a float.
+const HISTOGRAM_WEIGHT: usize = 64;
+
 /// What rows of neighbouring series have in common. The first of them is `first`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Run {
@@ -167,6 +170,14 @@ impl<'a> RunValues<'a> {
         match self {
             RunValues::Floats(values) => values.len(),
             RunValues::Histograms(values) => values.len(),
+        }
+    }
+
+    /// As how many floats one of them counts where memory is bounded.
+    pub(crate) fn weight(self) -> usize {
+        match self {
+            RunValues::Floats(_) => 1,
+            RunValues::Histograms(_) => HISTOGRAM_WEIGHT,
         }
     }
 

@@ -47,6 +47,10 @@ pub(crate) struct ServeArgs {
     #[arg(long = "storage.tsdb.max-series", value_name = "N", default_value_t = 5_000_000)]
     pub(crate) series_max: usize,
 
+    /// How many series of one metric name there may be, so that one metric cannot use up the others' room; 0 for no limit.
+    #[arg(long = "storage.tsdb.max-series-per-name", value_name = "N", default_value_t = 0)]
+    pub(crate) series_per_name_max: usize,
+
     /// Address to listen on. Can be repeated.
     #[arg(long = "web.listen-address", value_name = "HOST:PORT", default_value = "127.0.0.1:9090")]
     pub(crate) listen_addresses: Vec<String>,
@@ -309,6 +313,7 @@ impl ServeArgs {
             ("storage.tsdb.sync", word(&self.sync)),
             ("storage.tsdb.out-of-order-time-window", format_duration(self.out_of_order_window.0)),
             ("storage.tsdb.max-series", self.series_max.to_string()),
+            ("storage.tsdb.max-series-per-name", self.series_per_name_max.to_string()),
             ("web.listen-address", self.listen_addresses.join(",")),
             ("web.external-url", self.external_url.clone()),
             ("web.route-prefix", self.route_prefix.clone().unwrap_or_default()),

@@ -172,6 +172,7 @@ async fn open(args: &ServeArgs, loaded: &Loaded, retention: Retention) -> Result
         retention_bytes: retention.bytes,
         out_of_order_window_ms: storage.out_of_order_time_window_ms.unwrap_or(args.out_of_order_window.0),
         series_max: args.series_max,
+        series_per_name_max: args.series_per_name_max,
         ..Options::default()
     };
     let dir = args.storage_path.clone();
