@@ -1,5 +1,5 @@
 //! The traps of PromQL, one test each, numbered as the project's list of them numbers them. Those about native histograms
-//! (5 to 8, 19, 38 to 41) stand in the tests of native histograms.
+//! (5 to 8, 19, 38 to 41) stand in `native_traps.rs`. One file for the rest, long as it is: the list is looked up by number.
 
 mod store;
 
