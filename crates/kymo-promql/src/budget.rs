@@ -13,8 +13,27 @@ use crate::bits::words_of;
 #[derive(Clone, Debug)]
 pub(crate) struct Budget(Arc<State>);
 
+/// Bytes that the queries of an engine hold together.
+#[derive(Clone, Debug)]
+pub(crate) struct AllQueries(Arc<All>);
+
+#[derive(Debug)]
+struct All {
+    bytes: AtomicUsize,
+    bytes_max: usize,
+}
+
+impl AllQueries {
+    /// 0 for no bound.
+    pub(crate) fn new(bytes_max: usize) -> AllQueries {
+        let bytes_max = if bytes_max == 0 { usize::MAX } else { bytes_max };
+        AllQueries(Arc::new(All { bytes: AtomicUsize::new(0), bytes_max }))
+    }
+}
+
 #[derive(Debug)]
 struct State {
+    all: AllQueries,
     samples: AtomicUsize,
     bytes: AtomicUsize,
     peak_samples: AtomicUsize,
@@ -24,8 +43,9 @@ struct State {
 }
 
 impl Budget {
-    pub(crate) fn new(samples_max: usize, bytes_max: usize) -> Budget {
+    pub(crate) fn new(samples_max: usize, bytes_max: usize, all: AllQueries) -> Budget {
         Budget(Arc::new(State {
+            all,
             samples: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
             peak_samples: AtomicUsize::new(0),
@@ -80,11 +100,14 @@ impl Held {
     pub(crate) fn more(&mut self, samples: usize, bytes: usize) -> Result<(), QueryError> {
         let state = &*self.state;
         self.samples += samples;
-        self.bytes = self.bytes.saturating_add(bytes);
         let samples = state.samples.fetch_add(samples, Ordering::Relaxed).saturating_add(samples);
         // A single request larger than all memory must not wrap the sum.
         let bytes = bytes.min(isize::MAX as usize / 4);
-        self.bytes = self.bytes.min(isize::MAX as usize / 4);
+        self.bytes = self.bytes.saturating_add(bytes);
+        let of_all = match bytes {
+            0 => 0,
+            _ => state.all.0.bytes.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes),
+        };
         let bytes = state.bytes.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes);
         if samples > state.samples_max {
             return Err(QueryError::limit(
@@ -97,6 +120,12 @@ impl Held {
                 state.bytes_max
             )));
         }
+        if of_all > state.all.0.bytes_max {
+            return Err(QueryError::limit(format!(
+                "running queries together would hold {of_all} bytes of columns in memory, expected at most {}; try again later",
+                state.all.0.bytes_max
+            )));
+        }
         state.peak_samples.fetch_max(samples, Ordering::Relaxed);
         state.peak_bytes.fetch_max(bytes, Ordering::Relaxed);
         Ok(())
@@ -107,6 +136,9 @@ impl Drop for Held {
     fn drop(&mut self) {
         self.state.samples.fetch_sub(self.samples, Ordering::Relaxed);
         self.state.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+        if self.bytes > 0 {
+            self.state.all.0.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+        }
     }
 }
 
@@ -117,7 +149,7 @@ mod tests {
 
     #[test]
     fn counts_up_and_down() {
-        let budget = Budget::new(10, 1000);
+        let budget = Budget::new(10, 1000, AllQueries::new(0));
         let mut held = budget.nothing();
         held.more(6, 600).unwrap();
         assert_eq!(budget.touch(5, 0).unwrap_err().kind, QueryErrorKind::Limit);
@@ -127,5 +159,20 @@ mod tests {
         assert!(budget.touch(10, 1000).is_ok());
         assert!(budget.hold_rows(usize::MAX, usize::MAX).is_err());
         assert_eq!(budget.peaks(), (10, 1000));
+    }
+
+    #[test]
+    fn queries_share_what_all_may_hold() {
+        let all = AllQueries::new(1000);
+        let (one, other) = (Budget::new(10, 800, all.clone()), Budget::new(10, 800, all));
+        let held = one.hold_bytes(600).unwrap();
+        let refused = other.hold_bytes(500).unwrap_err();
+        assert_eq!(refused.kind, QueryErrorKind::Limit);
+        assert!(refused.message.starts_with("running queries together would hold 1100 bytes"), "{refused}");
+        assert!(other.hold_bytes(400).is_ok());
+        drop(held);
+        assert!(other.hold_bytes(800).is_ok());
+        assert_eq!((one.bytes(), other.bytes()), (0, 0));
+        assert!(Budget::new(10, 5000, AllQueries::new(0)).hold_bytes(5000).is_ok());
     }
 }

@@ -1,13 +1,15 @@
 //! Context: what all operators of one running query share. Evaluation; read-only, or counted through atomics.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use kymo_model::{Queryable, SeriesSet};
 use kymo_promql_syntax::ast::Span;
 
 use crate::budget::Budget;
+use crate::eval::HeldVector;
 use crate::notes::{Note, Notes};
-use crate::plan::Selection;
+use crate::plan::{Selection, SharedPlan};
 use crate::probe::Probes;
 use crate::vector::{Name, Scratch};
 use crate::{CancelToken, QueryError, QueryStats};
@@ -18,12 +20,17 @@ pub(crate) struct Context {
     pub(crate) type_and_unit_labels: bool,
     pub(crate) use_start_timestamps: bool,
     pub(crate) cancel: CancelToken,
+    /// How many series all selections together may have; 0 for no bound.
+    pub(crate) series_max: usize,
     pub(crate) budget: Budget,
     pub(crate) notes: Notes,
     pub(crate) counters: Counters,
     pub(crate) native_buckets: NativeBuckets,
     /// One per selection of the plan.
     pub(crate) sets: Vec<SelectedSet>,
+    /// What the query has more than once, and its values as soon as somebody has asked for them.
+    pub(crate) shared: Arc<[SharedPlan]>,
+    pub(crate) held: Vec<OnceLock<Result<Arc<HeldVector>, QueryError>>>,
     /// Where the query is to be explained.
     pub(crate) probes: Option<Probes>,
 }
@@ -71,6 +78,10 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
+    pub(crate) fn looked_at_so_far(&self) -> u64 {
+        self.samples_looked_at.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn looked_at(&self, samples: usize) {
         self.samples_looked_at.fetch_add(samples as u64, Ordering::Relaxed);
     }
@@ -83,9 +94,19 @@ impl Context {
         store: &dyn Queryable,
         selections: &[Selection],
     ) -> Result<(), QueryError> {
+        let series_max = self.series_max;
+        let mut found = 0usize;
         for selection in selections {
             self.check()?;
-            let series = store.select(&selection.selector)?;
+            let mut selector = selection.selector.clone();
+            selector.hints.series_limit = series_max;
+            let series = store.select(&selector)?;
+            found = found.saturating_add(series.len());
+            if series_max != 0 && found > series_max {
+                return Err(QueryError::limit(format!(
+                    "query would read {found} series or more, expected at most {series_max}"
+                )));
+            }
             for warning in series.warnings() {
                 self.notes.add(Note::Store(warning.clone()), Span::default());
             }
@@ -93,6 +114,11 @@ impl Context {
             self.sets.push(SelectedSet { series, one_name: selection.one_name(), samples_read });
         }
         Ok(())
+    }
+
+    /// Lets what is held be computed again.
+    pub(crate) fn forget_held(&mut self) {
+        self.held = self.shared.iter().map(|_| OnceLock::new()).collect();
     }
 
     /// Says that so many samples of a selection were read.

@@ -3,7 +3,7 @@
 use kymo_model::{Labels, Queryable, Timestamp};
 use kymo_promql_syntax::ast::{Edges, Expr};
 
-use crate::budget::Budget;
+use crate::budget::{AllQueries, Budget};
 use crate::context::{Context, Counters, NativeBuckets};
 use crate::eval::{self, RangeSamples};
 use crate::explain::explain;
@@ -20,7 +20,8 @@ use crate::{
     QueryValue, VectorSample,
 };
 
-/// Evaluates queries; holds nothing but its options, so one engine serves any number of threads and stores.
+/// Evaluates queries; holds nothing but its options and a count of bytes, so one engine serves any number of threads and stores.
+/// Clones share the count.
 ///
 /// ```
 /// use kymo_model::{Append, Batch, Labels, MemoryStore, Timestamp};
@@ -41,15 +42,24 @@ use crate::{
 /// let QueryValue::Vector(samples) = result.value else { panic!("a sum is a vector") };
 /// assert_eq!(samples[0].value.float(), Some(3.0));
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Engine {
     options: EngineOptions,
+    /// What all queries of this engine and its clones hold together.
+    all: AllQueries,
+}
+
+impl Default for Engine {
+    fn default() -> Engine {
+        Engine::new(EngineOptions::default())
+    }
 }
 
 impl Engine {
     /// An engine with these options.
     pub fn new(options: EngineOptions) -> Engine {
-        Engine { options }
+        let all = AllQueries::new(options.max_bytes_all);
+        Engine { options, all }
     }
 
     /// Its options.
@@ -260,7 +270,7 @@ impl Query<'_> {
         probes: Option<Probes>,
         evaluate: impl Fn(&Root, &Context) -> Result<QueryValue, QueryError>,
     ) -> Result<(QueryResult, Context), QueryError> {
-        let Plan { root, selections } = plan;
+        let Plan { root, selections, shared } = plan;
         let mut context = Context {
             lookback_ms: self.times.lookback_ms,
             delayed_name_removal: engine.options.delayed_name_removal,
@@ -270,17 +280,22 @@ impl Query<'_> {
                 .use_start_timestamps
                 .unwrap_or(engine.options.use_start_timestamps),
             cancel: self.options.cancel.clone(),
-            budget: Budget::new(engine.options.max_samples, engine.options.max_bytes),
-            notes: Notes::default(),
+            series_max: engine.options.max_series,
+            budget: Budget::new(engine.options.max_samples, engine.options.max_bytes, engine.all.clone()),
+            notes: Notes::of(shared),
             counters: Counters::default(),
             native_buckets: NativeBuckets::default(),
             sets: Vec::with_capacity(selections.len()),
             probes,
+            shared: shared.clone(),
+            held: Vec::new(),
         };
+        context.forget_held();
         context.select(store, selections)?;
         let mut value = evaluate(root, &context);
         if let Some(expected) = context.native_buckets.next_run() {
             context.native_buckets = expected;
+            context.forget_held();
             value = evaluate(root, &context);
         }
         let value = value?;

@@ -19,6 +19,11 @@ pub struct EngineOptions {
     pub max_samples: usize,
     /// How many bytes of columns and rows a query may hold at once.
     pub max_bytes: usize,
+    /// How many bytes all queries of an engine that run at the same time may hold together; a query that would hold more is
+    /// refused. 0 for no bound.
+    pub max_bytes_all: usize,
+    /// How many series a query may read, all its selectors together; 0 for no bound.
+    pub max_series: usize,
     /// How many steps a range query may have; 0 for no bound.
     pub max_points_per_series: usize,
     /// The step of a subquery that names none, in milliseconds.
@@ -38,6 +43,8 @@ impl Default for EngineOptions {
             lookback_delta_ms: 300_000,
             max_samples: 50_000_000,
             max_bytes: 2 << 30,
+            max_bytes_all: 3 << 30,
+            max_series: 5_000_000,
             max_points_per_series: 11_000,
             subquery_step_ms: 60_000,
             delayed_name_removal: false,

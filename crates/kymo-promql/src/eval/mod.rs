@@ -20,6 +20,7 @@ mod range;
 mod same;
 mod select;
 mod set;
+mod shared;
 mod sort;
 mod top;
 mod values;
@@ -36,6 +37,7 @@ pub(crate) use map::{go_max, go_min};
 pub(crate) use range::RangeSamples;
 use same::merge_same;
 pub(crate) use same::merge_same_finally;
+pub(crate) use shared::HeldVector;
 
 pub(crate) fn scalar(context: &Context, plan: &ScalarPlan, grid: Grid) -> Result<Scalar, QueryError> {
     match &context.probes {
@@ -118,6 +120,7 @@ fn operator<'q>(context: &'q Context, plan: &'q VectorPlan, grid: Grid) -> Resul
         VectorPlan::Set(plan) => set::set(context, plan, grid),
         VectorPlan::Aggregate(plan) => aggregate::aggregate(context, plan, grid),
         VectorPlan::Once(inner) => repeated(context, inner, grid),
+        VectorPlan::Shared(index) => shared::shared(context, *index, grid),
     }
 }
 

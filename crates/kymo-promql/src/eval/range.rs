@@ -106,7 +106,8 @@ impl<'q> RangeSamples<'q> {
                 self.context.budget.touch(scratch.columns.floats().times.len(), 0)?;
             }
         }
-        let Scratch { columns, windows, native_windows, .. } = scratch;
+        let Scratch { columns, windows, native_windows, pulse, .. } = scratch;
+        pulse.tick(columns.floats().times.len() + columns.natives().times.len())?;
         let (ends, range_ms) = self.reach();
         if self.bucketless {
             columns.forget_buckets(ends, range_ms);

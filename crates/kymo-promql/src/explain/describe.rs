@@ -11,14 +11,18 @@ use crate::context::Context;
 use crate::grid::{Grid, Shift};
 use crate::plan::{
     AggregateOp, AggregatePlan, HistogramFunction, HistogramPlan, Operation, Plan, RangeCallPlan, RangePlan,
-    RangeSource, Root, ScalarPlan, SelectPlan, Selection, SetOp, Sort, VectorPlan,
+    RangeSource, Root, ScalarPlan, SelectPlan, Selection, SetOp, SharedPlan, Sort, VectorPlan,
 };
 use crate::probe::Probes;
 
 /// Explains `plan`, with costs if it has run with probes.
 pub(crate) fn explain(expr: &Expr, plan: &Plan, grid: Grid, ran: Option<&Context>) -> Explanation {
-    let mut describer =
-        Describer { probes: ran.and_then(|c| c.probes.as_ref()), uses: vec![0; plan.selections.len()] };
+    let mut describer = Describer {
+        probes: ran.and_then(|context| context.probes.as_ref()),
+        uses: vec![0; plan.selections.len()],
+        shared: &plan.shared,
+        told: vec![false; plan.shared.len()],
+    };
     let root = describer.root(&plan.root, grid);
     let selections = plan.selections.iter().enumerate().map(|(index, selection)| {
         let cost = ran.and_then(|context| context.sets.get(index)).map(|set| SelectionCost {
@@ -82,6 +86,9 @@ struct Describer<'p> {
     probes: Option<&'p Probes>,
     /// How often each selection is read.
     uses: Vec<usize>,
+    shared: &'p [SharedPlan],
+    /// Which shared parts were told of already.
+    told: Vec<bool>,
 }
 
 fn node(operator: impl Into<String>, detail: impl Into<String>, children: Vec<OperatorNode>) -> OperatorNode {
@@ -198,7 +205,21 @@ impl Describer<'_> {
             VectorPlan::Aggregate(plan) => self.aggregate(plan, grid),
             VectorPlan::Once(inner) => node("repeat", "", vec![self.vector(inner, grid.first())])
                 .note("step-invariant: evaluated at the first step"),
+            VectorPlan::Shared(index) => self.shared(*index, grid),
         }
+    }
+
+    fn shared(&mut self, index: usize, grid: Grid) -> OperatorNode {
+        let shared = &self.shared[index];
+        if shared.others.is_empty() {
+            return self.vector(&shared.plan, grid);
+        }
+        let detail = format!("part {index}");
+        if std::mem::replace(&mut self.told[index], true) {
+            return node("shared", detail, Vec::new()).note("see above");
+        }
+        let note = format!("computed once, used {} times: groups × steps held", shared.others.len() + 1);
+        node("shared", detail, vec![self.vector(&shared.plan, grid)]).note(note)
     }
 
     fn select(&mut self, operator: &str, plan: &SelectPlan) -> OperatorNode {

@@ -9,9 +9,15 @@ use std::sync::{Mutex, MutexGuard};
 use kymo_model::format_float_g;
 use kymo_promql_syntax::ast::Span;
 
+use crate::plan::SharedPlan;
+
 /// Collects while a query runs. Operators may note the same thing any number of times.
 #[derive(Debug, Default)]
-pub(crate) struct Notes(Mutex<Seen>);
+pub(crate) struct Notes {
+    seen: Mutex<Seen>,
+    /// Parts of the query that stand in several places and are evaluated once: the first place, and where the others start.
+    repeated: Vec<(Span, Vec<u32>)>,
+}
 
 #[derive(Debug, Default)]
 struct Seen {
@@ -139,6 +145,31 @@ impl Repairs {
 }
 
 impl Notes {
+    /// Where parts of a query are evaluated once for several places, what is noted at one place holds for all.
+    pub(crate) fn of(shared: &[SharedPlan]) -> Notes {
+        let repeated = shared.iter().filter(|shared| !shared.others.is_empty());
+        let repeated = repeated.map(|shared| (shared.span, shared.others.clone())).collect();
+        Notes { seen: Mutex::default(), repeated }
+    }
+
+    /// The places of a note: the one given, and the same one in parts that are written alike.
+    fn places(&self, span: Span) -> Vec<Span> {
+        let mut places = vec![span];
+        for (first, others) in &self.repeated {
+            // A part may stand in a part.
+            for at in 0..places.len() {
+                let place = places[at];
+                if place.start >= first.start && place.end <= first.end {
+                    places.extend(others.iter().map(|start| Span {
+                        start: place.start - first.start + start,
+                        end: place.end - first.start + start,
+                    }));
+                }
+            }
+        }
+        places
+    }
+
     pub(crate) fn add(&self, note: Note, span: Span) {
         self.add_times(note, span, 1);
     }
@@ -146,30 +177,37 @@ impl Notes {
     /// The same thing several times.
     pub(crate) fn add_times(&self, note: Note, span: Span, times: u64) {
         let mut seen = self.lock();
-        seen.merge(note, span, times);
+        for span in self.places(span) {
+            seen.merge(note.clone(), span, times);
+        }
     }
 
     /// Of the notes with the same place and step only the one with the highest rank will be told.
     pub(crate) fn add_ranked(&self, note: Note, span: Span, step: usize, rank: usize) {
         let mut seen = self.lock();
-        let known = seen.ranked.entry((span.start, span.end, step)).or_insert_with(|| (rank, note.clone()));
-        if known.0 <= rank {
-            *known = (rank, note);
+        for span in self.places(span) {
+            let at = (span.start, span.end, step);
+            let known = seen.ranked.entry(at).or_insert_with(|| (rank, note.clone()));
+            if known.0 <= rank {
+                *known = (rank, note.clone());
+            }
         }
     }
 
     /// Buckets were repaired at a step of an evaluation with so many steps.
     pub(crate) fn repaired(&self, metric: &str, span: Span, (step, steps): (usize, usize), repair: Repair) {
         let mut seen = self.lock();
-        let repairs = &mut seen.merge(Note::ForcedMonotonicity(metric.to_owned()), span, 1).repairs;
-        repairs.all = Some(repairs.all.map_or(repair, |known| known.merge(repair)));
-        let (known_steps, counts) = repairs.steps.entry((span.start, span.end)).or_default();
-        *known_steps = steps;
-        *counts.entry(step).or_default() += 1;
+        for span in self.places(span) {
+            let repairs = &mut seen.merge(Note::ForcedMonotonicity(metric.to_owned()), span, 1).repairs;
+            repairs.all = Some(repairs.all.map_or(repair, |known| known.merge(repair)));
+            let (known_steps, counts) = repairs.steps.entry((span.start, span.end)).or_default();
+            *known_steps = steps;
+            *counts.entry(step).or_default() += 1;
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Seen> {
-        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.seen.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     /// Warnings and infos as text. Without a query text, the place is a column of line 1.

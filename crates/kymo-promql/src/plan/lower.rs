@@ -8,6 +8,7 @@ use kymo_promql_syntax::ast::{
 
 use super::duration::{millis, positive_millis};
 use super::invariant::Invariants;
+use super::repeat::Repeats;
 use super::selection::{Use, select};
 use super::*;
 use crate::QueryError;
@@ -29,7 +30,11 @@ pub(crate) struct Times {
 
 /// Plans `expr` for the points of `grid`.
 pub(crate) fn plan(expr: &Expr, grid: Grid, times: Times) -> Result<Plan, QueryError> {
+    let narrowed = narrow::narrowed(expr);
+    let expr = narrowed.as_ref().unwrap_or(expr);
     let mut lower = Lower {
+        repeats: Repeats::of(expr),
+        shared: Vec::new(),
         times,
         invariants: Invariants::of(expr),
         selections: Vec::new(),
@@ -39,18 +44,28 @@ pub(crate) fn plan(expr: &Expr, grid: Grid, times: Times) -> Result<Plan, QueryE
         histograms: Histograms::Any,
     };
     let root = lower.any(expr, grid)?;
-    Ok(Plan { root, selections: lower.selections })
+    Ok(Plan { root, selections: lower.selections, shared: lower.shared.into() })
 }
 
 pub(super) struct Lower {
     pub(super) times: Times,
     invariants: Invariants,
+    repeats: Repeats,
+    shared: Vec<SharedPlan>,
     selections: Vec<Selection>,
     /// The function or aggregation around the current expression, for hints.
     pub(super) function: Option<&'static str>,
     labels: LabelsNeeded,
     step_ms: i64,
     pub(super) histograms: Histograms,
+}
+
+/// What must be the same for like expressions to have the same value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ShareKey {
+    class: usize,
+    grid: Grid,
+    histograms: Histograms,
 }
 
 /// What is needed of native histograms by what is around the current expression.
@@ -99,7 +114,7 @@ impl Lower {
             ExprKind::Paren(inner) => self.any(inner, grid),
             ExprKind::Selector(selector) => self.selected(selector, expr.span, grid),
             ExprKind::Call(call) => self.call(call, expr, grid),
-            ExprKind::Aggregate(aggregate) => self.aggregated(aggregate, expr.span, grid),
+            ExprKind::Aggregate(aggregate) => self.aggregated(aggregate, expr, grid),
             ExprKind::Binary(binary) => self.binary(binary, expr.span, grid),
             ExprKind::Unary(unary) => self.unary(unary, grid),
         }
@@ -109,8 +124,19 @@ impl Lower {
         Ok(Root::Vector(VectorPlan::Select(self.select(selector, span, grid)?)))
     }
 
-    fn aggregated(&mut self, aggregate: &Aggregate, span: Span, grid: Grid) -> Result<Root, QueryError> {
-        Ok(Root::Vector(VectorPlan::Aggregate(Box::new(self.aggregate(aggregate, span, grid)?))))
+    fn aggregated(&mut self, aggregate: &Aggregate, expr: &Expr, grid: Grid) -> Result<Root, QueryError> {
+        let Some(class) = self.repeats.class(expr) else {
+            let plan = self.aggregate(aggregate, expr.span, grid)?;
+            return Ok(Root::Vector(VectorPlan::Aggregate(Box::new(plan))));
+        };
+        let key = ShareKey { class, grid, histograms: self.histograms };
+        if let Some(index) = self.shared.iter().position(|shared| shared.key == key) {
+            self.shared[index].others.push(expr.span.start);
+            return Ok(Root::Vector(VectorPlan::Shared(index)));
+        }
+        let plan = VectorPlan::Aggregate(Box::new(self.aggregate(aggregate, expr.span, grid)?));
+        self.shared.push(SharedPlan { plan, span: expr.span, others: Vec::new(), key });
+        Ok(Root::Vector(VectorPlan::Shared(self.shared.len() - 1)))
     }
 
     pub(super) fn vector(&mut self, expr: &Expr, grid: Grid) -> Result<Box<VectorPlan>, QueryError> {

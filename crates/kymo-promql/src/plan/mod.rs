@@ -9,7 +9,11 @@ mod fold;
 mod info;
 mod invariant;
 mod lower;
+mod narrow;
+mod repeat;
 mod selection;
+
+use std::sync::Arc;
 
 use kymo_model::{Labels, Matcher, Regex};
 use kymo_promql_syntax::ast::{BinaryOp, Edges, Span, VectorMatching};
@@ -25,6 +29,19 @@ pub(crate) use selection::Selection;
 pub(crate) struct Plan {
     pub(crate) root: Root,
     pub(crate) selections: Vec<Selection>,
+    /// What the query has more than once.
+    pub(crate) shared: Arc<[SharedPlan]>,
+}
+
+/// A part of a query that may be needed in several places.
+#[derive(Debug)]
+pub(crate) struct SharedPlan {
+    pub(crate) plan: VectorPlan,
+    /// Where it stands first.
+    pub(crate) span: Span,
+    /// Where else it starts; nowhere if it turned out to be needed once.
+    pub(crate) others: Vec<u32>,
+    key: lower::ShareKey,
 }
 
 /// What the query as a whole gives.
@@ -88,6 +105,8 @@ pub(crate) enum VectorPlan {
     Set(Box<SetPlan>),
     Aggregate(Box<AggregatePlan>),
     Once(Box<VectorPlan>),
+    /// By index into [`Plan::shared`].
+    Shared(usize),
 }
 
 /// An instant selector.

@@ -1,0 +1,59 @@
+//! What a query has more than once: computed when it is first asked for, held, and given out from there.
+
+use std::sync::Arc;
+
+use crate::QueryError;
+use crate::context::Context;
+use crate::grid::Grid;
+use crate::plan::VectorPlan;
+use crate::row::{Block, Row, Rows};
+use crate::vector::{Scratch, Series, Vector};
+
+/// All rows of a vector.
+pub(crate) struct HeldVector {
+    series: Vec<Series>,
+    rows: Block,
+    one_name: bool,
+    /// How many samples its steps looked at, which count for each use.
+    looked_at: u64,
+}
+
+pub(super) fn shared<'q>(context: &'q Context, index: usize, grid: Grid) -> Result<Vector<'q>, QueryError> {
+    let plan = &context.shared[index];
+    if plan.others.is_empty() {
+        return super::vector(context, &plan.plan, grid);
+    }
+    let mut first = false;
+    let held = context.held[index].get_or_init(|| {
+        first = true;
+        hold(context, &plan.plan, grid).map(Arc::new)
+    });
+    let held = held.as_ref().map_err(QueryError::clone)?;
+    if !first {
+        context.counters.looked_at(held.looked_at as usize);
+    }
+    let rows = HeldRows(held.clone());
+    Ok(Vector { series: held.series.clone(), rows: Box::new(rows), one_name: held.one_name })
+}
+
+fn hold(context: &Context, plan: &VectorPlan, grid: Grid) -> Result<HeldVector, QueryError> {
+    let before = context.counters.looked_at_so_far();
+    let vector = super::vector(context, plan, grid)?;
+    let mut rows = Block::new(grid.steps, &context.budget);
+    let (mut scratch, mut row) = (context.scratch(), Row::default());
+    for index in 0..vector.len() {
+        vector.fill(index, &mut scratch, &mut row)?;
+        rows.push(&row)?;
+    }
+    let looked_at = context.counters.looked_at_so_far() - before;
+    Ok(HeldVector { series: vector.series, rows, one_name: vector.one_name, looked_at })
+}
+
+struct HeldRows(Arc<HeldVector>);
+
+impl Rows for HeldRows {
+    fn fill(&self, index: usize, _: &mut Scratch, out: &mut Row) -> Result<(), QueryError> {
+        self.0.rows.copy(index, out);
+        Ok(())
+    }
+}
