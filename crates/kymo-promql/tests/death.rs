@@ -3,8 +3,12 @@
 mod store;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use kymo_model::{Append, Batch, Labels, MemoryStore, Timestamp};
+use kymo_model::{
+    Append, Batch, Labels, Matcher, MemoryStore, Queryable, Resume, Samples, Selector, SeriesSet,
+    SeriesSource, StoreError, TimeRange, Timestamp,
+};
 use kymo_promql::{CancelReason, CancelToken, Engine, EngineOptions, QueryErrorKind, QueryOptions};
 use kymo_promql_syntax::{ParseErrorKind, parse};
 
@@ -92,23 +96,88 @@ fn pathological_regexes() {
     assert_eq!(result.unwrap().value, kymo_promql::QueryValue::Vector(Vec::new()));
 }
 
-/// A query that was told to stop stops in the middle of what it does, wherever that is.
+/// Gives the series of a store and, when the first of them is read, tells the query to stop. Counts how many are read.
+struct StopsOnRead {
+    inner: Arc<MemoryStore>,
+    cancel: CancelToken,
+    reads: Arc<AtomicUsize>,
+}
+
+struct StoppingSeries {
+    series: SeriesSet,
+    cancel: CancelToken,
+    reads: Arc<AtomicUsize>,
+}
+
+impl SeriesSource for StoppingSeries {
+    fn len(&self) -> usize {
+        self.series.len()
+    }
+
+    fn labels(&self, index: usize) -> Labels {
+        self.series.series(index).labels()
+    }
+
+    fn read(&self, index: usize, resume: &mut Resume, out: &mut Samples) -> Result<bool, StoreError> {
+        self.cancel.cancel(CancelReason::Timeout);
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        let mut reader = self.series.series(index).reader();
+        // All series of this store are one run.
+        let more = resume.a == 0 && reader.read(out)?;
+        resume.a = 1;
+        if !more {
+            out.clear();
+        }
+        Ok(more)
+    }
+}
+
+impl Queryable for StopsOnRead {
+    fn select(&self, wanted: &Selector) -> Result<SeriesSet, StoreError> {
+        let (cancel, reads) = (self.cancel.clone(), self.reads.clone());
+        Ok(SeriesSet::new(Arc::new(StoppingSeries { series: self.inner.select(wanted)?, cancel, reads })))
+    }
+
+    fn label_names(&self, matchers: &[Matcher], range: TimeRange) -> Result<Vec<String>, StoreError> {
+        self.inner.label_names(matchers, range)
+    }
+
+    fn label_values(&self, name: &str, m: &[Matcher], range: TimeRange) -> Result<Vec<String>, StoreError> {
+        self.inner.label_values(name, m, range)
+    }
+}
+
+/// A query that is told to stop while it reads stops within the next few series, whatever it does with them.
 #[test]
-fn canceled_in_kernels() {
+fn canceled_in_the_middle() {
     let store = Arc::new(many_series());
     let (start, end) = (Timestamp::from_millis(0), Timestamp::from_millis(500 * 60_000));
+    let parser = kymo_promql_syntax::Parser::new(kymo_promql_syntax::ParseOptions::everything());
     for query in [
+        "{__name__=~\"m.\"}",
         "quantile_over_time(0.5, {__name__=~\"m.\"}[5h])",
         "sum(mad_over_time({__name__=~\"m.\"}[5h]))",
-        "changes({__name__=~\"m.\"}[5h]) + on (i) m1",
+        "changes({__name__=~\"m.\"}[5h]) and m1",
         "topk(3, {__name__=~\"m.\"})",
+        "max_over_time({__name__=~\"m.\"}[5h:5m])",
+        "sum by (i) ({__name__=~\"m.\"}) + sum by (i) ({__name__=~\"m.\"})",
     ] {
-        let parser = kymo_promql_syntax::Parser::new(kymo_promql_syntax::ParseOptions::everything());
-        let expr = parser.parse(query).unwrap();
-        let cancel = CancelToken::new();
-        cancel.cancel(CancelReason::Timeout);
+        let (cancel, reads) = (CancelToken::new(), Arc::new(AtomicUsize::new(0)));
+        let stops = StopsOnRead { inner: store.clone(), cancel: cancel.clone(), reads: reads.clone() };
         let options = QueryOptions { cancel, ..QueryOptions::default() };
-        let error = Engine::default().range(&*store, &expr, start, end, 60_000, &options).unwrap_err();
+        let expr = parser.parse(query).unwrap();
+        let error = Engine::default().range(&stops, &expr, start, end, 60_000, &options).unwrap_err();
         assert_eq!(error.kind, QueryErrorKind::Timeout, "{query}: {error}");
+        // Each series is read in runs; 16k samples of 500 each are 32 series.
+        let reads = reads.load(Ordering::Relaxed);
+        assert!(reads < 2 * 70, "{query}: {reads} reads");
     }
+    let at = Timestamp::from_millis(500 * 60_000);
+    let (cancel, reads) = (CancelToken::new(), Arc::new(AtomicUsize::new(0)));
+    let stops = StopsOnRead { inner: store, cancel: cancel.clone(), reads: reads.clone() };
+    let options = QueryOptions { cancel, ..QueryOptions::default() };
+    let expr = parser.parse("{__name__=~\".+\"}[30d]").unwrap();
+    let error = Engine::default().instant(&stops, &expr, at, &options).unwrap_err();
+    assert_eq!(error.kind, QueryErrorKind::Timeout, "{error}");
+    assert!(reads.load(Ordering::Relaxed) < 2 * 70);
 }
