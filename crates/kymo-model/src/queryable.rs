@@ -142,6 +142,11 @@ impl SeriesSet {
         Series { source: &*self.source, index }
     }
 
+    /// As [`SeriesSource::read`], for stores that pass on the series of others: `resume` starts as the default.
+    pub fn read(&self, index: usize, resume: &mut Resume, out: &mut Samples) -> Result<bool, StoreError> {
+        self.source.read(index, resume, out)
+    }
+
     /// Every series, in the set's order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Series<'_>> + '_ {
         (0..self.len()).map(|index| self.series(index))

@@ -1,4 +1,12 @@
-//! `kymo tsdb`: figures of a data directory.
+//! `kymo tsdb`: what a data directory holds, ours or Prometheus'.
+
+mod analyze;
+mod blocks_out;
+mod dump;
+mod go_format;
+mod list;
+mod sources;
+mod verify;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -22,6 +30,18 @@ pub(crate) struct TsdbArgs {
 enum What {
     /// Series, samples, bytes, and what makes up the series. A server may have the directory open meanwhile.
     Stats(StatsArgs),
+    /// The blocks.
+    List(list::ListArgs),
+    /// Churn and cardinality of a block.
+    Analyze(analyze::AnalyzeArgs),
+    /// Every sample, a line each.
+    Dump(dump::DumpArgs),
+    /// Reads all of all blocks and says what is wrong where.
+    Verify(verify::VerifyArgs),
+    /// Makes Prometheus blocks of everything in a directory, blocks and head.
+    Export(blocks_out::ExportArgs),
+    /// Makes Prometheus blocks of something else.
+    Import(blocks_out::ImportArgs),
 }
 
 #[derive(Args)]
@@ -41,13 +61,22 @@ struct StatsArgs {
 
 /// Runs `kymo tsdb`.
 pub(crate) fn run(args: TsdbArgs) -> ExitCode {
-    let What::Stats(args) = args.what;
-    match stats(&args) {
-        Ok(()) => Verdict::Good,
-        Err(error) => {
-            complain(format_args!("{}: {error}", args.dir.display()));
+    fn complained<E: std::fmt::Display>(result: Result<Verdict, E>) -> Verdict {
+        result.unwrap_or_else(|error| {
+            complain(error);
             Verdict::Faults
+        })
+    }
+    match args.what {
+        What::Stats(args) => {
+            complained(stats(&args).map_err(|error| format!("{}: {error}", args.dir.display())).map(|()| Verdict::Good))
         }
+        What::List(args) => complained(list::run(&args)),
+        What::Analyze(args) => complained(analyze::run(&args)),
+        What::Dump(args) => complained(dump::run(&args)),
+        What::Verify(args) => complained(verify::run(&args)),
+        What::Export(args) => complained(blocks_out::export(&args)),
+        What::Import(args) => complained(blocks_out::import(&args)),
     }
     .into()
 }

@@ -15,6 +15,7 @@ mod file;
 mod ulid;
 
 mod chunk_file;
+mod encode;
 mod index;
 mod meta;
 mod tombstones;
@@ -27,6 +28,8 @@ mod snapshot;
 mod write;
 
 mod compact;
+mod cut;
+mod union;
 mod verify;
 
 pub use chunk_file::ChunkData;
@@ -34,10 +37,12 @@ pub use compact::{CompactError, CompactOptions, Compacted, CompactionPlan, compa
 pub use error::{BlockDamage, BlockError, WriteBlockError};
 pub use index::ChunkMeta;
 pub use meta::{BlockCompaction, BlockMeta, BlockParent, BlockStats};
-pub use reader::Block;
+pub use cut::{CutError, write_select};
+pub use reader::{Block, OpenedBlocks};
 pub use series::{BlockSeries, BlockSeriesIter};
 pub use tombstones::{Interval, Tombstones};
 pub use ulid::{Ulid, UlidError};
+pub use union::union;
 pub use verify::{BlockReport, verify_block};
 pub use write::{
     BlockChunk, BlockOrigin, BlockWriter, BlockWriterOptions, remove_block, remove_unfinished_blocks,

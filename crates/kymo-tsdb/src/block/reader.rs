@@ -10,10 +10,11 @@ use super::chunk_file::{ChunkData, ChunkFiles};
 use super::error::{BlockDamage, BlockError};
 use super::file::BlockFile;
 use super::index::{ChunkMeta, EntryReader, INDEX_FILE, PostingsTable, Symbols, Toc};
-use super::meta::BlockMeta;
+use super::meta::{BlockMeta, META_FILE};
 use super::series::BlockSeriesIter;
 use super::snapshot::Snapshot;
-use super::tombstones::Tombstones;
+use super::ulid::Ulid;
+use super::tombstones::{TOMBSTONES_FILE, Tombstones};
 use crate::lock::lock;
 use crate::vfs::Vfs;
 
@@ -33,6 +34,8 @@ pub(super) struct Inner {
     pub(super) toc: Toc,
     pub(super) chunks: ChunkFiles,
     pub(super) tombstones: Tombstones,
+    /// Of meta.json and tombstones.
+    small_bytes: u64,
     tables: Mutex<Option<Arc<Tables>>>,
     damage: Mutex<DamageLog>,
 }
@@ -43,6 +46,15 @@ pub(super) struct Tables {
     pub(super) symbols: Symbols,
     /// `None` when it is damaged: series are then found by reading all of them.
     pub(super) postings: Option<PostingsTable>,
+}
+
+/// The blocks of a directory.
+#[derive(Debug, Default)]
+pub struct OpenedBlocks {
+    /// Those that can be read, in order of their first millisecond.
+    pub blocks: Vec<Block>,
+    /// Those that cannot, with why.
+    pub refused: Vec<(PathBuf, BlockError)>,
 }
 
 #[derive(Debug, Default)]
@@ -67,8 +79,11 @@ impl Block {
         let meta = BlockMeta::read(vfs, dir)?;
         let index = BlockFile::open(vfs, &dir.join(INDEX_FILE))?;
         let toc = Toc::read(&index)?;
+        let files = vfs.list(dir).map_err(BlockError::io("list", dir))?;
+        let small = files.iter().filter(|file| [META_FILE, TOMBSTONES_FILE].contains(&file.name.as_str()));
         let inner = Inner {
             dir: dir.to_owned(),
+            small_bytes: small.map(|file| file.size).sum(),
             meta,
             index,
             toc,
@@ -78,6 +93,23 @@ impl Block {
             damage: Mutex::default(),
         };
         Ok(Block { inner: Arc::new(inner) })
+    }
+
+    /// Opens all blocks in a directory, in order of their first millisecond. Those that cannot be opened are told apart;
+    /// half-written ones and other directories are passed over.
+    pub fn open_all(vfs: &dyn Vfs, parent: &Path) -> Result<OpenedBlocks, BlockError> {
+        let mut opened = OpenedBlocks::default();
+        for entry in vfs.list(parent).map_err(BlockError::io("list", parent))? {
+            if entry.is_dir && entry.name.parse::<Ulid>().is_ok() {
+                let dir = parent.join(&entry.name);
+                match Block::open(vfs, &dir) {
+                    Ok(block) => opened.blocks.push(block),
+                    Err(error) => opened.refused.push((dir, error)),
+                }
+            }
+        }
+        opened.blocks.sort_by_key(|block| (block.meta().min_time_ms, block.meta().ulid));
+        Ok(opened)
     }
 
     /// What the block says of itself.
@@ -95,9 +127,9 @@ impl Block {
         &self.inner.tombstones
     }
 
-    /// Bytes of its index and its chunks.
+    /// Bytes of all its files.
     pub fn size_bytes(&self) -> u64 {
-        self.inner.index.size() + self.inner.chunks.size()
+        self.inner.index.size() + self.inner.chunks.size() + self.inner.small_bytes
     }
 
     /// The time from its first millisecond to its last.

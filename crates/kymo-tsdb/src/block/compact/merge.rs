@@ -4,35 +4,19 @@ use kymo_chunk::{Encoding, HistogramIter, HistogramValue, Xor2Iter, XorIter};
 use kymo_model::Labels;
 
 use super::super::chunk_file::{CHUNKS_DIR, ChunkData};
+use super::super::encode::{EncodedChunk, Row, RowValue, encode};
 use super::super::error::{BlockDamage, BlockError};
 use super::super::index::ChunkMeta;
 use super::super::reader::Block;
 use super::super::series::{BlockSeries, BlockSeriesIter};
 use super::super::tombstones::Interval;
-use super::super::write::BlockChunk;
-use super::encode::{Row, RowValue, encode};
 
-/// A chunk of the new block.
-#[derive(Clone, Debug)]
-pub(super) struct MergedChunk {
-    pub(super) min_ms: i64,
-    pub(super) max_ms: i64,
-    pub(super) encoding: Encoding,
-    pub(super) data: Vec<u8>,
-}
-
-impl MergedChunk {
-    pub(super) fn borrowed(&self) -> BlockChunk<'_> {
-        let MergedChunk { min_ms, max_ms, encoding, data } = self;
-        BlockChunk { min_ms: *min_ms, max_ms: *max_ms, encoding: *encoding, data }
-    }
-}
 
 /// A series of the new block; without chunks when nothing is left of it.
 #[derive(Clone, Debug)]
 pub(super) struct MergedSeries {
     pub(super) labels: Labels,
-    pub(super) chunks: Vec<MergedChunk>,
+    pub(super) chunks: Vec<EncodedChunk>,
 }
 
 /// The series of several blocks.
@@ -168,7 +152,7 @@ impl Piece<'_> {
 /// Chunks that overlap, or one alone.
 fn merge_cluster(
     cluster: &[Piece<'_>],
-    chunks: &mut Vec<MergedChunk>,
+    chunks: &mut Vec<EncodedChunk>,
     damage: &mut Vec<BlockDamage>,
 ) -> Result<(), BlockError> {
     let mut rows = Vec::new();
@@ -185,7 +169,7 @@ fn merge_cluster(
             }
         };
         if cluster.len() == 1 && !piece.deleted.iter().any(|interval| piece.touches(interval)) {
-            chunks.push(MergedChunk { min_ms, max_ms, encoding: data.encoding, data: data.data });
+            chunks.push(EncodedChunk { min_ms, max_ms, encoding: data.encoding, data: data.data });
             return Ok(());
         }
         if let Err(error) = piece.rows(&data, &mut rows) {

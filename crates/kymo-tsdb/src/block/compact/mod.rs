@@ -3,7 +3,6 @@
 //! Chunks that overlap nothing are copied as they are; those that overlap, or of which a part was deleted, are decoded,
 //! merged and encoded anew. Which blocks go together is said by [`CompactionPlan`].
 
-mod encode;
 mod merge;
 mod plan;
 

@@ -6,7 +6,23 @@ use kymo_chunk::{
 };
 use kymo_model::{FloatHistogram, Histogram};
 
-use super::merge::MergedChunk;
+use super::write::BlockChunk;
+
+/// A chunk that is not in a file yet.
+#[derive(Clone, Debug)]
+pub(super) struct EncodedChunk {
+    pub(super) min_ms: i64,
+    pub(super) max_ms: i64,
+    pub(super) encoding: Encoding,
+    pub(super) data: Vec<u8>,
+}
+
+impl EncodedChunk {
+    pub(super) fn borrowed(&self) -> BlockChunk<'_> {
+        let EncodedChunk { min_ms, max_ms, encoding, data } = self;
+        BlockChunk { min_ms: *min_ms, max_ms: *max_ms, encoding: *encoding, data }
+    }
+}
 
 /// A sample that is encoded anew.
 #[derive(Clone, Debug)]
@@ -90,12 +106,12 @@ impl Open {
 }
 
 /// Appends the chunks of samples in order of time.
-pub(super) fn encode(rows: &[Row], chunks: &mut Vec<MergedChunk>) {
+pub(super) fn encode(rows: &[Row], chunks: &mut Vec<EncodedChunk>) {
     let starts = rows.iter().any(|row| row.start_ms != 0);
     let mut open: Option<(i64, i64, Open)> = None;
     let mut close = |open: (i64, i64, Open)| {
         let (encoding, data) = open.2.finish(starts);
-        chunks.push(MergedChunk { min_ms: open.0, max_ms: open.1, encoding, data });
+        chunks.push(EncodedChunk { min_ms: open.0, max_ms: open.1, encoding, data });
     };
     for row in rows {
         if let Some((_, max_ms, chunk)) = &mut open
