@@ -68,9 +68,9 @@ pub(crate) fn run(args: TsdbArgs) -> ExitCode {
         })
     }
     match args.what {
-        What::Stats(args) => {
-            complained(stats(&args).map_err(|error| format!("{}: {error}", args.dir.display())).map(|()| Verdict::Good))
-        }
+        What::Stats(args) => complained(
+            stats(&args).map_err(|error| format!("{}: {error}", args.dir.display())).map(|()| Verdict::Good),
+        ),
         What::List(args) => complained(list::run(&args)),
         What::Analyze(args) => complained(analyze::run(&args)),
         What::Dump(args) => complained(dump::run(&args)),

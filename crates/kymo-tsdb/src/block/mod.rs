@@ -29,17 +29,19 @@ mod write;
 
 mod compact;
 mod cut;
+mod store;
 mod union;
 mod verify;
 
 pub use chunk_file::ChunkData;
 pub use compact::{CompactError, CompactOptions, Compacted, CompactionPlan, compact_blocks};
+pub use cut::{CutError, write_select};
 pub use error::{BlockDamage, BlockError, WriteBlockError};
 pub use index::ChunkMeta;
 pub use meta::{BlockCompaction, BlockMeta, BlockParent, BlockStats};
-pub use cut::{CutError, write_select};
 pub use reader::{Block, OpenedBlocks};
 pub use series::{BlockSeries, BlockSeriesIter};
+pub use store::{BlockStore, BlockStoreOptions};
 pub use tombstones::{Interval, Tombstones};
 pub use ulid::{Ulid, UlidError};
 pub use union::union;

@@ -13,8 +13,8 @@ use super::index::{ChunkMeta, EntryReader, INDEX_FILE, PostingsTable, Symbols, T
 use super::meta::{BlockMeta, META_FILE};
 use super::series::BlockSeriesIter;
 use super::snapshot::Snapshot;
-use super::ulid::Ulid;
 use super::tombstones::{TOMBSTONES_FILE, Tombstones};
+use super::ulid::Ulid;
 use crate::lock::lock;
 use crate::vfs::Vfs;
 

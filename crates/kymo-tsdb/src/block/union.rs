@@ -36,8 +36,11 @@ pub fn union(mut sets: Vec<SeriesSet>) -> SeriesSet {
     let warnings = sets.iter().flat_map(|set| set.warnings().iter().cloned()).collect();
     let mut union = Union { sets, members: Vec::new(), series: Vec::new() };
     let mut next = vec![0usize; union.sets.len()];
-    let label = |sets: &[SeriesSet], set: usize, at: usize| (at < sets[set].len()).then(|| sets[set].series(at).labels());
-    let mut heads: Vec<Option<Labels>> = (0..union.sets.len()).map(|set| label(&union.sets, set, 0)).collect();
+    let label = |sets: &[SeriesSet], set: usize, at: usize| {
+        (at < sets[set].len()).then(|| sets[set].series(at).labels())
+    };
+    let mut heads: Vec<Option<Labels>> =
+        (0..union.sets.len()).map(|set| label(&union.sets, set, 0)).collect();
     while let Some(first) = heads.iter().flatten().min().cloned() {
         for set in 0..heads.len() {
             if heads[set].as_ref() == Some(&first) {

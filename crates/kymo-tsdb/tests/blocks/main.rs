@@ -6,6 +6,7 @@
 mod damage;
 mod data;
 mod merging;
+mod store;
 
 use std::collections::BTreeSet;
 use std::path::Path;

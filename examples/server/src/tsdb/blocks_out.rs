@@ -11,7 +11,8 @@ use kymo_exposition::{Entry, Format, LabelScratch, ParseError, Parser};
 use kymo_model::{Labels, Selector, TimeRange};
 use kymo_tsdb::OsVfs;
 use kymo_tsdb::block::{
-    BlockChunk, BlockMeta, BlockOrigin, BlockWriter, BlockWriterOptions, CutError, Ulid, WriteBlockError, write_select,
+    BlockChunk, BlockMeta, BlockOrigin, BlockWriter, BlockWriterOptions, CutError, Ulid, WriteBlockError,
+    write_select,
 };
 
 use super::go_format;
@@ -98,7 +99,10 @@ fn make_dir(out: &Path) -> Result<(), OutError> {
 fn tell(meta: &BlockMeta) {
     let BlockMeta { ulid, min_time_ms, max_time_ms, stats, .. } = meta;
     let duration = go_format::duration(max_time_ms - min_time_ms);
-    say(format!("{ulid}  {min_time_ms}  {duration}  {} series, {} samples", stats.num_series, stats.num_samples));
+    say(format!(
+        "{ulid}  {min_time_ms}  {duration}  {} series, {} samples",
+        stats.num_series, stats.num_samples
+    ));
 }
 
 /// Everything that the directory holds, as blocks of two hours.
@@ -125,7 +129,8 @@ pub(super) fn export(args: &ExportArgs) -> Result<Verdict, OutError> {
             if writer.stats().num_series == 0 {
                 writer.discard().map_err(SourcesError::from)?;
             } else {
-                let origin = BlockOrigin { range_ms: Some((begin_ms, block_end_ms)), ..BlockOrigin::default() };
+                let origin =
+                    BlockOrigin { range_ms: Some((begin_ms, block_end_ms)), ..BlockOrigin::default() };
                 let meta = writer.finish(origin)?;
                 drop(progress);
                 tell(&meta);
@@ -162,7 +167,11 @@ pub(super) fn import(args: &ImportArgs) -> Result<Verdict, OutError> {
 fn for_each_sample(
     file: &Path,
     text: &[u8],
-    mut each: impl FnMut(&dyn Fn(&mut LabelScratch) -> Result<Labels, ParseError>, i64, f64) -> Result<(), OutError>,
+    mut each: impl FnMut(
+        &dyn Fn(&mut LabelScratch) -> Result<Labels, ParseError>,
+        i64,
+        f64,
+    ) -> Result<(), OutError>,
 ) -> Result<(), OutError> {
     for entry in Parser::new(Format::OpenMetrics, text) {
         let bad = |error| OutError::Text { path: file.to_owned(), error };
@@ -182,7 +191,8 @@ fn import_block(file: &Path, text: &[u8], number: i64, out: &Path) -> Result<Blo
     let mut series: BTreeMap<Labels, Vec<(i64, f64)>> = BTreeMap::new();
     for_each_sample(file, text, |labels, t_ms, value| {
         if t_ms.div_euclid(BLOCK_MS) == number {
-            let labels = labels(&mut scratch).map_err(|error| OutError::Text { path: file.to_owned(), error })?;
+            let labels =
+                labels(&mut scratch).map_err(|error| OutError::Text { path: file.to_owned(), error })?;
             series.entry(labels).or_default().push((t_ms, value));
         }
         Ok(())
@@ -191,9 +201,14 @@ fn import_block(file: &Path, text: &[u8], number: i64, out: &Path) -> Result<Blo
     for (labels, mut samples) in series {
         samples.sort_by_key(|(t_ms, _)| *t_ms);
         if let Some(twice) = samples.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-            return Err(OutError::Twice { path: file.to_owned(), series: labels.to_string(), t_ms: twice[0].0 });
+            return Err(OutError::Twice {
+                path: file.to_owned(),
+                series: labels.to_string(),
+                t_ms: twice[0].0,
+            });
         }
-        let chunks: Vec<(i64, i64, Vec<u8>)> = samples.chunks(usize::from(CHUNK_SAMPLES_MAX)).map(encode).collect();
+        let chunks: Vec<(i64, i64, Vec<u8>)> =
+            samples.chunks(usize::from(CHUNK_SAMPLES_MAX)).map(encode).collect();
         let chunks: Vec<BlockChunk<'_>> = chunks
             .iter()
             .map(|(min_ms, max_ms, data)| BlockChunk {

@@ -5,7 +5,9 @@ use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 
 use clap::Args;
-use kymo_model::{Labels, Quoted, Samples, Selector, StoreError, TimeRange, Values, is_legacy_label_name, write_float_g};
+use kymo_model::{
+    Labels, Quoted, Samples, Selector, StoreError, TimeRange, Values, is_legacy_label_name, write_float_g,
+};
 
 use super::sources::{Sources, SourcesError};
 use crate::output::Verdict;
@@ -46,17 +48,19 @@ pub(super) fn run(args: &DumpArgs) -> Result<Verdict, DumpError> {
     let sources = Sources::open(&args.dir)?;
     let range = TimeRange::from_millis(args.min_time, args.max_time);
     let mut out = BufWriter::with_capacity(1 << 20, io::stdout().lock());
-    for selector in &args.matchers {
-        let matchers = kymo_promql_syntax::Parser::default()
-            .parse_selector(selector)
-            .map_err(|error| DumpError::Selector { selector: selector.clone(), message: error.to_string() })?;
-        match dump(&sources, &Selector::new(matchers, range), &mut out) {
-            // Whoever read has seen enough.
-            Err(DumpError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(Verdict::Good),
-            dumped => dumped?,
+    let dumped = args.matchers.iter().try_for_each(|selector| {
+        let matchers = kymo_promql_syntax::Parser::default().parse_selector(selector).map_err(|error| {
+            DumpError::Selector { selector: selector.clone(), message: error.to_string() }
+        })?;
+        dump(&sources, &Selector::new(matchers, range), &mut out)
+    });
+    match dumped.and_then(|()| Ok(out.flush()?)) {
+        // Whoever read has seen enough.
+        Err(DumpError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+            return Ok(Verdict::Good);
         }
+        dumped => dumped?,
     }
-    out.flush()?;
     let damaged = sources.complain_of_damage();
     Ok(Verdict::good_if(damaged == 0 && sources.refused == 0))
 }

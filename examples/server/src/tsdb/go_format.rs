@@ -27,16 +27,15 @@ pub(super) fn bytes(bytes: u64) -> String {
         return "0B".to_owned();
     }
     let units = ["EiB", "PiB", "TiB", "GiB", "MiB", "KiB", "B"];
-    let parts = units.iter().enumerate().map(|(at, unit)| (bytes >> (10 * (units.len() - 1 - at)) & 1023, unit));
+    let parts =
+        units.iter().enumerate().map(|(at, unit)| (bytes >> (10 * (units.len() - 1 - at)) & 1023, unit));
     parts.filter(|(count, _)| *count > 0).map(|(count, unit)| format!("{count}{unit}")).collect()
 }
 
 /// Whole seconds in UTC: `2020-09-13 12:26:39 +0000 UTC`.
 pub(super) fn time(ms: i64) -> String {
-    jiff::Timestamp::from_second(ms / 1000).map_or_else(
-        |_| ms.to_string(),
-        |time| time.strftime("%Y-%m-%d %H:%M:%S +0000 UTC").to_string(),
-    )
+    jiff::Timestamp::from_second(ms / 1000)
+        .map_or_else(|_| ms.to_string(), |time| time.strftime("%Y-%m-%d %H:%M:%S +0000 UTC").to_string())
 }
 
 /// Rows of cells as a table: columns at least 13 wide, two blanks apart, the last one as it is.
@@ -73,10 +72,7 @@ mod tests {
         check(61_500, "1m1.5s");
         check(6_600_033, "1h50m0.033s");
         check(-7_200_000, "-2h0m0s");
-        assert_eq!(
-            [0, 1, 1024, 15_200, 3 << 30].map(bytes),
-            ["0B", "1B", "1KiB", "14KiB864B", "3GiB"]
-        );
+        assert_eq!([0, 1, 1024, 15_200, 3 << 30].map(bytes), ["0B", "1B", "1KiB", "14KiB864B", "3GiB"]);
         assert_eq!(time(1_600_000_000_999), "2020-09-13 12:26:40 +0000 UTC");
     }
 }

@@ -22,16 +22,8 @@ pub(super) struct ListArgs {
 
 pub(super) fn run(args: &ListArgs) -> Result<Verdict, SourcesError> {
     let sources = Sources::blocks(&args.dir)?;
-    let header = [
-        "BLOCK ULID",
-        "MIN TIME",
-        "MAX TIME",
-        "DURATION",
-        "NUM SAMPLES",
-        "NUM CHUNKS",
-        "NUM SERIES",
-        "SIZE",
-    ];
+    let header =
+        ["BLOCK ULID", "MIN TIME", "MAX TIME", "DURATION", "NUM SAMPLES", "NUM CHUNKS", "NUM SERIES", "SIZE"];
     let mut rows = vec![header.map(str::to_owned).to_vec()];
     rows.extend(sources.blocks.iter().map(|block| row(block, args.human_readable)));
     say(go_format::table(&rows));

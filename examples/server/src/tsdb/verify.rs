@@ -44,7 +44,11 @@ pub(super) fn run(args: &VerifyArgs) -> Result<Verdict, SourcesError> {
                 complain(format_args!("damaged: {damage}"));
             }
             if !args.json {
-                let word = if report.is_sound() { "sound".to_owned() } else { format!("{} faults", report.damage_total) };
+                let word = if report.is_sound() {
+                    "sound".to_owned()
+                } else {
+                    format!("{} faults", report.damage_total)
+                };
                 say(format!("{ulid}: {word}, {series} series, {chunks} chunks, {samples} samples"));
             }
         });

@@ -11,7 +11,6 @@ use super::super::reader::Block;
 use super::super::series::{BlockSeries, BlockSeriesIter};
 use super::super::tombstones::Interval;
 
-
 /// A series of the new block; without chunks when nothing is left of it.
 #[derive(Clone, Debug)]
 pub(super) struct MergedSeries {
