@@ -1,0 +1,205 @@
+//! The format on disk, held by golden files: what version 1 wrote is read, and what is written is version 1 byte for byte.
+//!
+//! tests/golden/v1 has a file for each file of a database, in hexadecimal. `KYMO_WRITE_GOLDEN=1` writes them anew, which is
+//! right only together with a new version number, or before the first release.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use kymo_model::{
+    Append, Batch, CounterResetHint, Histogram, Labels, Queryable, STALE_NAN, SampleValue, Samples, Selector,
+    Span, TimeRange, Timestamp, Values,
+};
+use kymo_testkit::{SimClock, SimDisk};
+use kymo_tsdb::{Db, Options};
+
+const START_MS: i64 = 1_700_000_000_000;
+
+fn options(disk: &SimDisk) -> Options {
+    Options {
+        vfs: disk.vfs(),
+        clock: SimClock::at_ms(START_MS + 86_400_000).shared(),
+        checkpoint_close_bytes: u64::MAX,
+        ..Options::default()
+    }
+}
+
+fn golden() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/v1")
+}
+
+fn labels(number: i64) -> Labels {
+    Labels::from_pairs([("__name__", "m"), ("n", &number.to_string()), ("zone", "é\n")])
+}
+
+fn histogram(i: i64) -> SampleValue {
+    let histogram = Histogram {
+        counter_reset_hint: if i == 9 { CounterResetHint::Gauge } else { CounterResetHint::Unknown },
+        schema: 3,
+        zero_threshold: 1e-128,
+        zero_count: i as u64,
+        count: 4 * i as u64 + 3,
+        sum: if i == 7 { STALE_NAN } else { i as f64 * 0.5 },
+        positive_spans: vec![Span { offset: -2, length: 2 }, Span { offset: 1, length: 1 }],
+        positive_buckets: vec![i, 1, 1],
+        ..Histogram::default()
+    };
+    match (i % 3, histogram) {
+        (2, histogram) => SampleValue::FloatHistogram(Arc::new(histogram.to_float())),
+        (_, histogram) => SampleValue::Histogram(Arc::new(histogram)),
+    }
+}
+
+/// One value for every way in which the log keeps one.
+fn float(i: i64) -> f64 {
+    let all = [
+        0.0,
+        -0.0,
+        1.0,
+        -33.0,
+        99.9,
+        1e15,
+        0.1 + 0.2,
+        1.0 / 3.0,
+        f64::INFINITY,
+        f64::NAN,
+        STALE_NAN,
+        7.0,
+        7.0,
+    ];
+    all[i as usize % all.len()]
+}
+
+/// Batch number `i`: a counter, every float, now and then a histogram, a new series or a late sample.
+fn batch(i: i64) -> Vec<(i64, i64, SampleValue)> {
+    let t_ms = START_MS + i * 15_000;
+    let mut rows =
+        vec![(0, t_ms, SampleValue::Float((i * 3) as f64)), (1, t_ms, SampleValue::Float(float(i)))];
+    if i % 10 == 5 {
+        rows.push((2, t_ms, histogram(i / 10)));
+        rows.push((3, t_ms, histogram(i / 10 + 1)));
+    }
+    if i % 20 == 9 {
+        rows.push((10 + i, t_ms + 1, SampleValue::Float(0.25)));
+        rows.push((0, t_ms - 7_000, SampleValue::Float(i as f64)));
+    }
+    if i == 128 {
+        rows.push((2, t_ms - 1_000, SampleValue::Float(4.5)));
+        rows.push((3, t_ms - 600_000 - 1, histogram(2)));
+    }
+    rows
+}
+
+const BATCHES: i64 = 140;
+const CHECKPOINT_AT: i64 = 130;
+
+fn written() -> SimDisk {
+    let disk = SimDisk::new(1);
+    let db = Db::open("/data", options(&disk)).unwrap();
+    for i in 0..BATCHES {
+        if i == CHECKPOINT_AT {
+            db.checkpoint().unwrap();
+        }
+        let mut rows = Batch::new();
+        for (series, t_ms, value) in batch(i) {
+            rows.push(labels(series), Timestamp::from_millis(t_ms), value);
+        }
+        assert_eq!(db.append(&rows).unwrap().refused, []);
+    }
+    db.close().unwrap();
+    disk
+}
+
+fn files(disk: &SimDisk) -> Vec<PathBuf> {
+    disk.files().into_iter().filter(|file| file.starts_with("/data/head")).collect()
+}
+
+fn golden_path(file: &Path) -> PathBuf {
+    let parts: Vec<_> = file.iter().skip(3).filter_map(|part| part.to_str()).collect();
+    golden().join(format!("{}.hex", parts.join("-")))
+}
+
+fn to_hex(bytes: &[u8]) -> String {
+    let line = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>() + "\n";
+    bytes.chunks(48).map(line).collect()
+}
+
+fn from_hex(text: &str) -> Vec<u8> {
+    let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_hexdigit).collect();
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
+    digits.chunks(2).map(byte).collect()
+}
+
+#[test]
+fn what_is_written_is_version_1() {
+    let disk = written();
+    let renew = std::env::var_os("KYMO_WRITE_GOLDEN").is_some();
+    let mut names = Vec::new();
+    for file in files(&disk) {
+        let (path, found) = (golden_path(&file), to_hex(&disk.read(&file).unwrap()));
+        if renew {
+            std::fs::create_dir_all(golden()).unwrap();
+            std::fs::write(&path, &found).unwrap();
+        }
+        let expected =
+            std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        for (line, (found, expected)) in found.lines().zip(expected.lines()).enumerate() {
+            assert_eq!(found, expected, "{} differs from byte {} on", file.display(), line * 48);
+        }
+        assert_eq!(found.len(), expected.len(), "length of {}", file.display());
+        names.push(path);
+    }
+    let mut listed: Vec<_> =
+        std::fs::read_dir(golden()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    listed.sort();
+    names.sort();
+    assert_eq!(listed, names);
+}
+
+#[test]
+fn what_version_1_wrote_is_read() {
+    let disk = SimDisk::new(1);
+    for file in files(&written()) {
+        disk.vfs().create_dir_all(file.parent().unwrap()).unwrap();
+        disk.put(&file, from_hex(&std::fs::read_to_string(golden_path(&file)).unwrap()));
+    }
+    let db = Db::open("/data", options(&disk)).unwrap();
+    let replay = db.stats().replay;
+    assert_eq!((&replay.damaged[..], replay.orphans), (&[][..], 0));
+    assert!(replay.records == (BATCHES - CHECKPOINT_AT) as u64 && replay.chunks > 5, "{replay:?}");
+    let text = |labels: &Labels, t_ms: i64, value: &str| format!("{labels} {t_ms} {value}");
+    let mut expected: Vec<String> = (0..BATCHES)
+        .flat_map(batch)
+        .map(|(series, t_ms, value)| text(&labels(series), t_ms, &value_text(&value)))
+        .collect();
+    let (mut found, mut samples) = (Vec::new(), Samples::new());
+    for series in db.select(&Selector::new(Vec::new(), TimeRange::ALL)).unwrap().iter() {
+        let mut reader = series.reader();
+        while reader.read(&mut samples).unwrap() {
+            for (at, t_ms) in samples.timestamps_ms.iter().enumerate() {
+                let value = match &samples.values {
+                    Values::Floats(values) => SampleValue::Float(values[at]),
+                    Values::Histograms(values) => SampleValue::FloatHistogram(values[at].clone()),
+                };
+                found.push(text(&series.labels(), *t_ms, &value_text(&value)));
+            }
+        }
+    }
+    expected.sort();
+    found.sort();
+    assert_eq!(found, expected);
+}
+
+fn value_text(value: &SampleValue) -> String {
+    let mut histogram = match value {
+        SampleValue::Float(value) => return format!("{:016x}", value.to_bits()),
+        SampleValue::Histogram(histogram) => histogram.to_float(),
+        SampleValue::FloatHistogram(histogram) => (**histogram).clone(),
+    };
+    if histogram.is_stale() {
+        return "stale histogram".to_owned();
+    }
+    histogram.compact(0);
+    histogram.counter_reset_hint = CounterResetHint::Unknown;
+    format!("{histogram:?}")
+}
