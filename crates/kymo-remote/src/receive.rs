@@ -2,10 +2,10 @@
 
 use std::sync::Mutex;
 
-use kymo_model::{Append, Appended, Batch, Metadata, Refusal, RowSeries, StoreError};
+use kymo_model::{Append, Appended, Batch, Metadata, Refusal, RowSeries, SeriesHandle, StoreError};
 
 use crate::body::{BodyBounds, BodyError};
-use crate::cache::{HandleCache, SeriesKey};
+use crate::cache::{HandleCache, Learnt, SeriesKey};
 use crate::error::{ReceiveError, Refused};
 use crate::labels::{self, LabelBounds};
 use crate::request::{Found, Rows};
@@ -21,7 +21,7 @@ pub struct Options {
     pub labels_max: usize,
     /// Longest label name or value in bytes; never more than 1 MiB, which is what labels can hold.
     pub label_bytes_max: usize,
-    /// Most series whose handles are remembered, at about 40 bytes each.
+    /// Most series whose handles are remembered, at about 50 bytes each.
     pub cached_series_max: usize,
 }
 
@@ -160,7 +160,7 @@ impl WriteReceiver {
             labels_max: self.options.labels_max,
             label_bytes_max: self.options.label_bytes_max.min(LABEL_BYTES_LIMIT),
         };
-        let found = rows.walk(message, &self.cache.read(), bounds)?;
+        let found = rows.walk(message, self.cache.read(), bounds)?;
         let outcome = self.append(message, rows, bounds, store)?;
         answer(message, rows, bounds, found, outcome)
     }
@@ -179,7 +179,11 @@ impl WriteReceiver {
         let mut outcome = store.append(&rows.batch)?;
         let mut learn = std::mem::take(&mut rows.learn);
         let key_of = |row: usize| rows.series_of(row).map(|series| series.key);
-        learn.extend(outcome.handles.iter().filter_map(|(row, handle)| Some((key_of(*row)?, *handle))));
+        let learnt = |row: usize, handle: SeriesHandle| {
+            let series = rows.series_of(row)?;
+            Some(Learnt { key: series.key, handle, raw_len: series.raw.len() })
+        };
+        learn.extend(outcome.handles.iter().filter_map(|(row, handle)| learnt(*row, *handle)));
 
         let (again, retry) = forgotten(message, rows, bounds, &outcome);
         let mut forget: Vec<SeriesKey> = again.iter().filter_map(|row| key_of(*row)).collect();
@@ -190,10 +194,9 @@ impl WriteReceiver {
             let second = store.append(&retry)?;
             outcome.appended += second.appended;
             outcome.series_created += second.series_created;
-            learn.retain(|(key, _)| !forget.contains(key));
-            learn.extend(
-                second.handles.iter().filter_map(|(row, handle)| Some((key_of(*again.get(*row)?)?, *handle))),
-            );
+            learn.retain(|one| !forget.contains(&one.key));
+            learn
+                .extend(second.handles.iter().filter_map(|(row, handle)| learnt(*again.get(*row)?, *handle)));
             outcome.refused.extend(second.refused.iter().filter_map(|refused| {
                 Some(kymo_model::RefusedRow { row: *again.get(refused.row)?, reason: refused.reason })
             }));

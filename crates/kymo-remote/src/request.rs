@@ -2,7 +2,7 @@
 
 use kymo_model::{Batch, Metadata, MetricType, RowSeries, SampleValue, SeriesHandle, Timestamp};
 
-use crate::cache::{Known, SeriesKey};
+use crate::cache::{Known, Learnt, SeriesKey};
 use crate::labels::{self, LabelBounds};
 use crate::receive::FamilyMetadata;
 use crate::wire::{Cursor, Wire, WireError, WireErrorKind};
@@ -16,7 +16,7 @@ pub(crate) struct Rows {
     /// Label fields of series that have other fields between them, joined.
     pub(crate) joined: Vec<u8>,
     /// Series found in the older generation of the cache.
-    pub(crate) learn: Vec<(SeriesKey, SeriesHandle)>,
+    pub(crate) learn: Vec<Learnt>,
     pub(crate) text: String,
 }
 
@@ -28,11 +28,29 @@ pub(crate) struct SeriesRows {
     pub(crate) raw: RawLabels,
 }
 
-/// Where the label fields of a series stand.
+/// Where the label fields of a series stand. A decompressed body is shorter than 4 GiB, by Snappy's own format.
 #[derive(Clone, Copy)]
-pub(crate) enum RawLabels {
-    Message(usize, usize),
-    Joined(usize, usize),
+pub(crate) struct RawLabels {
+    place: Place,
+    from: u32,
+    to: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Message,
+    Joined,
+}
+
+impl RawLabels {
+    fn new(place: Place, from: usize, to: usize) -> RawLabels {
+        RawLabels { place, from: from as u32, to: to as u32 }
+    }
+
+    /// How many bytes they take.
+    pub(crate) fn len(self) -> u32 {
+        self.to - self.from
+    }
 }
 
 /// What a walk found besides rows.
@@ -61,10 +79,11 @@ impl Rows {
 
     /// The bytes that hold a series' label fields, up to their end, and their start.
     pub(crate) fn raw<'a>(&'a self, message: &'a [u8], raw: RawLabels) -> (&'a [u8], usize) {
-        match raw {
-            RawLabels::Message(from, to) => (&message[..to], from),
-            RawLabels::Joined(from, to) => (&self.joined[..to], from),
-        }
+        let bytes = match raw.place {
+            Place::Message => message,
+            Place::Joined => &self.joined,
+        };
+        (&bytes[..raw.to as usize], raw.from as usize)
     }
 
     /// The series that a row belongs to.
@@ -77,14 +96,16 @@ impl Rows {
     pub(crate) fn walk(
         &mut self,
         message: &[u8],
-        known: &Known<'_>,
+        mut known: Known<'_>,
         bounds: LabelBounds,
     ) -> Result<Found, WireError> {
         let mut found = Found::default();
         let mut request = Cursor::new(message, 0);
         while let Some((number, wire)) = request.field()? {
             match (number, wire) {
-                (1, Wire::Bytes) => self.series(message, request.message()?, known, bounds, &mut found)?,
+                (1, Wire::Bytes) => {
+                    self.series(message, request.message()?, &mut known, bounds, &mut found)?
+                }
                 (3, Wire::Bytes) => found.metadata.extend(metadata(request.message()?)?),
                 (1 | 3, _) => return request.error(WireErrorKind::WrongWireType),
                 _ => request.skip(wire)?,
@@ -93,103 +114,161 @@ impl Rows {
         Ok(found)
     }
 
+    /// Senders write the labels of a series first and together. Where one does not, what was read is taken back, the labels
+    /// are copied together, and the series is read again.
     fn series(
         &mut self,
         message: &[u8],
         mut fields: Cursor<'_>,
-        known: &Known<'_>,
+        known: &mut Known<'_>,
         bounds: LabelBounds,
         found: &mut Found,
     ) -> Result<(), WireError> {
-        let raw = self.raw_labels(message, &mut fields)?;
+        let start = fields;
+        if let Some((key, handle, len)) = known.guess(fields.rest(), SAMPLE_TAG) {
+            fields.advance(len);
+            let raw = RawLabels::new(Place::Message, start.position(), fields.position());
+            if self.plain_samples((raw, key), handle, fields, found)? {
+                return Ok(());
+            }
+            if self.samples((raw, key), Some(RowSeries::Handle(handle)), fields, Counts::default(), found)? {
+                return Ok(());
+            }
+        } else {
+            fields.skip_run(LABEL_TAG)?;
+            let raw = RawLabels::new(Place::Message, start.position(), fields.position());
+            let (key, series, counts) = self.identify(message, raw, known, bounds)?;
+            if self.samples((raw, key), series, fields, counts, found)? {
+                return Ok(());
+            }
+        }
+        let raw = self.join_labels(message, start)?;
+        let (key, series, counts) = self.identify(message, raw, known, bounds)?;
+        self.samples((raw, key), series, start, counts, found).map(drop)
+    }
+
+    /// Which series has these labels: a handle, or labels for one that is not known; `None` where they are invalid.
+    fn identify(
+        &mut self,
+        message: &[u8],
+        raw: RawLabels,
+        known: &mut Known<'_>,
+        bounds: LabelBounds,
+    ) -> Result<(SeriesKey, Option<RowSeries>, Counts), WireError> {
         let (bytes, from) = self.raw(message, raw);
         let key = known.key(&bytes[from..]);
-        let series = match known.get(key) {
-            Some((handle, is_old)) => {
-                if is_old {
-                    self.learn.push((key, handle));
-                }
-                Some(RowSeries::Handle(handle))
+        let mut counts = Counts::default();
+        if let Some((handle, is_old)) = known.get(key) {
+            if is_old {
+                self.learn.push(Learnt { key, handle, raw_len: raw.len() });
             }
-            None => {
-                let mut text = std::mem::take(&mut self.text);
-                let (bytes, from) = self.raw(message, raw);
-                let read = labels::read(bytes, from, bounds, &mut text);
-                self.text = text;
-                match read? {
-                    Ok(labels) => Some(RowSeries::Labels(labels)),
-                    Err(fault) => {
-                        found.first_invalid.get_or_insert_with(|| fault.to_string());
-                        None
-                    }
-                }
+            return Ok((key, Some(RowSeries::Handle(handle)), counts));
+        }
+        let mut text = std::mem::take(&mut self.text);
+        let (bytes, from) = self.raw(message, raw);
+        let read = labels::read(bytes, from, bounds, &mut text);
+        self.text = text;
+        let series = match read? {
+            Ok(labels) => Some(RowSeries::Labels(labels)),
+            Err(fault) => {
+                counts.first_invalid = Some(fault.to_string());
+                None
             }
         };
+        Ok((key, series, counts))
+    }
+
+    /// What nearly all requests are made of: a known series with floats and nothing else. `false`, and nothing found, when
+    /// there is something else.
+    #[inline(always)]
+    fn plain_samples(
+        &mut self,
+        (raw, key): (RawLabels, SeriesKey),
+        handle: SeriesHandle,
+        mut fields: Cursor<'_>,
+        found: &mut Found,
+    ) -> Result<bool, WireError> {
+        let first_row = self.batch.len();
+        while fields.take_byte(SAMPLE_TAG).is_some() {
+            let (timestamp_ms, value) = sample(fields.message()?)?;
+            self.batch.push_float(handle, Timestamp::from_millis(timestamp_ms), value);
+        }
+        if !fields.is_at_end() {
+            self.batch.truncate(first_row);
+            return Ok(false);
+        }
+        let rows = self.batch.len() - first_row;
+        if rows > 0 {
+            self.series.push(SeriesRows { first_row, key, raw });
+        }
+        found.samples += rows;
+        Ok(true)
+    }
+
+    /// The samples of a series. `false`, and nothing found, when there are labels among them that its own do not hold.
+    fn samples(
+        &mut self,
+        (raw, key): (RawLabels, SeriesKey),
+        series: Option<RowSeries>,
+        mut fields: Cursor<'_>,
+        mut counts: Counts,
+        found: &mut Found,
+    ) -> Result<bool, WireError> {
         let first_row = self.batch.len();
         while let Some((number, wire)) = fields.field()? {
             let (timestamp_ms, value) = match (number, wire) {
                 (2, Wire::Bytes) => {
                     let (timestamp_ms, value) = sample(fields.message()?)?;
-                    found.samples += usize::from(series.is_some());
+                    counts.samples += usize::from(series.is_some());
                     (timestamp_ms, SampleValue::Float(value))
                 }
                 (4, Wire::Bytes) => match crate::histogram::read(fields.message()?)? {
                     (timestamp_ms, Ok(value)) => {
-                        found.histograms += usize::from(series.is_some());
+                        counts.histograms += usize::from(series.is_some());
                         (timestamp_ms, value)
                     }
                     (_, Err(fault)) => {
-                        found
+                        counts
                             .first_invalid
                             .get_or_insert_with(|| format!("invalid native histogram: {fault}"));
-                        found.invalid += 1;
+                        counts.invalid += 1;
                         continue;
                     }
                 },
-                (3, Wire::Bytes) => {
-                    found.exemplars += 1;
+                (1, Wire::Bytes) if raw.place == Place::Message => {
+                    self.batch.truncate(first_row);
+                    return Ok(false);
+                }
+                (1, Wire::Bytes) => {
                     fields.skip(wire)?;
                     continue;
                 }
-                (2..=4, _) => return fields.error(WireErrorKind::WrongWireType),
+                (3, Wire::Bytes) => {
+                    counts.exemplars += 1;
+                    fields.skip(wire)?;
+                    continue;
+                }
+                (1..=4, _) => return fields.error(WireErrorKind::WrongWireType),
                 _ => {
                     fields.skip(wire)?;
                     continue;
                 }
             };
             match &series {
-                Some(RowSeries::Handle(handle)) => {
-                    self.batch.push(*handle, Timestamp::from_millis(timestamp_ms), value);
-                }
                 Some(series) => self.batch.push(series.clone(), Timestamp::from_millis(timestamp_ms), value),
-                None => found.invalid += 1,
+                None => counts.invalid += 1,
             }
         }
         if self.batch.len() > first_row {
             self.series.push(SeriesRows { first_row, key, raw });
         }
-        Ok(())
+        found.add(counts);
+        Ok(true)
     }
 
-    /// Finds the label fields of a series. Senders write them first and together; where one does not, they are copied
-    /// together, so that they are hashed and read as one piece. Moves `fields` past labels that stand at its start.
-    fn raw_labels(&mut self, message: &[u8], fields: &mut Cursor<'_>) -> Result<RawLabels, WireError> {
-        let start = *fields;
-        fields.skip_run(LABEL_TAG)?;
-        let mut scan = *fields;
-        let mut scattered = false;
-        while let Some((number, wire)) = scan.field()? {
-            if number == 1 && wire != Wire::Bytes {
-                return scan.error(WireErrorKind::WrongWireType);
-            }
-            scattered |= number == 1;
-            scan.skip(wire)?;
-        }
-        if !scattered {
-            return Ok(RawLabels::Message(start.position(), fields.position()));
-        }
+    /// Copies the label fields of a series together, so that they are hashed and read as one piece.
+    fn join_labels(&mut self, message: &[u8], mut scan: Cursor<'_>) -> Result<RawLabels, WireError> {
         let joined = self.joined.len();
-        let mut scan = start;
         loop {
             let from = scan.position();
             let Some((number, wire)) = scan.field()? else { break };
@@ -198,18 +277,48 @@ impl Rows {
                 self.joined.extend_from_slice(&message[from..scan.position()]);
             }
         }
-        Ok(RawLabels::Joined(joined, self.joined.len()))
+        Ok(RawLabels::new(Place::Joined, joined, self.joined.len()))
+    }
+}
+
+/// What the walk of one series found.
+#[derive(Default)]
+struct Counts {
+    samples: usize,
+    histograms: usize,
+    exemplars: usize,
+    invalid: usize,
+    first_invalid: Option<String>,
+}
+
+impl Found {
+    fn add(&mut self, counts: Counts) {
+        self.samples += counts.samples;
+        self.histograms += counts.histograms;
+        self.exemplars += counts.exemplars;
+        self.invalid += counts.invalid;
+        if self.first_invalid.is_none() {
+            self.first_invalid = counts.first_invalid;
+        }
     }
 }
 
 /// Field 1, length-delimited.
 const LABEL_TAG: u8 = 0x0a;
+/// Field 2, length-delimited.
+const SAMPLE_TAG: u8 = 0x12;
 
-#[inline]
-fn sample(mut message: Cursor<'_>) -> Result<(i64, f64), WireError> {
-    if let Some(plain) = plain_sample(message) {
-        return Ok(plain);
+#[inline(always)]
+fn sample(message: Cursor<'_>) -> Result<(i64, f64), WireError> {
+    match plain_sample(message) {
+        Some(plain) => Ok(plain),
+        None => any_sample(message),
     }
+}
+
+/// A sample in any form.
+#[cold]
+fn any_sample(mut message: Cursor<'_>) -> Result<(i64, f64), WireError> {
     let (mut timestamp_ms, mut value) = (0, 0.0);
     while let Some((number, wire)) = message.field()? {
         match (number, wire) {
@@ -223,7 +332,7 @@ fn sample(mut message: Cursor<'_>) -> Result<(i64, f64), WireError> {
 }
 
 /// A sample as nearly all senders write it: value, then timestamp, nothing else. `None` for every other form.
-#[inline]
+#[inline(always)]
 fn plain_sample(mut message: Cursor<'_>) -> Option<(i64, f64)> {
     message.take_byte(VALUE_TAG)?;
     let value = message.double().ok()?;
