@@ -187,19 +187,32 @@ impl Answer {
 }
 
 pub(crate) fn get(port: u16, path: &str) -> std::io::Result<Answer> {
-    send(port, &format!("GET {path} HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n"), b"")
+    send(port, &format!("GET {path} HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n"), b"", ANSWER_WITHIN)
 }
 
 pub(crate) fn post(port: u16, path: &str, headers: &[(&str, &str)], body: &[u8]) -> std::io::Result<Answer> {
+    post_within(port, path, headers, body, ANSWER_WITHIN)
+}
+
+fn post_within(
+    port: u16,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+    within: Duration,
+) -> std::io::Result<Answer> {
     let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     let head =
         format!("POST {path} HTTP/1.0\r\nHost: 127.0.0.1\r\n{headers}Content-Length: {}\r\n\r\n", body.len());
-    send(port, &head, body)
+    send(port, &head, body, within)
 }
 
-fn send(port: u16, head: &str, body: &[u8]) -> std::io::Result<Answer> {
+/// How long an answer is waited for.
+const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+
+fn send(port: u16, head: &str, body: &[u8], within: Duration) -> std::io::Result<Answer> {
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
-    stream.set_read_timeout(Some(Duration::from_secs(60)))?;
+    stream.set_read_timeout(Some(within))?;
     stream.write_all(head.as_bytes())?;
     stream.write_all(body)?;
     let mut bytes = Vec::new();
@@ -254,8 +267,17 @@ pub(crate) fn eventually<T: std::fmt::Debug>(
 
 /// Sends one remote-write request; the status says whether it was acknowledged.
 pub(crate) fn push(port: u16, request: &kymo_remote::RequestEncoder) -> std::io::Result<Answer> {
+    push_within(port, request, ANSWER_WITHIN)
+}
+
+/// The same; an error when there is no answer by then.
+pub(crate) fn push_within(
+    port: u16,
+    request: &kymo_remote::RequestEncoder,
+    within: Duration,
+) -> std::io::Result<Answer> {
     let headers = [("Content-Type", "application/x-protobuf"), ("Content-Encoding", "snappy")];
-    post(port, "/api/v1/write", &headers, &request.to_snappy())
+    post_within(port, "/api/v1/write", &headers, &request.to_snappy(), within)
 }
 
 /// Milliseconds since the Unix epoch.
