@@ -94,7 +94,8 @@ impl System {
         let path = format!("/api/v1/query?query={query}&time={}", end_ms as f64 / 1000.0);
         let answer = get(port, &path).ok().filter(|answer| answer.status == 200)?;
         let mut rows = Rows::new();
-        for series in answer.json()["data"]["result"].as_array()? {
+        let json: serde_json::Value = serde_json::from_slice(&answer.body).ok()?;
+        for series in json["data"]["result"].as_array()? {
             let name = series["metric"]["s"].as_str().unwrap_or_default();
             for point in series["values"].as_array()? {
                 let t_ms = (point[0].as_f64()? * 1000.0).round() as i64;
