@@ -24,9 +24,12 @@ mod generate;
 mod histograms;
 mod model;
 
+mod report;
+
 pub use clock::SimClock;
 pub use disk::{Crash, Fault, Moment, SimDisk};
 pub use generate::{SampleStream, ValueShape, series_labels};
 pub use histograms::any_histogram;
 pub use model::{Mismatch, ModelStore};
 pub use random::Random;
+pub use report::{report, setting};

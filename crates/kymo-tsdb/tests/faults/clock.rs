@@ -4,10 +4,8 @@
 use std::time::Duration;
 
 use kymo_model::{Append, Batch, Queryable, Samples, Selector, TimeRange};
-use kymo_testkit::{SimClock, SimDisk, series_labels};
+use kymo_testkit::{SimClock, SimDisk, report, series_labels};
 use kymo_tsdb::{Clock, Db, Options};
-
-use crate::report::report;
 
 const START_MS: i64 = 1_700_000_000_000;
 const SCRAPE_MS: i64 = 15_000;

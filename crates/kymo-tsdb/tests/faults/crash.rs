@@ -1,11 +1,10 @@
 //! Crashes at every operation of many histories, those of the recovery from an earlier crash included.
 
-use kymo_testkit::{Crash, Random};
+use kymo_testkit::{Crash, Random, report, setting};
 use kymo_tsdb::SyncMode;
 
 use crate::history::{History, Place};
-use crate::report::report;
-use crate::{MODES, first_seed, seeds, setting};
+use crate::{MODES, first_seed, seeds};
 
 /// A history is this long; longer ones cost more for each crash.
 const STEPS: usize = 30;

@@ -6,11 +6,10 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use kymo_model::{Append, Batch, Labels, Timestamp};
-use kymo_testkit::{Mismatch, ModelStore, Random, SimClock, SimDisk, series_labels};
+use kymo_testkit::{Mismatch, ModelStore, Random, SimClock, SimDisk, report, series_labels, setting};
 use kymo_tsdb::{Db, Options, ReplayReport};
 
-use crate::report::report;
-use crate::{first_seed, setting};
+use crate::first_seed;
 
 const START_MS: i64 = 1_700_000_000_000;
 const SCRAPE_MS: i64 = 300_000;

@@ -1,11 +1,10 @@
 //! Operations that fail: each one of a history in turn, once, or that one and all after it until the disk is repaired; and
 //! each read of an opening. Nothing acknowledged is lost, and the database goes on when the disk does.
 
-use kymo_testkit::{Crash, Fault};
+use kymo_testkit::{Crash, Fault, report};
 use kymo_tsdb::SyncMode;
 
 use crate::history::History;
-use crate::report::report;
 use crate::seeds;
 
 const STEPS: usize = 45;

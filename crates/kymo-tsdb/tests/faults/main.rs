@@ -10,16 +10,11 @@ mod crash;
 mod damage;
 mod failure;
 mod history;
-mod report;
 
+use kymo_testkit::setting;
 use kymo_tsdb::SyncMode;
 
 const MODES: [SyncMode; 3] = [SyncMode::Always, SyncMode::IntervalMs(1000), SyncMode::Never];
-
-/// A figure from the environment.
-fn setting(name: &str, default: u64) -> u64 {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
-}
 
 fn first_seed() -> u64 {
     setting("KYMO_SEED", 1)
