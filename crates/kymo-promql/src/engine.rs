@@ -380,7 +380,9 @@ fn range_vector(context: &Context, plan: &RangePlan, grid: Grid) -> Result<Query
     let mut all = Vec::new();
     let mut held = context.budget.nothing();
     let mut scratch = context.scratch();
-    for (index, series) in samples.series().iter().enumerate() {
+    let listed = samples.series();
+    let (mut kept, mut counted) = (0usize, false);
+    for (index, series) in listed.iter().enumerate() {
         samples.load(index, &mut scratch)?;
         if plan.edges != Edges::Inside {
             let (timestamps_ms, values) = samples.extended_points(&scratch)?;
@@ -397,13 +399,14 @@ fn range_vector(context: &Context, plan: &RangePlan, grid: Grid) -> Result<Query
         let inside = scratch.windows.first().map_or(0..0, |w| w.indices());
         let natives_inside = scratch.native_windows.first().map_or(0..0, |w| w.indices());
         let (columns, natives) = (scratch.columns.floats(), scratch.columns.natives());
-        let samples = inside.len()
+        let found = inside.len()
             + natives.values[natives_inside.clone()].iter().map(|h| h.sample_weight()).sum::<usize>();
-        context.counters.looked_at(samples);
-        if samples == 0 {
+        context.counters.looked_at(found);
+        if found == 0 {
             continue;
         }
-        held.more(samples, samples * 16)?;
+        held.more(found, found * 16)?;
+        kept += found;
         let floats = Points {
             timestamps_ms: columns.times[inside.clone()].to_vec(),
             values: columns.values[inside].to_vec(),
@@ -413,7 +416,32 @@ fn range_vector(context: &Context, plan: &RangePlan, grid: Grid) -> Result<Query
             values: natives.values[natives_inside].to_vec(),
         };
         all.push(MatrixSeries { labels: series.final_labels(), floats, histograms });
+        if kept > KEPT_UNCOUNTED_MAX && !std::mem::replace(&mut counted, true) {
+            refuse_too_many(context, &samples, index + 1..listed.len())?;
+        }
     }
     all.sort_by(|a, b| a.labels.cmp(&b.labels));
     Ok(QueryValue::Matrix(all))
+}
+
+/// So many samples of a range vector are kept before all of them are counted. All samples are its result, so that `{…}[30d]`
+/// would fill the whole budget before it is refused; counting them first costs a second reading, and no memory.
+const KEPT_UNCOUNTED_MAX: usize = 1 << 20;
+
+/// Counts the samples of these series, keeping none, and refuses them if they do not fit beside what is held.
+fn refuse_too_many(
+    context: &Context,
+    samples: &RangeSamples<'_>,
+    series: std::ops::Range<usize>,
+) -> Result<(), QueryError> {
+    let mut scratch = context.scratch();
+    let mut found = 0usize;
+    for index in series {
+        samples.load(index, &mut scratch)?;
+        found += scratch.windows.first().map_or(0, |window| window.len());
+        let natives = scratch.native_windows.first().map_or(0..0, |window| window.indices());
+        found += scratch.columns.natives().values[natives].iter().map(|h| h.sample_weight()).sum::<usize>();
+        context.budget.touch(found, found.saturating_mul(16))?;
+    }
+    Ok(())
 }

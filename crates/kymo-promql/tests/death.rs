@@ -78,6 +78,56 @@ fn everything_for_a_month() {
     assert_eq!(error.message, "query would read 200 series or more, expected at most 100");
 }
 
+/// One series, as often as is asked for: more samples than any store in memory should hold.
+struct Endless(usize);
+
+impl SeriesSource for Endless {
+    fn len(&self) -> usize {
+        self.0
+    }
+
+    fn labels(&self, index: usize) -> Labels {
+        Labels::from_pairs([("__name__", "endless"), ("i", index.to_string().as_str())])
+    }
+
+    fn read(&self, _: usize, resume: &mut Resume, out: &mut Samples) -> Result<bool, StoreError> {
+        out.clear();
+        if resume.a == 0 {
+            let (times, values) = out.floats_mut();
+            times.extend((0..100_000).map(|second| second * 1000));
+            values.resize(times.len(), 1.0);
+        }
+        resume.a += 1;
+        Ok(resume.a == 1)
+    }
+}
+
+struct EndlessStore;
+
+impl Queryable for EndlessStore {
+    fn select(&self, _: &Selector) -> Result<SeriesSet, StoreError> {
+        Ok(SeriesSet::new(Arc::new(Endless(1_000_000))))
+    }
+
+    fn label_names(&self, _: &[Matcher], _: TimeRange) -> Result<Vec<String>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn label_values(&self, _: &str, _: &[Matcher], _: TimeRange) -> Result<Vec<String>, StoreError> {
+        Ok(Vec::new())
+    }
+}
+
+/// All samples of a range vector are its result.
+#[test]
+fn more_samples_than_fit() {
+    let engine = Engine::new(EngineOptions { max_samples: 3_000_000, ..EngineOptions::default() });
+    let query = parse("{__name__=~\".+\"}[30d]").unwrap();
+    let at = Timestamp::from_millis(100_000_000);
+    let error = engine.instant(&EndlessStore, &query, at, &QueryOptions::default()).unwrap_err();
+    assert_eq!(error.kind, QueryErrorKind::Limit, "{error}");
+}
+
 #[test]
 fn pathological_regexes() {
     // Too large a machine is refused with the query.
