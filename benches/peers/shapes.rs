@@ -17,19 +17,20 @@ const LE: [&str; 11] = ["0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", 
 struct Shape {
     labels: Labels,
     first: i64,
-    /// Different from series to series.
+    start: f64,
+    /// By how much it grows in a step.
     weight: f64,
 }
 
 fn shapes() -> Vec<Shape> {
     let mut all = Vec::new();
     let mut add = |labels: Labels, first: i64, weight: usize| {
-        all.push(Shape { labels, first, weight: weight as f64 });
+        all.push(Shape { labels, first, start: all.len() as f64 / 200.0, weight: weight as f64 });
     };
     for number in 0..100 {
         let l = number.to_string();
         for name in ["a_hundred", "b_hundred"] {
-            add(Labels::from_pairs([("__name__", name), ("l", &l)]), 0, number + name.len());
+            add(Labels::from_pairs([("__name__", name), ("l", &l)]), 0, 1);
         }
         for (bucket, le) in LE.into_iter().enumerate() {
             // Its queries look back five minutes, not a day.
@@ -44,7 +45,7 @@ fn shapes() -> Vec<Shape> {
         let instance = number.to_string();
         for name in ["rpc_request_success_total", "rpc_request_error_total"] {
             let labels = Labels::from_pairs([("__name__", name), ("instance", &instance)]);
-            add(labels, POINTS - 5_100, number + name.len());
+            add(labels, POINTS - 5_100, 1);
         }
     }
     all
@@ -59,10 +60,8 @@ fn push(server: &Server, shapes: &[Shape]) {
         for shape in shapes.iter().filter(|shape| shape.first <= from) {
             samples.clear();
             for point in from..(from + POINTS_PER_BODY).min(POINTS) {
-                // A counter that is whole-numbered, grows unevenly and is reset twice a day, not to near zero: what rate
-                // assumes there is not the same in all versions of Prometheus.
-                let grown = (point % 4_320) * 11 + (point * 7) % 11;
-                let value = 1e7 + grown as f64 * shape.weight;
+                // Upstream's: a counter that grows by the same in each step, from another start in each series.
+                let value = point as f64 * shape.weight + shape.start;
                 samples.push((START_MS + point * INTERVAL_MS, value));
             }
             request.series(&shape.labels, &samples);
