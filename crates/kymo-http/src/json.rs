@@ -9,6 +9,7 @@ use kymo_model::{FloatHistogram, Labels, format_float, write_float_json};
 use kymo_promql::{PointValue, QueryValue};
 
 use crate::error::ApiError;
+use crate::points::PointPrinter;
 
 /// At most this many warnings, and as many infos, are shown in an answer.
 const ANNOTATIONS_MAX: usize = 10;
@@ -156,7 +157,9 @@ fn push_number(out: &mut String, number: u64) {
 
 /// `[seconds,"value"]`.
 fn push_float_point(out: &mut String, ms: i64, value: f64) {
-    push_point_start(out, ms);
+    out.push('[');
+    push_timestamp(out, ms);
+    out.push_str(",\"");
     write_float_json(out, value);
     out.push_str("\"]");
 }
@@ -233,14 +236,14 @@ pub(crate) fn push_query_value(out: &mut String, value: &QueryValue) {
         }
         QueryValue::Matrix(series) => {
             out.push_str("{\"resultType\":\"matrix\",\"result\":[");
-            let mut times = TimeTexts::default();
+            let mut points = PointPrinter::new();
             for (index, one) in series.iter().enumerate() {
                 if index > 0 {
                     out.push(',');
                 }
                 out.push_str("{\"metric\":");
                 push_labels(out, &one.labels);
-                push_runs(out, &mut times, one);
+                push_runs(out, &mut points, one);
                 out.push('}');
             }
             out.push(']');
@@ -249,10 +252,10 @@ pub(crate) fn push_query_value(out: &mut String, value: &QueryValue) {
 }
 
 /// `,"values":[…]` and `,"histograms":[…]`, whichever are there.
-fn push_runs(out: &mut String, times: &mut TimeTexts, series: &kymo_promql::MatrixSeries) {
+fn push_runs(out: &mut String, points: &mut PointPrinter, series: &kymo_promql::MatrixSeries) {
     if !series.floats.is_empty() {
         out.push_str(",\"values\":[");
-        times.push_points(out, &series.floats.timestamps_ms, &series.floats.values);
+        points.push(out, &series.floats.timestamps_ms, &series.floats.values);
         out.push(']');
     }
     if !series.histograms.is_empty() {
@@ -265,65 +268,6 @@ fn push_runs(out: &mut String, times: &mut TimeTexts, series: &kymo_promql::Matr
         }
         out.push(']');
     }
-}
-
-/// The series of a matrix stand on the same steps, so the text of a time is printed once and copied after that.
-#[derive(Default)]
-struct TimeTexts {
-    ms: Vec<i64>,
-    /// `[seconds,"` of each time, one after the other.
-    text: String,
-    /// Where each text ends.
-    ends: Vec<usize>,
-}
-
-impl TimeTexts {
-    /// A guess at the bytes of a point, to ask for memory seldom.
-    const POINT_BYTES: usize = 32;
-
-    /// `[seconds,"value"],…`
-    fn push_points(&mut self, out: &mut String, times_ms: &[i64], values: &[f64]) {
-        if times_ms.len() > self.ms.len() {
-            self.print(times_ms);
-        }
-        out.reserve(times_ms.len() * TimeTexts::POINT_BYTES);
-        let mut at = 0;
-        for (index, (ms, value)) in times_ms.iter().zip(values).enumerate() {
-            if index > 0 {
-                out.push_str("\"],");
-            }
-            while self.ms.get(at).is_some_and(|known| known < ms) {
-                at += 1;
-            }
-            if self.ms.get(at) == Some(ms) {
-                let start = if at == 0 { 0 } else { self.ends[at - 1] };
-                out.push_str(&self.text[start..self.ends[at]]);
-                at += 1;
-            } else {
-                push_point_start(out, *ms);
-            }
-            write_float_json(out, *value);
-        }
-        out.push_str("\"]");
-    }
-
-    fn print(&mut self, times_ms: &[i64]) {
-        self.ms.clear();
-        self.text.clear();
-        self.ends.clear();
-        for ms in times_ms {
-            push_point_start(&mut self.text, *ms);
-            self.ms.push(*ms);
-            self.ends.push(self.text.len());
-        }
-    }
-}
-
-/// `[seconds,"`.
-fn push_point_start(out: &mut String, ms: i64) {
-    out.push('[');
-    push_timestamp(out, ms);
-    out.push_str(",\"");
 }
 
 #[cfg(test)]
@@ -339,22 +283,6 @@ mod tests {
         {
             let mut out = String::new();
             push_timestamp(&mut out, ms);
-            assert_eq!(out, text);
-        }
-    }
-
-    #[test]
-    fn points_of_series_on_the_same_steps_and_on_others() {
-        let mut times = TimeTexts::default();
-        for (ms, text) in [
-            (&[1000, 2500][..], r#"[1,"0"],[2.500,"1"]"#),
-            (&[2500], r#"[2.500,"0"]"#),
-            (&[-1500, 2000, 2500], r#"[-1.500,"0"],[2,"1"],[2.500,"2"]"#),
-            (&[1000, 2500, 3000], r#"[1,"0"],[2.500,"1"],[3,"2"]"#),
-        ] {
-            let mut out = String::new();
-            let values: Vec<f64> = (0..ms.len()).map(|value| value as f64).collect();
-            times.push_points(&mut out, ms, &values);
             assert_eq!(out, text);
         }
     }

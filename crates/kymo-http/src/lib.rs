@@ -33,6 +33,7 @@ mod mount;
 mod notifications;
 mod page;
 mod params;
+mod points;
 mod query;
 mod read;
 mod router;

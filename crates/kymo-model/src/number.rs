@@ -146,6 +146,10 @@ impl<'b> Shortest<'b> {
             out.push('-');
         }
         let text = buffer.format_finite(value.abs());
+        if (1e-4..1e15).contains(&value.abs()) {
+            debug_assert!(!text.contains('e'), "BUG: {text} has an exponent");
+            return Some(Shortest::Plain(text.strip_suffix(".0").unwrap_or(text)));
+        }
         Some(match text.split_once('e') {
             None => Shortest::Plain(text.strip_suffix(".0").unwrap_or(text)),
             Some((mantissa, power)) => {

@@ -5,6 +5,9 @@ use std::cmp::Ordering;
 /// Relative differences of neighbouring buckets up to this are taken for rounding.
 const TOLERANCE: f64 = 1e-12;
 
+/// So much larger a count is no rounding, whatever the rounding of this comparison.
+const CLEARLY_MORE: f64 = 1.0 + 1e-9;
+
 /// A bucket at one step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Bucket {
@@ -116,6 +119,10 @@ fn repair(buckets: &mut [Bucket]) -> Option<Repaired> {
     for bucket in rest {
         let count = bucket.count;
         if count == before {
+            continue;
+        }
+        if before > 0.0 && count > before * CLEARLY_MORE {
+            before = count;
             continue;
         }
         if nearly_equal(before, count) {

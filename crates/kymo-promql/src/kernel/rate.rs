@@ -47,7 +47,8 @@ pub(super) fn extrapolated(
     }
     let resets = &work.indices;
     let mut next_reset = 0;
-    let range_seconds = seconds(call.range_ms);
+    let range_seconds = if kind == Kind::Rate { seconds(call.range_ms) } else { 1.0 };
+    let mut extension = Extension::default();
     for ((step, window), end) in call.windows.iter().enumerate().zip(call.ends.times()) {
         let begin = starts.get(window.lo as usize).copied().filter(|_| !window.is_empty()).unwrap_or(0);
         let range_start = end.saturating_sub(call.range_ms);
@@ -81,15 +82,15 @@ pub(super) fn extrapolated(
             sampled_ms: times[last] - times[first],
             gaps: window.len() - 1,
         };
-        let mut factor = if begins_inside {
+        let factor = if begins_inside {
             result += values[first];
-            edges.factor_since(times[last] - begin)
+            edges.factor_since(times[last] - begin) / range_seconds
         } else {
-            edges.factor(counter.then_some((values[first], result)))
+            if extension.edges != edges {
+                extension = Extension::of(edges, range_seconds);
+            }
+            extension.factor(counter.then_some((values[first], result)))
         };
-        if kind == Kind::Rate {
-            factor /= range_seconds;
-        }
         out.set(step, result * factor);
     }
     Ok(())
@@ -123,6 +124,7 @@ pub(super) fn seconds(ms: i64) -> f64 {
 }
 
 /// How far the samples of a window are from its edges.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 struct Edges {
     before_ms: i64,
     after_ms: i64,
@@ -141,30 +143,62 @@ impl Edges {
         }
         (counted + to_end) / counted
     }
+}
 
-    /// By how much the difference grows when it is extended to the edges; for a counter never below its zero, which follows
-    /// from its first value and its increase.
-    fn factor(&self, counter: Option<(f64, f64)>) -> f64 {
-        let mut to_start = self.before_ms as f64 / 1000.0;
-        let mut to_end = self.after_ms as f64 / 1000.0;
-        let sampled = self.sampled_ms as f64 / 1000.0;
-        let gap = sampled / self.gaps as f64;
+/// What follows from the edges of a window alone. Regular scrapes have the same in window after window, and divisions are
+/// what this costs.
+#[derive(Default)]
+struct Extension {
+    edges: Edges,
+    sampled: f64,
+    to_start: f64,
+    to_end: f64,
+    /// What the result is divided by in the end.
+    divisor: f64,
+    /// Of values that are far from zero.
+    factor: f64,
+}
+
+impl Extension {
+    fn of(edges: Edges, divisor: f64) -> Extension {
+        let mut to_start = edges.before_ms as f64 / 1000.0;
+        let mut to_end = edges.after_ms as f64 / 1000.0;
+        let sampled = edges.sampled_ms as f64 / 1000.0;
+        let gap = sampled / edges.gaps as f64;
         let threshold = gap * 1.1;
         if to_start >= threshold {
             to_start = gap / 2.0;
         }
-        if let Some((first, increase)) = counter
-            && increase > 0.0
-            && first >= 0.0
-        {
-            let to_zero = sampled * (first / increase);
-            if to_zero < to_start {
-                to_start = to_zero;
-            }
-        }
         if to_end >= threshold {
             to_end = gap / 2.0;
         }
-        (sampled + to_start + to_end) / sampled
+        let factor = (sampled + to_start + to_end) / sampled / divisor;
+        Extension { edges, sampled, to_start, to_end, divisor, factor }
+    }
+
+    /// By how much the difference grows when it is extended to the edges; for a counter never below its zero, which follows
+    /// from its first value and its increase.
+    fn factor(&self, counter: Option<(f64, f64)>) -> f64 {
+        if let Some((first, increase)) = counter
+            && increase > 0.0
+            && first >= 0.0
+            && !self.is_far_from_zero(first, increase)
+        {
+            let to_zero = self.sampled * (first / increase);
+            if to_zero < self.to_start {
+                return (self.sampled + to_zero + self.to_end) / self.sampled / self.divisor;
+            }
+        }
+        self.factor
+    }
+
+    /// Is `sampled * (first / increase)` larger than `to_start`, whatever the rounding? Saves the division where it is.
+    fn is_far_from_zero(&self, first: f64, increase: f64) -> bool {
+        /// Many times the rounding error of three products.
+        const MARGIN: f64 = 1.0 + 1e-9;
+        /// Products above this are far from where rounding errors grow.
+        const LEAST: f64 = 1e-290;
+        let needed = self.to_start * increase * MARGIN;
+        needed > LEAST && self.sampled * first > needed
     }
 }

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use kymo_chunk::{ChunkError, Encoding, XorIter, decode_histograms, decode_range};
+use kymo_chunk::{ChunkError, Encoding, XorIter, decode, decode_histograms, decode_range};
 use kymo_model::{
     CounterResetHint, Labels, Resume, SampleValue, Samples, SeriesSource, StoreError, StoreErrorKind,
     TimeRange, Timestamp,
@@ -32,6 +32,25 @@ struct Pinned {
     open_number: u32,
     /// How many samples of the open chunk belong to the snapshot.
     open_count: u16,
+}
+
+/// A chunk to be read.
+struct Piece<'a> {
+    encoding: Encoding,
+    bytes: &'a [u8],
+    /// Of a sealed chunk its times, which were checked on its way in.
+    times: Option<TimeRange>,
+}
+
+impl Piece<'_> {
+    fn is_float(&self) -> bool {
+        self.encoding.is_float()
+    }
+
+    /// Is it known that all its samples are in the range?
+    fn is_inside(&self, range: TimeRange) -> bool {
+        self.times.is_some_and(|times| range.min <= times.min && times.max <= range.max)
+    }
 }
 
 impl Snapshot {
@@ -107,17 +126,24 @@ impl Pinned {
         let late = self.closed.as_ref().map_or(&[][..], |closed| &closed.late);
         if let Some(closed) = &self.closed {
             let chunks = closed.chunks.iter().filter(|chunk| chunk.overlaps(range));
-            pieces.extend(chunks.map(|chunk| (chunk.encoding(), chunk.bytes())));
+            pieces.extend(chunks.map(|chunk| Piece {
+                encoding: chunk.encoding(),
+                bytes: chunk.bytes(),
+                times: Some(TimeRange::from_millis(chunk.min_ms, chunk.max_ms)),
+            }));
         }
-        pieces.extend(open.as_ref().map(|(encoding, bytes)| (*encoding, bytes.as_slice())));
+        pieces.extend(open.as_ref().map(|(encoding, bytes)| Piece {
+            encoding: *encoding,
+            bytes,
+            times: None,
+        }));
         let late = within(late, range);
-        let are_floats = |(encoding, _): &(Encoding, &[u8])| encoding.is_float();
         let late_are_floats = |(_, value): &(i64, SampleValue)| matches!(value, SampleValue::Float(_));
-        if pieces.iter().all(are_floats) && late.iter().all(late_are_floats) {
+        if pieces.iter().all(Piece::is_float) && late.iter().all(late_are_floats) {
             read_floats(&pieces, late, range, out)?;
             return Ok(None);
         }
-        if !pieces.iter().any(are_floats) && !late.iter().any(late_are_floats) {
+        if !pieces.iter().any(Piece::is_float) && !late.iter().any(late_are_floats) {
             read_histograms(&pieces, late, range, out)?;
             return Ok(None);
         }
@@ -129,10 +155,10 @@ impl Pinned {
         };
         let run = TimeRange::from_millis(range.min.millis(), until_ms);
         if floats {
-            pieces.retain(are_floats);
+            pieces.retain(Piece::is_float);
             read_floats(&pieces, within(late, run), run, out)?;
         } else {
-            pieces.retain(|piece| !are_floats(piece));
+            pieces.retain(|piece| !piece.is_float());
             read_histograms(&pieces, within(late, run), run, out)?;
         }
         let rest =
@@ -150,7 +176,7 @@ fn within(late: &[(i64, SampleValue)], range: TimeRange) -> &[(i64, SampleValue)
 
 /// The times of the first float and of the first histogram in a range.
 fn first_times(
-    pieces: &[(Encoding, &[u8])],
+    pieces: &[Piece<'_>],
     late: &[(i64, SampleValue)],
     range: TimeRange,
 ) -> (Option<i64>, Option<i64>) {
@@ -159,7 +185,7 @@ fn first_times(
         let first = if is_float { &mut float_ms } else { &mut histogram_ms };
         *first = Some(first.map_or(t_ms, |first_ms| first_ms.min(t_ms)));
     };
-    for (encoding, bytes) in pieces {
+    for Piece { encoding, bytes, .. } in pieces {
         let first = if encoding.is_float() {
             XorIter::new(bytes)
                 .into_iter()
@@ -198,15 +224,18 @@ impl Order {
 }
 
 fn read_floats(
-    pieces: &[(Encoding, &[u8])],
+    pieces: &[Piece<'_>],
     late: &[(i64, SampleValue)],
     range: TimeRange,
     out: &mut Samples,
 ) -> Result<(), ChunkError> {
     let (timestamps_ms, values) = out.floats_mut();
     let mut order = Order::default();
-    for (_, bytes) in pieces {
-        decode_range(bytes, range, timestamps_ms, values)?;
+    for piece in pieces {
+        match piece.is_inside(range) {
+            true => decode(piece.bytes, timestamps_ms, values)?,
+            false => decode_range(piece.bytes, range, timestamps_ms, values)?,
+        }
         order.check(timestamps_ms);
     }
     for (t_ms, value) in late {
@@ -223,14 +252,14 @@ fn read_floats(
 }
 
 fn read_histograms(
-    pieces: &[(Encoding, &[u8])],
+    pieces: &[Piece<'_>],
     late: &[(i64, SampleValue)],
     range: TimeRange,
     out: &mut Samples,
 ) -> Result<(), ChunkError> {
     let (timestamps_ms, values) = out.histograms_mut();
     let mut order = Order::default();
-    for (encoding, bytes) in pieces {
+    for Piece { encoding, bytes, .. } in pieces {
         decode_histograms(*encoding, bytes, range, (timestamps_ms, values, &mut Vec::new()))?;
         order.check(timestamps_ms);
     }
