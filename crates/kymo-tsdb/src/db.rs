@@ -120,7 +120,7 @@ impl Db {
         let directory_lock = take_lock(&*vfs, &paths.dir)?;
         paths.create(&*vfs)?;
         let head = Head::default();
-        let loaded = load(&*vfs, &paths, &head, options.replay_threads_effective())?;
+        let loaded = load(&paths, &head, &options)?;
         let syncer = Arc::new(Syncer::default());
         let target = WalTarget {
             vfs,

@@ -35,6 +35,7 @@ pub mod block;
 
 mod error;
 mod options;
+mod progress;
 mod stats;
 
 mod frame;
@@ -59,6 +60,7 @@ pub use error::OpenError;
 pub use index::{Cardinality, Counted};
 pub use maintain::Maintained;
 pub use options::{Options, SyncMode};
+pub use progress::{OnProgress, OpenProgress};
 pub use read_only::ReadOnlyDb;
 pub use stats::{Damage, DamageKind, DiskStats, MemoryStats, ReplayReport, Stats, WalStats};
 pub use thread::MaintenanceThread;

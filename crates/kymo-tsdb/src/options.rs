@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{Clock, OsVfs, SystemClock, Vfs};
+use crate::{Clock, OnProgress, OsVfs, SystemClock, Vfs};
 
 /// When a write is durable against power loss. Against the end of the process it always is: the write-ahead log is written
 /// before [`append`](kymo_model::Append::append) returns.
@@ -64,6 +64,8 @@ pub struct Options {
     /// On how many threads the log is replayed, the one that opens the database included. They end with the opening; what it
     /// finds does not depend on them. 0 for as many as there are processors, at most [`Options::REPLAY_THREADS_MAX`].
     pub replay_threads: usize,
+    /// Told how far the opening has come.
+    pub on_progress: Option<OnProgress>,
 }
 
 impl Default for Options {
@@ -87,6 +89,7 @@ impl Default for Options {
             checkpoint_close_bytes: 1 << 20,
             chunk_file_bytes: 128 << 20,
             replay_threads: 0,
+            on_progress: None,
         }
     }
 }

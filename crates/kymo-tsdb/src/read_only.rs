@@ -18,8 +18,8 @@ use crate::stats::{DiskStats, MemoryStats, ReplayReport, Stats};
 ///
 /// The directory may be open in another process, or by a [`Db`](crate::Db) here; neither hinders the other. What was
 /// acknowledged before the opening is there (writes that a crash left unfinished are not), and nothing on disk is changed:
-/// nothing is repaired, moved to quarantine or dropped for its age. Of the options only the disk, the clock and
-/// [`Options::replay_threads`] matter.
+/// nothing is repaired, moved to quarantine or dropped for its age. Of the options only the disk, the clock,
+/// [`Options::replay_threads`] and [`Options::on_progress`] matter.
 ///
 /// ```
 /// use kymo_model::{Append, Batch, Labels, Timestamp};
@@ -60,7 +60,7 @@ impl ReadOnlyDb {
                 _ => OpenError::Io { action: "list", path: paths.wal, source: error },
             });
         }
-        let (head, mut report, disk) = look(&*options.vfs, &paths, options.replay_threads_effective())?;
+        let (head, mut report, disk) = look(&paths, &options)?;
         report.duration_ms = options.clock.monotonic_ms().saturating_sub(started_ms);
         Ok(ReadOnlyDb { head, report, disk })
     }

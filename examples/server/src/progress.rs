@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use kymo_tsdb::OnProgress;
 
 /// How often a spinner turns.
 const TURN_MS: u64 = 100;
@@ -23,6 +24,25 @@ impl Progress {
             bar.set_style(style);
         }
         Progress { bar }
+    }
+
+    /// A bar over bytes that are read, with the time it will take; how many there are is told while it runs.
+    pub(crate) fn bytes(what: impl Into<String>) -> Progress {
+        let bar = ProgressBar::new(0).with_message(what.into());
+        let template = "{wide_msg} {bar:30} {bytes}/{total_bytes}, {eta} left";
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        Progress { bar }
+    }
+
+    /// What tells this bar about the opening of a database.
+    pub(crate) fn on_open(&self) -> OnProgress {
+        let bar = self.bar.clone();
+        OnProgress::new(move |progress| {
+            bar.set_length(progress.bytes_total);
+            bar.set_position(progress.bytes_read);
+        })
     }
 
     /// A spinner beside what is going on.

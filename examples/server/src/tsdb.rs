@@ -93,8 +93,9 @@ enum StatsError {
 
 fn stats(args: &StatsArgs) -> Result<(), StatsError> {
     expect_database(&args.dir)?;
-    let opening = Progress::spinner(format!("reading {}", args.dir.display()));
-    let db = ReadOnlyDb::open(&args.dir, Options::default())?;
+    let opening = Progress::bytes(format!("reading {}", args.dir.display()));
+    let options = Options { on_progress: Some(opening.on_open()), ..Options::default() };
+    let db = ReadOnlyDb::open(&args.dir, options)?;
     let (stats, cardinality) = (db.stats(), db.cardinality(args.limit));
     drop(opening);
     for damage in &stats.replay.damaged {

@@ -14,6 +14,7 @@ use crate::db::Paths;
 use crate::error::OpenError;
 use crate::frame::{FILE_HEADER_BYTES, FileId, FileKind};
 use crate::head::Head;
+use crate::options::Options;
 use crate::stats::{DiskStats, ReplayReport};
 use crate::vfs::{OpenMode, Vfs, VfsFile};
 
@@ -43,10 +44,12 @@ pub(crate) struct Resumed {
 
 /// Reads everything into the head, on so many threads, and makes the directory ready to be written to. What comes out does
 /// not depend on the threads.
-pub(crate) fn load(vfs: &dyn Vfs, paths: &Paths, head: &Head, threads: usize) -> Result<Loaded, OpenError> {
+pub(crate) fn load(paths: &Paths, head: &Head, options: &Options) -> Result<Loaded, OpenError> {
+    let (vfs, threads) = (&*options.vfs, options.replay_threads_effective());
     let quarantine = Quarantine::new(vfs, &paths.dir);
-    let seen =
-        with_appliers(head, threads, |appliers| read_files(vfs, paths, head, appliers, Some(quarantine)))?;
+    let seen = with_appliers(head, threads, |appliers| {
+        read_files(vfs, paths, head, appliers, Some(quarantine), options.on_progress.as_ref())
+    })?;
     let Seen { chunks, checkpoint, mut segments, end, old_segments, mut next_segment, report } = seen;
     make_durable(vfs, &paths.wal, &segments)?;
     if checkpoint.is_some() {
@@ -60,14 +63,13 @@ pub(crate) fn load(vfs: &dyn Vfs, paths: &Paths, head: &Head, threads: usize) ->
 
 /// Reads everything beside somebody who may be writing, and changes nothing: a head, what was found, and how long the files
 /// were.
-pub(crate) fn look(
-    vfs: &dyn Vfs,
-    paths: &Paths,
-    threads: usize,
-) -> Result<(Head, ReplayReport, DiskStats), OpenError> {
+pub(crate) fn look(paths: &Paths, options: &Options) -> Result<(Head, ReplayReport, DiskStats), OpenError> {
+    let (vfs, threads) = (&*options.vfs, options.replay_threads_effective());
     for _attempt in 0..LOOKS_MAX {
         let head = Head::default();
-        let seen = with_appliers(&head, threads, |appliers| read_files(vfs, paths, &head, appliers, None))?;
+        let seen = with_appliers(&head, threads, |appliers| {
+            read_files(vfs, paths, &head, appliers, None, options.on_progress.as_ref())
+        })?;
         if seen.is_current(vfs, paths)? {
             let disk = DiskStats {
                 wal_bytes: seen.segments.iter().map(|(_, size)| size).sum(),

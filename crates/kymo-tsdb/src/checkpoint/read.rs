@@ -16,6 +16,7 @@ use crate::db::Paths;
 use crate::error::OpenError;
 use crate::frame::{FileId, FileKind, Found, FrameReader, VERSION};
 use crate::head::Head;
+use crate::progress::{OnProgress, Reading};
 use crate::stats::{Damage, DamageKind, ReplayReport};
 use crate::vfs::{OpenMode, Vfs};
 
@@ -42,9 +43,12 @@ pub(super) fn read_files(
     head: &Head,
     appliers: &Appliers<'_>,
     quarantine: Option<Quarantine<'_>>,
+    on_progress: Option<&OnProgress>,
 ) -> Result<Seen, OpenError> {
-    let mut reader = Reader { vfs, quarantine, replay: Replay::new(head, appliers) };
     let checkpoint = numbered(vfs, &paths.checkpoints)?.pop();
+    let replay = Replay::new(head, appliers);
+    let reading = Reading::new(on_progress, bytes_to_read(vfs, paths, checkpoint)?);
+    let mut reader = Reader { vfs, quarantine, replay, reading };
     let mut manifest = None;
     if let Some((number, _)) = checkpoint {
         let id = FileId { kind: FileKind::Checkpoint, number };
@@ -85,6 +89,13 @@ impl Seen {
     pub(super) fn is_current(&self, vfs: &dyn Vfs, paths: &Paths) -> Result<bool, OpenError> {
         Ok(numbered(vfs, &paths.checkpoints)?.pop() == self.checkpoint)
     }
+}
+
+fn bytes_to_read(vfs: &dyn Vfs, paths: &Paths, checkpoint: Option<(u64, u64)>) -> Result<u64, OpenError> {
+    let (first, checkpoint_bytes) = checkpoint.unwrap_or((1, 0));
+    let segments = numbered(vfs, &paths.wal)?.into_iter().filter(|(number, _)| *number >= first);
+    let chunks = if checkpoint.is_some() { numbered(vfs, &paths.chunks)? } else { Vec::new() };
+    Ok(checkpoint_bytes + segments.chain(chunks).map(|(_, bytes)| bytes).sum::<u64>())
 }
 
 /// At most so many missing segments in a row are listed.
@@ -145,6 +156,7 @@ struct Reader<'a> {
     vfs: &'a dyn Vfs,
     quarantine: Option<Quarantine<'a>>,
     replay: Replay<'a>,
+    reading: Reading<'a>,
 }
 
 impl<'a> Reader<'a> {
@@ -172,6 +184,7 @@ impl<'a> Reader<'a> {
             let mut damage = match found {
                 Found::Record { offset, payload } => {
                     end = End::Whole;
+                    self.reading.at(offset);
                     let bytes = payload.len() as u64;
                     match take(&mut self.replay, payload) {
                         Some(()) => continue,
@@ -192,6 +205,7 @@ impl<'a> Reader<'a> {
             }
             self.replay.report.add(damage);
         }
+        self.reading.file_done(size);
         Ok(Some((end, size)))
     }
 }
