@@ -1,25 +1,10 @@
-//! Native histograms of a request: read, checked for what a store may rely on, handed on. Between wire and batch.
+//! Native histograms of a request: read, checked as [`Histogram::validate`] says, handed on. Between wire and batch.
 
 use std::sync::Arc;
 
-use kymo_model::{CounterResetHint, FloatHistogram, Histogram, SampleValue, Span, is_stale};
+use kymo_model::{CounterResetHint, FloatHistogram, Histogram, HistogramError, SampleValue, Span, is_stale};
 
 use crate::wire::{Cursor, Wire, WireError, WireErrorKind, unzigzag};
-
-/// A histogram that says of itself what cannot be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum HistogramFault {
-    #[error("expected schema -4 to 8 or -53")]
-    Schema,
-    #[error("expected spans of as many buckets as there are, at increasing places")]
-    Spans,
-    #[error("expected bucket counts from 0 up")]
-    NegativeCount,
-    #[error("expected a count of observations that its buckets add up to")]
-    Count,
-    #[error("expected custom bounds that increase, with schema -53 only and without negative buckets")]
-    CustomValues,
-}
 
 /// Everything a Histogram message may hold; which form it has shows at its end.
 #[derive(Default)]
@@ -44,7 +29,7 @@ struct Fields {
 }
 
 /// The timestamp of a Histogram message, and its value if it is sound.
-pub(crate) fn read(mut message: Cursor<'_>) -> Result<(i64, Result<SampleValue, HistogramFault>), WireError> {
+pub(crate) fn read(mut message: Cursor<'_>) -> Result<(i64, Result<SampleValue, HistogramError>), WireError> {
     let mut fields = Fields::default();
     while let Some((number, wire)) = message.field()? {
         match (number, wire) {
@@ -82,7 +67,7 @@ pub(crate) fn read(mut message: Cursor<'_>) -> Result<(i64, Result<SampleValue, 
         }
     }
     let timestamp_ms = fields.timestamp_ms;
-    Ok((timestamp_ms, fields.check().map(|()| fields.value())))
+    Ok((timestamp_ms, fields.value()))
 }
 
 fn span(mut message: Cursor<'_>) -> Result<Span, WireError> {
@@ -127,87 +112,40 @@ fn doubles(message: &mut Cursor<'_>, wire: Wire, out: &mut Vec<f64>) -> Result<(
     Ok(())
 }
 
-const CUSTOM_BUCKETS: i32 = -53;
-
 impl Fields {
-    fn check(&self) -> Result<(), HistogramFault> {
-        if is_stale(self.sum) {
-            return Ok(());
-        }
-        if !matches!(self.schema, -4..=8 | CUSTOM_BUCKETS) {
-            return Err(HistogramFault::Schema);
-        }
-        let (positive, negative) = if self.is_float {
-            (self.positive_counts.len(), self.negative_counts.len())
-        } else {
-            (self.positive_deltas.len(), self.negative_deltas.len())
-        };
-        check_spans(&self.positive_spans, positive)?;
-        check_spans(&self.negative_spans, negative)?;
-        self.check_custom(negative)?;
-        if self.is_float { self.check_float_counts() } else { self.check_counts() }
-    }
-
-    fn check_custom(&self, negative: usize) -> Result<(), HistogramFault> {
-        let sound = if self.schema == CUSTOM_BUCKETS {
-            let increasing = self.custom_values.windows(2).all(|w| w[0] < w[1]);
-            let finite = self.custom_values.iter().all(|v| v.is_finite());
-            let empty = negative == 0 && self.zero_count == 0 && self.zero_count_float == 0.0;
-            // One bucket more than bounds: the last one goes up to +Inf.
-            let reach: i64 =
-                self.positive_spans.iter().map(|s| i64::from(s.offset) + i64::from(s.length)).sum();
-            increasing
-                && finite
-                && empty
-                && self.positive_spans.first().is_none_or(|s| s.offset >= 0)
-                && reach <= self.custom_values.len() as i64 + 1
-        } else {
-            self.custom_values.is_empty()
-        };
-        if sound { Ok(()) } else { Err(HistogramFault::CustomValues) }
-    }
-
-    fn check_counts(&self) -> Result<(), HistogramFault> {
-        let mut total = u128::from(self.zero_count);
-        for deltas in [&self.positive_deltas, &self.negative_deltas] {
-            let mut count = 0i64;
-            for delta in deltas {
-                count = count.checked_add(*delta).filter(|c| *c >= 0).ok_or(HistogramFault::NegativeCount)?;
-                total += count as u128;
-            }
-        }
-        // Observations of NaN are in no bucket, and make the sum NaN.
-        let count = u128::from(self.count);
-        if total == count || (self.sum.is_nan() && total < count) {
-            Ok(())
-        } else {
-            Err(HistogramFault::Count)
-        }
-    }
-
-    fn check_float_counts(&self) -> Result<(), HistogramFault> {
-        let counts = self.positive_counts.iter().chain(&self.negative_counts);
-        let all = counts.chain([&self.zero_count_float, &self.count_float]);
-        if all.copied().any(|count| count < 0.0) { Err(HistogramFault::NegativeCount) } else { Ok(()) }
-    }
-
-    fn value(self) -> SampleValue {
+    /// A staleness marker is one by its sum; nothing else of it is looked at, by anyone, so nothing else is kept.
+    fn value(self) -> Result<SampleValue, HistogramError> {
+        let is_marker = is_stale(self.sum);
         if self.is_float {
-            return SampleValue::FloatHistogram(Arc::new(FloatHistogram {
-                counter_reset_hint: self.hint,
-                schema: self.schema,
-                zero_threshold: self.zero_threshold,
-                zero_count: self.zero_count_float,
-                count: self.count_float,
-                sum: self.sum,
-                positive_spans: self.positive_spans,
-                positive_buckets: self.positive_counts,
-                negative_spans: self.negative_spans,
-                negative_buckets: self.negative_counts,
-                custom_values: self.custom_values,
-            }));
+            let marker = FloatHistogram { sum: self.sum, ..FloatHistogram::default() };
+            let histogram = if is_marker { marker } else { self.float() };
+            histogram.validate()?;
+            return Ok(SampleValue::FloatHistogram(Arc::new(histogram)));
         }
-        SampleValue::Histogram(Arc::new(Histogram {
+        let marker = Histogram { sum: self.sum, ..Histogram::default() };
+        let histogram = if is_marker { marker } else { self.integer() };
+        histogram.validate()?;
+        Ok(SampleValue::Histogram(Arc::new(histogram)))
+    }
+
+    fn float(self) -> FloatHistogram {
+        FloatHistogram {
+            counter_reset_hint: self.hint,
+            schema: self.schema,
+            zero_threshold: self.zero_threshold,
+            zero_count: self.zero_count_float,
+            count: self.count_float,
+            sum: self.sum,
+            positive_spans: self.positive_spans,
+            positive_buckets: self.positive_counts,
+            negative_spans: self.negative_spans,
+            negative_buckets: self.negative_counts,
+            custom_values: self.custom_values,
+        }
+    }
+
+    fn integer(self) -> Histogram {
+        Histogram {
             counter_reset_hint: self.hint,
             schema: self.schema,
             zero_threshold: self.zero_threshold,
@@ -219,23 +157,6 @@ impl Fields {
             negative_spans: self.negative_spans,
             negative_buckets: self.negative_deltas,
             custom_values: self.custom_values,
-        }))
-    }
-}
-
-/// As many buckets as the spans say, and only the first span may start below zero; bucket indices fit in 32 bits.
-fn check_spans(spans: &[Span], buckets: usize) -> Result<(), HistogramFault> {
-    let mut end = 0i64;
-    let mut total = 0u64;
-    for (i, span) in spans.iter().enumerate() {
-        if i > 0 && span.offset < 0 {
-            return Err(HistogramFault::Spans);
-        }
-        end += i64::from(span.offset) + i64::from(span.length);
-        total += u64::from(span.length);
-        if end > i64::from(i32::MAX) {
-            return Err(HistogramFault::Spans);
         }
     }
-    if total == buckets as u64 { Ok(()) } else { Err(HistogramFault::Spans) }
 }

@@ -178,8 +178,8 @@ fn from_stream(pieces: &[Vec<u8>], queries: usize) -> Found {
     for frame in pieces {
         let mut at = 0;
         let len = varint(frame, &mut at) as usize;
-        // The checksum itself is tested where it is computed.
         let response = &frame[at + 4..];
+        assert_eq!(frame[at..at + 4], crc32c::crc32c(response).to_be_bytes());
         assert_eq!(response.len(), len);
         let into = &mut found[number(response, 2) as usize];
         for series in messages(response, 1) {

@@ -378,17 +378,45 @@ fn histograms_arrive_as_they_were_sent() {
     assert_eq!(values[2], (7, SampleValue::FloatHistogram(custom.into())));
 }
 
+/// Gauges, unknown hints, NaN, and staleness markers of either kind, of which only the marker is kept.
+#[test]
+fn hints_and_markers_of_histograms() {
+    let (receiver, store) = (WriteReceiver::default(), Store::default());
+    let stale = kymo_model::STALE_NAN;
+    let gauge = Histogram { counter_reset_hint: CounterResetHint::Gauge, ..histogram() };
+    let reset = Histogram { counter_reset_hint: CounterResetHint::Reset, ..histogram() };
+    // A NaN is counted and lies in no bucket.
+    let with_nan = Histogram { count: 14, sum: f64::NAN, ..histogram() };
+    let marker = Histogram { sum: stale, count: 1, ..histogram() };
+    let mut request = RequestEncoder::new();
+    request
+        .histograms(&up("a"), &[(1, gauge.clone()), (2, reset.clone()), (3, with_nan), (4, marker.clone())]);
+    request.float_histograms(&up("b"), &[(5, FloatHistogram { sum: stale, ..histogram().to_float() })]);
+    let written = receiver.receive(&request.to_snappy(), &store).expect("all are sound");
+    assert_eq!(written.histograms, 5);
+    let state = store.state();
+    let values: Vec<&SampleValue> = state.rows.iter().map(|(_, _, value)| value).collect();
+    assert_eq!(*values[0], SampleValue::Histogram(gauge.into()));
+    assert_eq!(*values[1], SampleValue::Histogram(reset.into()));
+    let SampleValue::Histogram(found) = values[2] else { panic!("{:?}", values[2]) };
+    assert!(found.sum.is_nan() && !found.is_stale() && found.count == 14);
+    let SampleValue::Histogram(found) = values[3] else { panic!("{:?}", values[3]) };
+    assert!(found.is_stale() && found.positive_spans.is_empty() && found.count == 0);
+    let SampleValue::FloatHistogram(found) = values[4] else { panic!("{:?}", values[4]) };
+    assert!(found.is_stale() && found.positive_spans.is_empty());
+}
+
 #[test]
 fn unsound_histograms_are_refused() {
     type Change = fn(&mut Histogram);
     let changes: [(Change, &str); 7] = [
-        (|h| h.schema = 9, "schema"),
-        (|h| h.positive_spans[0].length = u32::MAX, "spans"),
-        (|h| h.positive_spans[1].offset = -1, "spans"),
-        (|h| h.positive_spans[0].offset = i32::MAX, "spans"),
-        (|h| h.positive_buckets[1] = -9, "bucket counts"),
-        (|h| h.count = 11, "a count"),
-        (|h| h.custom_values = vec![1.0], "custom bounds"),
+        (|h| h.schema = 9, "a schema"),
+        (|h| h.positive_spans[0].length = u32::MAX, "positive side"),
+        (|h| h.positive_spans[1].offset = -1, "offset of 0 or more"),
+        (|h| h.positive_spans[0].offset = i32::MAX, "32 bits"),
+        (|h| h.positive_buckets[1] = -9, "in bucket 2"),
+        (|h| h.count = 11, "a count of 12"),
+        (|h| h.custom_values = vec![1.0], "no custom bounds"),
     ];
     for (change, word) in changes {
         let (receiver, store) = (WriteReceiver::default(), Store::default());
@@ -398,7 +426,9 @@ fn unsound_histograms_are_refused() {
         request.histograms(&up("a"), &[(5, unsound), (6, histogram())]);
         let refused = refused(receiver.receive(&request.to_snappy(), &store));
         assert!(
-            refused.first.starts_with("invalid native histogram: expected ") && refused.first.contains(word)
+            refused.first.starts_with("invalid native histogram: ") && refused.first.contains(word),
+            "expected {word:?} in {}",
+            refused.first
         );
         assert_eq!((refused.invalid, refused.written.histograms), (1, 1), "{word}");
     }

@@ -4,9 +4,10 @@ mod peers;
 
 use std::fs;
 
-use kymo_model::Labels;
+use kymo_model::{Histogram, Labels, Span};
 use kymo_remote::RequestEncoder;
 use peers::*;
+use serde_json::json;
 
 #[test]
 fn without_a_configuration_it_scrapes_itself() {
@@ -247,6 +248,48 @@ fn bad_input_is_refused_and_nothing_else_suffers() {
         let form = [("Content-Type", "application/x-www-form-urlencoded")];
         let answer = post(port, "/api/v1/query", &form, path.as_bytes()).expect("an answer");
         assert_eq!(answer.status, status, "{query:.40}: {}", answer.text());
+    }
+    assert_eq!(server.stop(), Some(0));
+}
+
+#[test]
+fn native_histograms_from_remote_write_to_answers() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let server = kymo(dir.path(), free_port(), &["--web.enable-remote-write-receiver"]);
+    let now = now_ms() / 1000 * 1000;
+    let histogram = |count: u64| Histogram {
+        schema: 0,
+        zero_threshold: 0.5,
+        zero_count: count,
+        count: 4 * count,
+        sum: 4.0 * count as f64,
+        positive_spans: vec![Span { offset: 1, length: 2 }],
+        positive_buckets: vec![count as i64, count as i64],
+        ..Histogram::default()
+    };
+    let mut request = RequestEncoder::new();
+    let labels = Labels::from_pairs([("__name__", "h"), ("job", "a")]);
+    request.histograms(&labels, &[(now - 60_000, histogram(1)), (now - 1000, histogram(2))]);
+    let unsound = Histogram { count: 7, ..histogram(1) };
+    assert_eq!(push(server.port, &request).expect("an answer").status, 204);
+    let mut bad = RequestEncoder::new();
+    bad.histograms(&labels, &[(now, unsound)]);
+    assert_eq!(push(server.port, &bad).expect("an answer").status, 400);
+
+    let path = |query: &str| format!("/api/v1/query?time={}&query={}", now / 1000, encode(query));
+    let shown = data(server.port, &path("h"))["result"][0]["histogram"].clone();
+    let expected = json!([now / 1000, {
+        "count": "8", "sum": "8",
+        "buckets": [[3, "-0.5", "0.5", "2"], [0, "1", "2", "2"], [0, "2", "4", "4"]],
+    }]);
+    assert_eq!(shown, expected);
+    let range = data(server.port, &path("h[5m]"))["result"][0]["histograms"].clone();
+    assert_eq!(range.as_array().map(Vec::len), Some(2), "{range}");
+    assert_eq!(range[1][1], shown[1]);
+    assert_eq!(data(server.port, &path("histogram_count(h)"))["result"][0]["value"][1], "8");
+    let federated = get(server.port, "/federate?match[]=h").expect("an answer").text();
+    for part in ["# TYPE h histogram", "h_count{job=\"a\",instance=\"\"} 8 ", "le=\"+Inf\"} 8 ", "h_sum{"] {
+        assert!(federated.contains(part), "expected {part} in {federated}");
     }
     assert_eq!(server.stop(), Some(0));
 }

@@ -1,7 +1,6 @@
 //! Remote read, answering side: a question, and its answer in the form that the client asked for.
 
 mod answer;
-mod castagnoli;
 mod request;
 mod samples;
 mod stream;

@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 
+use crc32c::crc32c;
 use kymo_chunk::{
     CutPolicy, Encoding, FloatHistogramAppender, HistogramCutPolicy, HistogramPushed, XorAppender,
 };
@@ -13,7 +14,6 @@ use kymo_model::{FloatHistogram, Labels, Samples, Series, Values};
 
 use super::ReadError;
 use super::answer::with_external;
-use super::castagnoli::crc32c;
 use crate::put::{put_bytes, put_labels, put_varint, put_varint_field};
 
 /// The frames of one series; none when it has no samples.

@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 
 use kymo_exposition::{Entry, Format, LabelScratch, Parser, Sample};
-use kymo_model::{Appended, Batch, Labels, Refusal, STALE_NAN, SampleValue, Timestamp};
+use kymo_model::{Appended, Batch, Labels, Refusal, RowSeries, STALE_NAN, SampleValue, Timestamp};
 
 use super::error::PassError;
 use super::labels::SampleRules;
@@ -257,7 +257,10 @@ impl ScrapeCache {
     }
 
     fn push(&mut self, id: SeriesId, time: Timestamp, value: f64) {
-        self.batch.push(self.series.row(id), time, value);
+        match self.series.row(id) {
+            RowSeries::Handle(handle) => self.batch.push_float(handle, time, value),
+            labels => self.batch.push(labels, time, value),
+        }
         self.rows.push(id);
     }
 

@@ -37,7 +37,7 @@ const ALWAYS: [&str; 9] = [
 const WITHOUT_EFFECT: [(&str, &str); 19] = [
     ("exemplar-storage", "exemplars are read and not stored"),
     ("memory-snapshot-on-shutdown", "what is in memory is always written down when the server stops"),
-    ("native-histograms", "targets are asked for text formats, which have none"),
+    ("native-histograms", "they are stored as they come by remote write; text formats of targets have none"),
     ("created-timestamp-zero-ingestion", "created timestamps are not stored"),
     ("st-storage", "start timestamps are not stored"),
     ("metadata-wal-records", "metadata is kept in memory"),
@@ -128,7 +128,7 @@ impl Features {
                     ("delayed_compaction", false),
                     ("exemplar_storage", false),
                     ("isolation", true),
-                    ("native_histograms", false),
+                    ("native_histograms", true),
                     ("use_uncached_io", false),
                 ],
             ),
