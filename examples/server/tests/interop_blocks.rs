@@ -236,6 +236,75 @@ fn rows(store: &dyn Queryable) -> BTreeMap<String, Vec<String>> {
     all
 }
 
+/// What a running kymo holds in its head becomes blocks that promtool dumps as kymo dumps the head.
+#[test]
+fn the_head_as_blocks() {
+    if !installed("promtool") {
+        return;
+    }
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let config = dir.path().join("kymo.yml");
+    fs::write(&config, "scrape_configs: []\n").unwrap();
+    let config = format!("--config.file={}", config.display());
+    let server = kymo(dir.path(), free_port(), &[&config, "--web.enable-remote-write-receiver"]);
+    // Over a boundary of blocks.
+    let start_ms = START_S * 1000 / 7_200_000 * 7_200_000 - 600_000;
+    for number in 0..100 {
+        let mut request = RequestEncoder::new();
+        for pod in ["a", "b \"\u{1f4c8}\""] {
+            let labels = Labels::from_pairs([("__name__", "m"), ("pod", pod)]);
+            request.series(&labels, &[(start_ms + number * 15_000, number as f64 / 7.0)]);
+        }
+        assert_eq!(push(server.port, &request).expect("an answer").status, 204);
+    }
+    let (data, out) = (dir.path().join("data"), dir.path().join("out"));
+    let (data, out) = (data.to_str().expect("text"), out.to_str().expect("text"));
+    let ours = kymo_tsdb(&["dump", data]);
+    assert_eq!(ours.lines().count(), 200, "{ours}");
+    assert_eq!(kymo_tsdb(&["export", data, out]).lines().count(), 2);
+    fs::create_dir(format!("{out}/wal")).unwrap();
+    assert_eq!(sorted(&promtool_tsdb(&["dump", out])), sorted(&ours));
+    assert_eq!(kymo_tsdb(&["dump", out]), ours);
+    let only =
+        kymo_tsdb(&["dump", "--match", "m{pod=\"a\"}", "--min-time", &(start_ms + 1).to_string(), out]);
+    assert_eq!(only.lines().count(), 99);
+}
+
+/// Damage is told by verify and dump, with a code that says so, and costs one chunk.
+#[test]
+fn damage_is_told() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let (text, out) = (dir.path().join("samples.txt"), dir.path().join("out"));
+    fs::write(&text, openmetrics(10, 30)).unwrap();
+    let name = |path: &Path| path.to_str().expect("text").to_owned();
+    kymo_tsdb(&["import", "openmetrics", &name(&text), &name(&out)]);
+    assert_eq!(kymo_tsdb(&["dump", &name(&out)]).lines().count(), 300);
+    let block = Block::open_all(&OsVfs, &out).unwrap().blocks.remove(0);
+    let segment = block.dir().join("chunks/000001");
+    let mut bytes = fs::read(&segment).unwrap();
+    bytes[40] ^= 1;
+    fs::write(&segment, bytes).unwrap();
+    for command in ["verify", "dump"] {
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_kymo")).args(["tsdb", command]).arg(&out).output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{command}: {errors}");
+        assert!(
+            errors.contains("expected checksum") && errors.contains("000001, offset 8"),
+            "{command}: {errors}"
+        );
+        let lines = String::from_utf8_lossy(&output.stdout).lines().count();
+        let whole = if command == "dump" { 250..300 } else { 3..4 };
+        assert!(whole.contains(&lines), "{command}: {lines} lines");
+    }
+    // A block that is none is told, and the others are listed.
+    fs::write(block.dir().join("meta.json"), "{\"version\": 2}").unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_kymo")).args(["tsdb", "list"]).arg(&out).output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(errors.contains("expected meta.json of version 1, found version 2"), "{errors}");
+    assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stdout).lines().count()), (Some(1), 3));
+}
+
 /// Floats and histograms of both forms through Prometheus' head into a block, into kymo, and back.
 #[test]
 fn histograms_both_ways() {
