@@ -2,6 +2,7 @@
 
 mod analyze;
 mod blocks_out;
+mod change;
 mod dump;
 mod go_format;
 mod list;
@@ -38,6 +39,10 @@ enum What {
     Dump(dump::DumpArgs),
     /// Reads all of all blocks and says what is wrong where.
     Verify(verify::VerifyArgs),
+    /// Compacts blocks as Prometheus would, those that overlap first.
+    Compact(change::CompactArgs),
+    /// Deletes samples from blocks.
+    Delete(change::DeleteArgs),
     /// Makes Prometheus blocks of everything in a directory, blocks and head.
     Export(blocks_out::ExportArgs),
     /// Makes Prometheus blocks of something else.
@@ -75,6 +80,8 @@ pub(crate) fn run(args: TsdbArgs) -> ExitCode {
         What::Analyze(args) => complained(analyze::run(&args)),
         What::Dump(args) => complained(dump::run(&args)),
         What::Verify(args) => complained(verify::run(&args)),
+        What::Compact(args) => complained(change::compact(&args)),
+        What::Delete(args) => complained(change::delete(&args)),
         What::Export(args) => complained(blocks_out::export(&args)),
         What::Import(args) => complained(blocks_out::import(&args)),
     }

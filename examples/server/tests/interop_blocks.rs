@@ -184,6 +184,29 @@ fn floats_both_ways() {
     assert_eq!(compacted.meta.unwrap().stats.num_samples, 40_000);
     check_directory(&merged);
 
+    // Deleted by kymo from ours, while nobody else has the directory.
+    let pruned = dir.path().join("pruned");
+    kymo_tsdb(&["import", "openmetrics", &name(&text), &name(&pruned)]);
+    let until = ((START_S + 2 * 3600) * 1000).to_string();
+    kymo_tsdb(&["delete", "--match", "{job=\"job-2\"}", "--max-time", &until, &name(&pruned)]);
+    fs::create_dir_all(pruned.join("wal")).unwrap();
+    let left = |dump: &str| -> Vec<String> {
+        let deleted = |line: &&str| {
+            let t_ms: i64 = line.rsplit_once(' ').and_then(|(_, t)| t.parse().ok()).expect("a time");
+            line.contains("job=\"job-2\"") && t_ms <= (START_S + 2 * 3600) * 1000
+        };
+        sorted(dump).into_iter().filter(|line| !deleted(line)).map(str::to_owned).collect()
+    };
+    let wanted = left(&promtool_tsdb(&["dump", &name(&ours)]));
+    assert!(wanted.len() < 40_000);
+    assert_eq!(sorted(&promtool_tsdb(&["dump", &name(&pruned)])), wanted);
+    // Compacted by kymo where they are: they fill no range, but their overlapping copies are merged.
+    kymo_tsdb(&["import", "openmetrics", &name(&text), &name(&ours)]);
+    let blocks_before = open(&ours).len();
+    assert!(!kymo_tsdb(&["compact", &name(&ours)]).is_empty());
+    assert!(open(&ours).len() < blocks_before);
+    check_directory(&ours);
+
     let queries = [
         "count(metric_3)",
         "sum by (job) (metric_1)",
