@@ -141,3 +141,77 @@ fn plans() {
     // One that is longer than its level is left alone.
     check(&[(0, 2), (5, 7), (7, 9)], &[]);
 }
+
+/// Version 3 is read as 2; 1 names symbols and series by their offsets, and need not have its postings in order.
+#[test]
+fn versions_of_the_index() {
+    let disk = SimDisk::new(1);
+    let data = Data::mixed(6, 20);
+    let meta = write(&disk, DATA, &data, 1, options());
+    let dir = Path::new(DATA).join(meta.ulid.to_string());
+    let index = dir.join("index");
+    disk.flip(&index, 4, 2 ^ 3).unwrap();
+    let block = Block::open(&*disk.vfs(), &dir).unwrap();
+    assert_eq!(read_all(&block, TimeRange::ALL), data.all());
+    disk.flip(&index, 4, 3 ^ 4).unwrap();
+    let error = Block::open(&*disk.vfs(), &dir).unwrap_err().to_string();
+    assert!(error.starts_with("expected an index of version 1 to 3, found version 4"), "{error}");
+
+    // Two series without chunks, by hand.
+    let section = |body: &[u8]| {
+        let length = (body.len() as u32).to_be_bytes();
+        [&length, body, &crc32c::crc32c(body).to_be_bytes()].concat()
+    };
+    let mut file = vec![0xba, 0xaa, 0xd7, 0x00, 1];
+    let symbols = file.len();
+    file.extend(section(b"\0\0\0\x04\x01a\x01b\x01m\x01n"));
+    let symbol = |number: usize| (symbols + 8 + 2 * number) as u8;
+    let series: Vec<usize> = [[2, 0], [2, 1]]
+        .map(|[name, value]| {
+            let at = file.len();
+            let body = [1, symbol(name), symbol(value), 1, 0, 0, 8];
+            file.push(body.len() as u8);
+            file.extend(body);
+            file.extend(crc32c::crc32c(&body).to_be_bytes());
+            at
+        })
+        .into();
+    let series_end = file.len();
+    let mut list = |numbers: &[usize]| {
+        let at = file.len() as u8;
+        let mut body = (numbers.len() as u32).to_be_bytes().to_vec();
+        body.extend(numbers.iter().flat_map(|number| (*number as u32).to_be_bytes()));
+        file.extend(section(&body));
+        at
+    };
+    let (all, a, b) = (list(&series), list(&series[..1]), list(&series[1..]));
+    let table = file.len();
+    let entry = |name: &[u8], value: &[u8], list: u8| {
+        let mut out = vec![2, name.len() as u8];
+        out.extend_from_slice(name);
+        out.push(value.len() as u8);
+        out.extend_from_slice(value);
+        // A varint of two bytes.
+        out.extend([list | 0x80, list >> 7]);
+        out
+    };
+    let entries =
+        [vec![0, 0, 0, 3], entry(b"m", b"b", b), entry(b"", b"", all), entry(b"m", b"a", a)].concat();
+    file.extend(section(&entries));
+    let offsets = [symbols, series[0], series_end, series_end, series_end, table];
+    let contents: Vec<u8> = offsets.iter().flat_map(|offset| (*offset as u64).to_be_bytes()).collect();
+    file.extend(&contents);
+    file.extend(crc32c::crc32c(&contents).to_be_bytes());
+    disk.put(&index, file);
+
+    let block = Block::open(&*disk.vfs(), &dir).unwrap();
+    let found = |matchers: Vec<Matcher>| -> Vec<String> {
+        let range = TimeRange::from_millis(i64::MIN, i64::MAX);
+        let set = block.select(&Selector::new(matchers, range)).unwrap();
+        set.iter().map(|series| series.labels().to_string()).collect()
+    };
+    assert_eq!(found(Vec::new()), [r#"{m="a"}"#, r#"{m="b"}"#]);
+    assert_eq!(found(vec![Matcher::equal("m", "b")]), [r#"{m="b"}"#]);
+    assert_eq!(block.label_values("m", &[], TimeRange::ALL).unwrap(), ["a", "b"]);
+    assert_eq!(block.series().unwrap().count(), 2);
+}
