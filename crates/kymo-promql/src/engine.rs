@@ -296,6 +296,7 @@ impl Query<'_> {
         if let Some(expected) = context.native_buckets.next_run() {
             context.native_buckets = expected;
             context.forget_held();
+            context.notes.begin_again();
             value = evaluate(root, &context);
         }
         let value = value?;

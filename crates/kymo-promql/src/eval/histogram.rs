@@ -129,18 +129,24 @@ impl Function<'_> {
     }
 
     /// Of the buckets of a classic histogram, sorted by bound.
-    fn of_buckets(&self, param: usize, step: usize, buckets: &mut Vec<Bucket>, metric: &str) -> f64 {
+    fn of_buckets(
+        &self,
+        (result, param): (usize, usize),
+        step: usize,
+        buckets: &mut Vec<Bucket>,
+        metric: &str,
+    ) -> f64 {
         if self.kind == HistogramFunction::Fraction {
             return classic::fraction(self.params[0].at(step), self.params[1].at(step), buckets);
         }
         let (value, repaired) = classic::quantile(self.params[param].at(step), buckets);
         if let Some(repaired) = repaired {
-            self.note_repair(step, repaired, metric);
+            self.note_repair((result, param), step, repaired, metric);
         }
         value
     }
 
-    fn note_repair(&self, step: usize, repaired: Repaired, metric: &str) {
+    fn note_repair(&self, which: (usize, usize), step: usize, repaired: Repaired, metric: &str) {
         let metric = if self.context.delayed_name_removal { metric } else { "" };
         let at = self.grid.time(step);
         let repair = Repair {
@@ -150,7 +156,7 @@ impl Function<'_> {
             from_ms: at,
             to_ms: at,
         };
-        self.context.notes.repaired(metric, self.span, (step, self.grid.steps), repair);
+        self.context.notes.repaired(metric, self.span, (step, self.grid.steps), which, repair);
     }
 }
 
@@ -336,7 +342,7 @@ impl<'q> Histograms<'q> {
                 continue;
             }
             for param in 0..params {
-                found(step, param, function.of_buckets(param, step, &mut buckets, metric))?;
+                found(step, param, function.of_buckets((result, param), step, &mut buckets, metric))?;
             }
         }
         Ok(())

@@ -92,7 +92,9 @@ impl NativeRange<'_> {
     }
 
     fn note_findings(&self, findings: Findings) {
-        findings.iter().for_each(|finding| self.note(Note::of_finding(finding, self.metric)));
+        // Overlaps are counted and noted by the caller.
+        let others = findings.iter().filter(|finding| *finding != native::Finding::StartOverlap);
+        others.for_each(|finding| self.note(Note::of_finding(finding, self.metric)));
     }
 
     /// Steps with their windows of floats and of histograms.
@@ -120,6 +122,7 @@ impl NativeRange<'_> {
             }
             pulse.tick(natives.len() * 16)?;
             let (value, findings) = self.of_window(natives, end_ms);
+            work.start_overlaps += u64::from(findings.iter().any(|f| f == native::Finding::StartOverlap));
             found.merge(findings);
             if let Some(value) = value {
                 out.set_histogram(step, Arc::new(value));

@@ -260,11 +260,12 @@ impl RangeRows<'_> {
         Ok(())
     }
 
-    /// A kernel met a start timestamp before the sample that precedes its own.
+    /// Windows had a start timestamp before the sample that precedes its own.
     fn note_overlap(&self, index: usize, work: &mut kernel::Work) {
-        if std::mem::take(&mut work.start_overlap) {
+        let windows = std::mem::take(&mut work.start_overlaps);
+        if windows > 0 {
             let note = Note::StartOverlap(self.samples.metric_name(index));
-            self.samples.context.notes.add(note, self.plan.span);
+            self.samples.context.notes.counted(note, self.plan.span, index, windows);
         }
     }
 

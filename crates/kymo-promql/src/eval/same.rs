@@ -13,7 +13,7 @@ use crate::vector::{Scratch, Series, Vector};
 
 /// Merges series with the same labels; an error when two of them have a value at the same step.
 pub(crate) fn merge_same<'q>(context: &Context, vector: Vector<'q>) -> Result<Vector<'q>, QueryError> {
-    join_same(context, vector, Series::labels, false)
+    join_same(context, vector, Series::labels, Meeting::Apart)
 }
 
 /// The same by the labels that the result will show.
@@ -21,16 +21,28 @@ pub(crate) fn merge_same_finally<'q>(
     context: &Context,
     vector: Vector<'q>,
 ) -> Result<Vector<'q>, QueryError> {
-    join_same(context, vector, Series::final_labels, false)
+    join_same(context, vector, Series::final_labels, Meeting::AtEnd)
 }
 
 /// An error when two series with the same labels have any value at all.
 pub(super) fn refuse_same<'q>(context: &Context, vector: Vector<'q>) -> Result<Vector<'q>, QueryError> {
-    join_same(context, vector, Series::labels, true)
+    join_same(context, vector, Series::labels, Meeting::Refused)
 }
 
 pub(super) fn same_labelset() -> QueryError {
     QueryError::execution("vector cannot contain metrics with the same labelset")
+}
+
+/// How series with the same labels may meet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Meeting {
+    /// Not at all.
+    Refused,
+    /// With values at different steps.
+    Apart,
+    /// The same, in the result of the query. Upstream does not see there that a float and a histogram are at one step, and
+    /// shows the histogram.
+    AtEnd,
 }
 
 /// Series that stay apart stay lazy. Those that meet are computed at once, so that a conflict is found even where nobody
@@ -39,7 +51,7 @@ fn join_same<'q>(
     context: &Context,
     vector: Vector<'q>,
     labels: impl Fn(&Series) -> Labels,
-    refuse: bool,
+    meeting: Meeting,
 ) -> Result<Vector<'q>, QueryError> {
     if vector.one_name || vector.len() < 2 {
         return Ok(vector);
@@ -61,14 +73,26 @@ fn join_same<'q>(
     let mut ready = None;
     let mut origins = Vec::with_capacity(members.len());
     let (mut scratch, mut row, mut sum) = (context.scratch(), Row::default(), Row::default());
-    for members in &members {
+    let refuse = meeting == Meeting::Refused;
+    for (number, members) in members.iter().enumerate() {
         if let [only] = members[..] {
             origins.push(Origin::Input(only));
             continue;
         }
         vector.fill(members[0] as usize, &mut scratch, &mut sum)?;
+        // The series that has a value first says what becomes of the name.
+        let mut begin = sum.valid.iter().next();
         for (at, member) in members.iter().enumerate().skip(1) {
             vector.fill(*member as usize, &mut scratch, &mut row)?;
+            if let Some(step) = row.valid.iter().next()
+                && begin.is_none_or(|begin| step < begin)
+            {
+                begin = Some(step);
+                series[number] = vector.series[*member as usize].clone();
+            }
+            if meeting == Meeting::AtEnd {
+                prefer_histograms(&mut row, &mut sum);
+            }
             if let Err(error) = add_apart(&row, refuse, &mut sum) {
                 return Err(error.with_detail(clash(
                     context,
@@ -133,6 +157,20 @@ impl Rows for Joined<'_> {
 
     fn may_note(&self) -> bool {
         self.input.may_note()
+    }
+}
+
+/// Where two rows have values of different kinds, leaves the histogram.
+fn prefer_histograms(row: &mut Row, sum: &mut Row) {
+    if row.histograms.is_empty() && sum.histograms.is_empty() {
+        return;
+    }
+    for step in sum.valid.iter().filter(|step| row.valid.get(*step)).collect::<Vec<_>>() {
+        match (row.histogram(step).is_some(), sum.histogram(step).is_some()) {
+            (true, false) => sum.valid.clear(step),
+            (false, true) => row.valid.clear(step),
+            _ => {}
+        }
     }
 }
 

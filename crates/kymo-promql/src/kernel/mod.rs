@@ -75,8 +75,8 @@ pub(crate) struct Work {
     sorted: Vec<f64>,
     counts: Vec<u32>,
     deque: std::collections::VecDeque<u32>,
-    /// Did a kernel meet a start timestamp before the sample that precedes its own? Whoever reads it clears it.
-    pub(crate) start_overlap: bool,
+    /// In how many windows a kernel met a start timestamp before the sample that precedes its own. Whoever reads it clears it.
+    pub(crate) start_overlaps: u64,
 }
 
 /// One call of a kernel: the windows and what is known about them.

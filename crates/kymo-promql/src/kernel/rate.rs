@@ -4,7 +4,7 @@
 //! Start timestamps, where there are any, tell of more resets, and of counters that began inside the window: those need no
 //! extrapolation, not even a second sample.
 
-use super::{Call, RangeFunction, Work};
+use super::{Call, RangeFunction, Window, Work};
 use crate::QueryError;
 use crate::columns::Floats;
 use crate::native::start;
@@ -43,7 +43,7 @@ pub(super) fn extrapolated(
     let indexed = counter && (call.total() > values.len() || !starts.is_empty());
     if indexed {
         find_resets(call.samples, &mut work.indices);
-        work.start_overlap |= overlaps(call);
+        work.start_overlaps += overlapping(call);
     }
     let resets = &work.indices;
     let mut next_reset = 0;
@@ -110,12 +110,19 @@ pub(super) fn find_resets(samples: Floats<'_>, out: &mut Vec<u32>) {
     out.extend((1..values.len()).filter(reset).map(|i| i as u32));
 }
 
-/// Is there a window with a sample that claims time which the sample before it covers?
-fn overlaps(call: &Call<'_>) -> bool {
+/// How many windows have a sample that claims time which the sample before it covers?
+fn overlapping(call: &Call<'_>) -> u64 {
     let (times, starts) = (call.samples.times, call.samples.starts);
     let pairs = starts.windows(2).zip(times).enumerate();
-    let mut overlapping = pairs.filter(|(_, (pair, before))| start::overlaps(pair[0], **before, pair[1]));
-    overlapping.any(|(at, _)| call.windows.iter().any(|w| (w.lo as usize) <= at && at + 1 < w.hi as usize))
+    let overlapping: Vec<usize> = pairs
+        .filter(|(_, (pair, before))| start::overlaps(pair[0], **before, pair[1]))
+        .map(|(at, _)| at)
+        .collect();
+    let inside = |w: &Window| {
+        let next = overlapping.partition_point(|at| *at < w.lo as usize);
+        overlapping.get(next).is_some_and(|at| at + 1 < w.hi as usize)
+    };
+    if overlapping.is_empty() { 0 } else { call.windows.iter().copied().filter(|w| inside(w)).count() as u64 }
 }
 
 /// As Go computes `Duration.Seconds`.

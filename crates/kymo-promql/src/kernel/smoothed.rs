@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use kymo_model::{CounterResetHint, FloatHistogram};
+
 use super::window::first_after;
 use crate::columns::{Floats, Natives};
 use crate::grid::Grid;
@@ -49,9 +51,8 @@ pub(crate) fn smoothed_points(
         let sample = |at: usize| (natives.times[at], natives.values[at].as_ref());
         match around.find(natives.times, t) {
             (Some(before), Some(after)) if before != after => {
-                let gauge =
-                    |at: usize| natives.values[at].counter_reset_hint == kymo_model::CounterResetHint::Gauge;
-                let counter = !gauge(before) && !gauge(after);
+                let gauge = |at: usize| natives.values[at].counter_reset_hint == CounterResetHint::Gauge;
+                let counter = !gauge(before) || !gauge(after);
                 let custom = |at: usize| natives.values[at].has_custom_buckets();
                 if custom(before) != custom(after) {
                     // To a counter this would look like a reset.
@@ -66,12 +67,18 @@ pub(crate) fn smoothed_points(
                     Err(_) => found.add(Finding::MixedBuckets),
                 }
             }
+            // The hint is about its own time.
+            (Some(before), None) => out.set_histogram(step, without_hint(&natives.values[before])),
             (Some(before), _) => out.set_histogram(step, natives.values[before].clone()),
             (None, _) => {}
         }
     }
     out.valid.retain(|step| mixed.binary_search(&step).is_err());
     (found, !mixed.is_empty())
+}
+
+fn without_hint(histogram: &FloatHistogram) -> Arc<FloatHistogram> {
+    Arc::new(FloatHistogram { counter_reset_hint: CounterResetHint::Unknown, ..histogram.clone() })
 }
 
 /// Finds the samples around a time that only goes forward.

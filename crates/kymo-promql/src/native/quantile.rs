@@ -58,7 +58,16 @@ pub(crate) fn quantile(q: f64, h: &FloatHistogram) -> (f64, Option<NanObservatio
         return if h.sum.is_nan() { (f64::NAN, Some(NanObservations::Result)) } else { (bucket.upper, None) };
     }
     let rank = if upwards { rank - (count - bucket.count) } else { count - rank };
-    let nan = h.sum.is_nan() && ascending.fold(count, |count, bucket| count + bucket.count) < h.count;
+    let mut all = count;
+    if h.sum.is_nan() {
+        for later in ascending {
+            all += later.count;
+            // Upstream looks for uncounted observations with the variable that holds the bucket it found, and goes on with the
+            // last one of all. Dashboards show what it shows.
+            bucket = later;
+        }
+    }
+    let nan = h.sum.is_nan() && all < h.count;
     (value_at(&bucket, rank / bucket.count, h), nan.then_some(NanObservations::Skew))
 }
 

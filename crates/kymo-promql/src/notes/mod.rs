@@ -3,7 +3,7 @@
 mod text;
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard};
 
 use kymo_model::format_float_g;
@@ -94,7 +94,8 @@ impl From<f64> for Shown {
 struct Merged {
     first: Span,
     last: Span,
-    count: u64,
+    /// How often, by place and series.
+    counts: BTreeMap<(u32, u32, usize), u64>,
     repairs: Repairs,
 }
 
@@ -102,9 +103,14 @@ struct Merged {
 #[derive(Clone, Debug, Default)]
 struct Repairs {
     all: Option<Repair>,
-    /// By place: how many steps the evaluation there has, and how many repairs there were at which.
-    steps: BTreeMap<(u32, u32), (usize, BTreeMap<usize, u64>)>,
+    /// By place: how many steps the evaluation there has, and what was repaired at which.
+    steps: BTreeMap<(u32, u32), (usize, RepairedBySteps)>,
 }
+
+/// What of a step was repaired: the histogram, and the quantile that it was repaired for.
+pub(crate) type Repaired = (usize, usize);
+
+type RepairedBySteps = BTreeMap<usize, BTreeSet<Repaired>>;
 
 /// Which buckets were repaired, by how much, and when.
 #[derive(Clone, Copy, Debug)]
@@ -132,9 +138,9 @@ impl Repairs {
     /// How many samples upstream says were repaired. From step to step it merges what it has so far with itself, so that
     /// later steps double the number, in 64 bits.
     fn samples(&self) -> i64 {
-        let at_place = |(steps, counts): &(usize, BTreeMap<usize, u64>)| {
+        let at_place = |(steps, counts): &(usize, RepairedBySteps)| {
             let first = counts.keys().next().copied().unwrap_or(0);
-            let count = |step: usize| counts.get(&step).copied().unwrap_or(0);
+            let count = |step: usize| counts.get(&step).map_or(0, |repaired| repaired.len() as u64);
             // 64 doublings leave nothing of what was before.
             let from = first.max(steps.saturating_sub(65));
             let start = if from == first { count(first) } else { 0 };
@@ -155,6 +161,9 @@ impl Notes {
     /// The places of a note: the one given, and the same one in parts that are written alike.
     fn places(&self, span: Span) -> Vec<Span> {
         let mut places = vec![span];
+        if span == Span::default() {
+            return places;
+        }
         for (first, others) in &self.repeated {
             // A part may stand in a part.
             for at in 0..places.len() {
@@ -171,14 +180,18 @@ impl Notes {
     }
 
     pub(crate) fn add(&self, note: Note, span: Span) {
-        self.add_times(note, span, 1);
-    }
-
-    /// The same thing several times.
-    pub(crate) fn add_times(&self, note: Note, span: Span, times: u64) {
         let mut seen = self.lock();
         for span in self.places(span) {
-            seen.merge(note.clone(), span, times);
+            seen.merge(note.clone(), span);
+        }
+    }
+
+    /// The same thing several times in one series. What is said of a series again replaces what was said: its row may be
+    /// computed more than once.
+    pub(crate) fn counted(&self, note: Note, span: Span, series: usize, times: u64) {
+        let mut seen = self.lock();
+        for span in self.places(span) {
+            seen.merge(note.clone(), span).counts.insert((span.start, span.end, series), times);
         }
     }
 
@@ -195,15 +208,29 @@ impl Notes {
     }
 
     /// Buckets were repaired at a step of an evaluation with so many steps.
-    pub(crate) fn repaired(&self, metric: &str, span: Span, (step, steps): (usize, usize), repair: Repair) {
+    pub(crate) fn repaired(
+        &self,
+        metric: &str,
+        span: Span,
+        (step, steps): (usize, usize),
+        repaired: Repaired,
+        repair: Repair,
+    ) {
         let mut seen = self.lock();
         for span in self.places(span) {
-            let repairs = &mut seen.merge(Note::ForcedMonotonicity(metric.to_owned()), span, 1).repairs;
+            let repairs = &mut seen.merge(Note::ForcedMonotonicity(metric.to_owned()), span).repairs;
             repairs.all = Some(repairs.all.map_or(repair, |known| known.merge(repair)));
             let (known_steps, counts) = repairs.steps.entry((span.start, span.end)).or_default();
             *known_steps = steps;
-            *counts.entry(step).or_default() += 1;
+            counts.entry(step).or_default().insert(repaired);
         }
+    }
+
+    /// Forgets what the evaluation noted, as it runs again.
+    pub(crate) fn begin_again(&self) {
+        let mut seen = self.lock();
+        seen.ranked.clear();
+        seen.notes.retain(|note, _| matches!(note, Note::Store(_)));
     }
 
     fn lock(&self) -> MutexGuard<'_, Seen> {
@@ -214,7 +241,7 @@ impl Notes {
     pub(crate) fn texts(&self, query: Option<&str>) -> (Vec<String>, Vec<String>) {
         let mut seen = self.lock();
         for ((start, end, _), (_, note)) in std::mem::take(&mut seen.ranked) {
-            seen.merge(note, Span { start, end }, 1);
+            seen.merge(note, Span { start, end });
         }
         let (mut warnings, mut infos) = (Vec::new(), Vec::new());
         for (note, merged) in &seen.notes {
@@ -234,17 +261,17 @@ impl Notes {
 impl Seen {
     /// Of equal notes upstream keeps the place of the one that it came to last, or first if it counts them. It evaluates
     /// operands from left to right and operators after them.
-    fn merge(&mut self, note: Note, span: Span, times: u64) -> &mut Merged {
-        let order = |span: Span| (span.end, Reverse(span.start));
+    fn merge(&mut self, note: Note, span: Span) -> &mut Merged {
+        // What has no place is noted by a function over a subquery, after all that is inside of it.
+        let order = |span: Span| (span == Span::default(), span.end, Reverse(span.start));
         let merged = self.notes.entry(note).or_insert_with(|| Merged {
             first: span,
             last: span,
-            count: 0,
+            counts: BTreeMap::new(),
             repairs: Repairs::default(),
         });
         merged.first = if order(span) < order(merged.first) { span } else { merged.first };
         merged.last = if order(span) > order(merged.last) { span } else { merged.last };
-        merged.count += times;
         merged
     }
 }
@@ -308,9 +335,9 @@ mod tests {
             from_ms: ms,
             to_ms: ms,
         };
-        notes.repaired("series_1", at(0), (0, 1), repair(1_735_084_800_000, 5.0, 50.0, 5.5));
-        notes.repaired("series_1", at(0), (0, 1), repair(1_703_462_400_000, 10.0, 100.0, 10.0));
-        notes.repaired("series_1", at(0), (0, 1), repair(1_733_011_200_000, 2.5, 75.0, 7.5));
+        notes.repaired("series_1", at(0), (0, 1), (1, 0), repair(1_735_084_800_000, 5.0, 50.0, 5.5));
+        notes.repaired("series_1", at(0), (0, 1), (2, 0), repair(1_703_462_400_000, 10.0, 100.0, 10.0));
+        notes.repaired("series_1", at(0), (0, 1), (3, 0), repair(1_733_011_200_000, 2.5, 75.0, 7.5));
         let (warnings, infos) = notes.texts(Some("ab\ncdefghijk"));
         assert_eq!(warnings, ["PromQL warning: quantile value should be between 0 and 1, got NaN (2:1)"]);
         assert_eq!(
@@ -329,7 +356,8 @@ mod tests {
         let at = |start, end| Span { start, end };
         for span in [at(5, 9), at(0, 3), at(2, 9)] {
             notes.add(Note::MixedGroup, span);
-            notes.add(Note::StartOverlap("m".into()), span);
+            notes.counted(Note::StartOverlap("m".into()), span, 0, 1);
+            notes.counted(Note::StartOverlap("m".into()), span, 0, 1);
         }
         notes.add_ranked(Note::ResetsCollide("addition"), at(0, 9), 0, 1);
         notes.add_ranked(Note::MixedBucketsIn("+"), at(0, 9), 0, 2);
@@ -348,8 +376,10 @@ mod tests {
     #[test]
     fn repairs_are_counted_as_upstream_counts() {
         let check = |steps, counts: &[(usize, u64)], expected| {
-            let steps = BTreeMap::from([((0, 1), (steps, counts.iter().copied().collect()))]);
-            assert_eq!(Repairs { all: None, steps }.samples(), expected, "{counts:?}");
+            let all = |count: u64| (0..count as usize).map(|at| (at, 0)).collect();
+            let counts = counts.iter().map(|(step, count)| (*step, all(*count)));
+            let steps = BTreeMap::from([((0, 1), (steps, counts.collect()))]);
+            assert_eq!(Repairs { all: None, steps }.samples(), expected);
         };
         check(1, &[(0, 3)], 3);
         check(2, &[(0, 1), (1, 1)], 4);

@@ -61,7 +61,7 @@ impl Note {
             }
             Note::StartOverlap(metric) => {
                 let text = "sample has start time that overlaps with previous sample timestamp for metric";
-                let times = match merged.count {
+                let times = match merged.counts.values().sum::<u64>() {
                     0 | 1 => String::new(),
                     count => format!(" ({count} occurrences)"),
                 };

@@ -150,7 +150,9 @@ impl Lower {
         let params =
             params_at.into_iter().map(|i| self.scalar(args.at(i)?, grid)).collect::<Result<_, _>>()?;
         let range = self.range(args.at(range_at)?, grid)?;
-        let span = bare(args.at(0)?).span;
+        // Upstream evaluates a subquery into a selector of its own making, which has no place.
+        let first = bare(args.at(0)?);
+        let span = if let ExprKind::Subquery(_) = first.kind { Span::default() } else { first.span };
         Ok(VectorPlan::Range(Box::new(RangeCallPlan { function, params, range, span })))
     }
 }
