@@ -165,6 +165,10 @@ impl Appender {
         if counter && form.is_less(raw.zero_count, self.state.zero_count()) {
             return lower();
         }
+        // The usual case, without looking at indices.
+        if raw.spans[0] == spans[0] && raw.spans[1] == spans[1] {
+            return if counter && self.state.has_lower_bucket(raw) { lower() } else { Verdict::Fits };
+        }
         let plan = |side: usize| {
             let chunk = self.state.buckets(side);
             SidePlan::make(form, counter, (&spans[side], &chunk), (raw.spans[side], &raw.buckets[side]))

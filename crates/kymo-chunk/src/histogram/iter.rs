@@ -194,12 +194,6 @@ impl<'a> HistogramIter<'a> {
             Form::Integer => bits as f64,
             Form::Float => f64::from_bits(bits),
         };
-        let bucket = |bits: u64| match state.form {
-            // A damaged one may be below zero.
-            Form::Integer => bits as i64 as f64,
-            Form::Float => f64::from_bits(bits),
-        };
-        let buckets = |side| state.form.counts(&state.buckets(side)).into_iter().map(bucket).collect();
         let mut histogram = FloatHistogram {
             counter_reset_hint: hint,
             schema: state.layout.schema,
@@ -208,9 +202,9 @@ impl<'a> HistogramIter<'a> {
             count: count(state.count()),
             sum: state.sum(),
             positive_spans,
-            positive_buckets: buckets(0),
+            positive_buckets: state.float_counts(0),
             negative_spans,
-            negative_buckets: buckets(1),
+            negative_buckets: state.float_counts(1),
             custom_values: state.layout.custom_values.clone(),
         };
         reduce(&mut histogram, |h| &mut h.schema, |h, schema| h.reduce_resolution(schema).is_ok());

@@ -100,10 +100,44 @@ impl State {
         is_stale(self.sum())
     }
 
+    fn side(&self, side: usize) -> &[Field] {
+        let (positive, negative) = self.buckets.split_at(self.positive);
+        [positive, negative][side]
+    }
+
     /// Positive or negative buckets of the newest sample.
     pub(super) fn buckets(&self, side: usize) -> Vec<u64> {
-        let (positive, negative) = self.buckets.split_at(self.positive);
-        [positive, negative][side].iter().map(|field| field.bits).collect()
+        self.side(side).iter().map(|field| field.bits).collect()
+    }
+
+    /// Positive or negative buckets of the newest sample, as counts.
+    pub(super) fn float_counts(&self, side: usize) -> Vec<f64> {
+        let fields = self.side(side).iter();
+        let mut sum = 0u64;
+        match self.form {
+            Form::Integer => fields
+                .map(|field| {
+                    sum = sum.wrapping_add(field.bits);
+                    // A damaged one may be below zero.
+                    sum as i64 as f64
+                })
+                .collect(),
+            Form::Float => fields.map(|field| f64::from_bits(field.bits)).collect(),
+        }
+    }
+
+    /// Has a histogram with the same buckets a lower count in one of them?
+    pub(super) fn has_lower_bucket(&self, raw: &Raw<'_>) -> bool {
+        (0..2).any(|side| {
+            let (mut sum, mut raw_sum) = (0u64, 0u64);
+            self.side(side).iter().zip(&raw.buckets[side]).any(|(field, bucket)| match self.form {
+                Form::Integer => {
+                    (sum, raw_sum) = (sum.wrapping_add(field.bits), raw_sum.wrapping_add(*bucket));
+                    self.form.is_less(raw_sum, sum)
+                }
+                Form::Float => self.form.is_less(*bucket, field.bits),
+            })
+        })
     }
 
     pub(super) fn heap_bytes(&self) -> usize {
