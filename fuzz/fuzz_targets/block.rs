@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use kymo_chunk::{Encoding, HistogramAppender, XorAppender};
-use kymo_model::{Histogram, Labels, Matcher, MatchOp, Queryable, Samples, Selector, TimeRange, Values};
+use kymo_model::{Histogram, Labels, MatchOp, Matcher, Queryable, Samples, Selector, TimeRange, Values};
 use kymo_testkit::SimDisk;
 use kymo_tsdb::block::{Block, BlockChunk, BlockOrigin, BlockWriter, BlockWriterOptions, Ulid, verify_block};
 
@@ -26,7 +26,8 @@ fn pristine() -> &'static Pristine {
         let (disk, mut rows) = (SimDisk::new(1), HashSet::new());
         let (vfs, parent) = (disk.vfs(), Path::new("/data"));
         vfs.create_dir_all(parent).expect("a directory");
-        let mut writer = BlockWriter::create(vfs, parent, Ulid::new(1, 1), BlockWriterOptions::default()).expect("a writer");
+        let mut writer = BlockWriter::create(vfs, parent, Ulid::new(1, 1), BlockWriterOptions::default())
+            .expect("a writer");
         for number in 0..10u64 {
             let value = number.to_string();
             let labels = Labels::from_pairs([("__name__", "m"), ("number", value.as_str())]);
@@ -34,14 +35,17 @@ fn pristine() -> &'static Pristine {
             for t_ms in 0..20 {
                 let count = number + t_ms as u64;
                 floats.push(t_ms * 1000, count as f64);
-                let _ = histograms.push(t_ms * 1000, &Histogram { count, zero_count: count, ..Histogram::default() });
+                let _ = histograms
+                    .push(t_ms * 1000, &Histogram { count, zero_count: count, ..Histogram::default() });
                 rows.insert((labels.to_string(), t_ms * 1000, (count as f64).to_bits()));
             }
             let (encoding, data) = match number % 3 {
                 0 => (Encoding::Histogram, histograms.into_bytes()),
                 _ => (Encoding::Xor, floats.into_bytes()),
             };
-            writer.add_series(&labels, &[BlockChunk { min_ms: 0, max_ms: 19_000, encoding, data: &data }]).expect("a series");
+            writer
+                .add_series(&labels, &[BlockChunk { min_ms: 0, max_ms: 19_000, encoding, data: &data }])
+                .expect("a series");
         }
         let meta = writer.finish(BlockOrigin::default()).expect("a block");
         let dir = parent.join(meta.ulid.to_string());
@@ -73,7 +77,8 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     for matchers in [&matchers[..], &[]] {
         let Ok(set) = block.select(&Selector::new(matchers.to_vec(), TimeRange::ALL)) else { return };
         for series in set.iter() {
-            let (labels, mut reader, mut samples) = (series.labels().to_string(), series.reader(), Samples::new());
+            let (labels, mut reader, mut samples) =
+                (series.labels().to_string(), series.reader(), Samples::new());
             while reader.read(&mut samples).unwrap_or(false) {
                 for (at, t_ms) in samples.timestamps_ms.iter().enumerate() {
                     let bits = match &samples.values {
