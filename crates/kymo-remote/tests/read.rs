@@ -8,6 +8,7 @@ use kymo_model::{
     Append, Batch, FloatHistogram, Labels, MemoryStore, SampleValue, Span, TimeRange, Timestamp,
 };
 use kymo_remote::{ReadError, ReadOptions, ReadRequest, ResponseType};
+use proptest::prelude::*;
 
 /// A message, field by field.
 #[derive(Clone, Debug, PartialEq)]
@@ -312,4 +313,16 @@ fn bad_questions() {
     let many = request(&[one], &[1; 1000]);
     let read = ReadRequest::from_snappy(&snappy(&many), &plain).expect("a request");
     assert_eq!(read.response_type().expect("a form"), ResponseType::StreamedXorChunks);
+}
+
+proptest! {
+    /// Bytes that look like questions, and may be some.
+    #[test]
+    fn any_question_gets_an_answer(message in prop::collection::vec(prop::sample::select(
+        vec![0u8, 1, 2, 3, 8, 0x0a, 0x10, 0x12, 0x1a, 0x22, 0x7f, 0x80, 0xff, b'c', b'(']), 0..60)) {
+        match ask(&message, &Labels::empty(), ReadOptions { samples_max: 1000, ..ReadOptions::default() }) {
+            Ok(pieces) => prop_assert!(pieces.iter().all(|piece| !piece.is_empty())),
+            Err(error) => prop_assert!(error.http_status() >= 400),
+        }
+    }
 }
