@@ -189,9 +189,10 @@ impl FloatHistogram {
 /// counted there and nowhere else.
 pub(super) fn align<C: super::terms::Term>(mine: &mut Parts<C>, theirs: &mut Parts<C>) {
     mine.reconcile_zero(theirs);
-    // At its own schema: a wider bucket would reach out of the zero bucket and be counted both there and here.
-    theirs.skip_within(mine.zero_threshold);
     let schema = mine.schema.min(theirs.schema);
     mine.reduce(schema);
     theirs.reduce(schema);
+    // Prometheus judges buckets at the common schema: one that was taken into the zero bucket and merged into a wider bucket that
+    // reaches out of it is counted in both. PromQL answers with its numbers.
+    theirs.skip_within(mine.zero_threshold);
 }

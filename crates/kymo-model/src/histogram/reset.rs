@@ -45,12 +45,12 @@ impl FloatHistogram {
             }
             before.zero = zero;
         }
+        before.reduce(self.schema);
         // Without a zero bucket of any width nothing is within it, not even buckets that end at the smallest float.
         if self.zero_threshold != 0.0 {
             now.skip_within(self.zero_threshold);
             before.skip_within(self.zero_threshold);
         }
-        before.reduce(self.schema);
         now.zero < before.zero
             || fewer_of(&now.positive, &before.positive)
             || fewer_of(&now.negative, &before.negative)

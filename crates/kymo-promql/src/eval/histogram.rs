@@ -78,7 +78,11 @@ pub(super) fn histogram<'q>(
     if plan.function != HistogramFunction::Fraction {
         for (param, span) in params.iter().zip(&plan.param_spans) {
             for q in param.iter(grid.steps).filter(|q| !(0.0..=1.0).contains(q)) {
-                context.notes.add(Note::InvalidQuantile(q.into()), *span);
+                let part = Span {
+                    start: span.start.min(plan.input_span.start),
+                    end: plan.input_span.end.max(span.end),
+                };
+                context.notes.add_after(Note::InvalidQuantile(q.into()), *span, part);
             }
         }
     }

@@ -15,7 +15,7 @@ use crate::vector::{Scratch, Series, Vector};
 pub(super) fn sort<'q>(
     context: &'q Context,
     plan: &Sort,
-    span: Span,
+    in_vain: Option<Span>,
     input: &'q VectorPlan,
     grid: Grid,
 ) -> Result<Vector<'q>, QueryError> {
@@ -23,8 +23,10 @@ pub(super) fn sort<'q>(
     if let Sort::Value { .. } = plan {
         input.rows = Box::new(FloatRows(input.rows));
     }
-    if grid.is_range() {
-        context.notes.add(Note::SortInRangeQuery, span);
+    if let Some(span) = in_vain {
+        if grid.steps > 0 {
+            context.notes.add(Note::SortInRangeQuery, span);
+        }
         return Ok(input);
     }
     let mut points: Vec<(Series, Row)> = Vec::new();

@@ -232,10 +232,10 @@ pub(super) fn limit_ratio(input: Input<'_>, ratio: Scalar) -> Result<Vector<'_>,
     let max = ratio.iter(grid.steps).fold(f64::NEG_INFINITY, f64::max);
     let min = ratio.iter(grid.steps).fold(f64::INFINITY, f64::min);
     if max > 1.0 {
-        context.notes.add(Note::InvalidRatio(max.into(), 1.0.into()), plan.param_span);
+        context.notes.add_after(Note::InvalidRatio(max.into(), 1.0.into()), plan.param_span, plan.span);
     }
     if min < -1.0 {
-        context.notes.add(Note::InvalidRatio(min.into(), (-1.0).into()), plan.param_span);
+        context.notes.add_after(Note::InvalidRatio(min.into(), (-1.0).into()), plan.param_span, plan.span);
     }
     let offsets = vector.series.iter().map(|s| prometheus_hash(s) as f64 / u64::MAX as f64).collect();
     let Vector { series, rows, one_name } = vector;

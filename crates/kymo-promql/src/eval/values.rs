@@ -21,7 +21,7 @@ pub(super) fn quantile(input: Input<'_>, q: Scalar) -> Result<Vector<'_>, QueryE
     });
     let wrong = [(nan, f64::NAN), (max > 1.0, max), (min < 0.0, min)];
     for (_, q) in wrong.into_iter().filter(|(is, _)| *is) {
-        context.notes.add(Note::InvalidQuantile(q.into()), plan.param_span);
+        context.notes.add_after(Note::InvalidQuantile(q.into()), plan.param_span, plan.span);
     }
     let key = key(plan);
     let mut out = Block::new(grid.steps, &context.budget);

@@ -92,8 +92,9 @@ impl From<f64> for Shown {
 /// What repeated notes add up to.
 #[derive(Clone, Debug)]
 struct Merged {
-    first: Span,
-    last: Span,
+    /// Place, and what had been evaluated by then.
+    first: (Span, Span),
+    last: (Span, Span),
     /// How often, by place and series.
     counts: BTreeMap<(u32, u32, usize), u64>,
     repairs: Repairs,
@@ -180,9 +181,16 @@ impl Notes {
     }
 
     pub(crate) fn add(&self, note: Note, span: Span) {
+        self.add_after(note, span, span);
+    }
+
+    /// What is noted at a place only after all of `part`, which stands there, was evaluated.
+    pub(crate) fn add_after(&self, note: Note, span: Span, part: Span) {
         let mut seen = self.lock();
+        let (before, after) = (span.start.saturating_sub(part.start), part.end.saturating_sub(span.end));
         for span in self.places(span) {
-            seen.merge(note.clone(), span);
+            let part = Span { start: span.start.saturating_sub(before), end: span.end.saturating_add(after) };
+            seen.merge_after(note.clone(), span, part);
         }
     }
 
@@ -246,7 +254,7 @@ impl Notes {
         let (mut warnings, mut infos) = (Vec::new(), Vec::new());
         for (note, merged) in &seen.notes {
             let text = note.text(merged);
-            let place = if note.is_counted() { merged.first } else { merged.last };
+            let (place, _) = if note.is_counted() { merged.first } else { merged.last };
             let (line, column) = position(query, place.start as usize);
             match note {
                 Note::Store(_) => warnings.push(text),
@@ -262,16 +270,24 @@ impl Seen {
     /// Of equal notes upstream keeps the place of the one that it came to last, or first if it counts them. It evaluates
     /// operands from left to right and operators after them.
     fn merge(&mut self, note: Note, span: Span) -> &mut Merged {
+        self.merge_after(note, span, span)
+    }
+
+    fn merge_after(&mut self, note: Note, span: Span, part: Span) -> &mut Merged {
         // What has no place is noted by a function over a subquery, after all that is inside of it.
         let order = |span: Span| (span == Span::default(), span.end, Reverse(span.start));
         let merged = self.notes.entry(note).or_insert_with(|| Merged {
-            first: span,
-            last: span,
+            first: (span, part),
+            last: (span, part),
             counts: BTreeMap::new(),
             repairs: Repairs::default(),
         });
-        merged.first = if order(span) < order(merged.first) { span } else { merged.first };
-        merged.last = if order(span) > order(merged.last) { span } else { merged.last };
+        if order(part) < order(merged.first.1) {
+            merged.first = (span, part);
+        }
+        if order(part) > order(merged.last.1) {
+            merged.last = (span, part);
+        }
         merged
     }
 }

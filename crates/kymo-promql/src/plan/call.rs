@@ -91,12 +91,12 @@ impl Lower {
             }
             Function::Sort | Function::SortDesc => {
                 let sort = Sort::Value { descending: call.function == Function::SortDesc };
-                VectorPlan::Sort(sort, expr.span, self.vector(args.at(0)?, grid)?)
+                VectorPlan::Sort(sort, self.ranged.then_some(expr.span), self.vector(args.at(0)?, grid)?)
             }
             Function::SortByLabel | Function::SortByLabelDesc => {
                 let names = (1..call.args.len()).map(|i| args.text(i)).collect::<Result<_, _>>()?;
                 let sort = Sort::Labels { names, descending: call.function == Function::SortByLabelDesc };
-                VectorPlan::Sort(sort, expr.span, self.vector(args.at(0)?, grid)?)
+                VectorPlan::Sort(sort, self.ranged.then_some(expr.span), self.vector(args.at(0)?, grid)?)
             }
             Function::Info => VectorPlan::Info(Box::new(self.info(call, expr.span, grid)?)),
             Function::HistogramQuantile | Function::HistogramFraction | Function::HistogramQuantiles => {

@@ -41,6 +41,7 @@ pub(crate) fn plan(expr: &Expr, grid: Grid, times: Times) -> Result<Plan, QueryE
         function: None,
         labels: LabelsNeeded::All,
         step_ms: times.step_ms,
+        ranged: times.start != times.end,
         histograms: Histograms::Any,
     };
     let root = lower.any(expr, grid)?;
@@ -57,6 +58,8 @@ pub(super) struct Lower {
     pub(super) function: Option<&'static str>,
     labels: LabelsNeeded,
     step_ms: i64,
+    /// Is the current expression evaluated from one time to another, even if there is but one step between them?
+    pub(super) ranged: bool,
     pub(super) histograms: Histograms,
 }
 
@@ -99,9 +102,13 @@ impl Lower {
 
     pub(super) fn any(&mut self, expr: &Expr, grid: Grid) -> Result<Root, QueryError> {
         let expr = bare(expr);
-        let once = grid.is_range() && self.invariants.contains(expr);
+        let invariant = self.invariants.contains(expr);
+        let once = grid.is_range() && invariant;
         let own = if once { grid.first() } else { grid };
+        let around = self.ranged;
+        self.ranged &= !invariant;
         let plan = self.node(expr, own);
+        self.ranged = around;
         if once { plan.map(evaluated_once) } else { plan }
     }
 
@@ -212,10 +219,12 @@ impl Lower {
                 .at(span)
             })?;
         let step_around = std::mem::replace(&mut self.step_ms, step);
+        let ranged_around = std::mem::replace(&mut self.ranged, inner_grid.start != shift.track(grid).last());
         let around = self.need(Histograms::Whole);
         let inner = self.vector(&subquery.expr, inner_grid);
         self.histograms = around;
         self.step_ms = step_around;
+        self.ranged = ranged_around;
         let source = RangeSource::Subquery(inner?, inner_grid);
         Ok(RangePlan { source, range_ms, shift, edges: Edges::Inside, bucketless: false })
     }

@@ -97,7 +97,8 @@ pub(crate) enum VectorPlan {
     },
     LabelReplace(Box<LabelReplace>, Box<VectorPlan>),
     LabelJoin(Box<LabelJoin>, Box<VectorPlan>),
-    Sort(Sort, Span, Box<VectorPlan>),
+    /// With its place where results are ordered by labels anyway, so that sorting is in vain.
+    Sort(Sort, Option<Span>, Box<VectorPlan>),
     Info(Box<InfoPlan>),
     Histogram(Box<HistogramPlan>),
     WithScalar(Box<WithScalarPlan>),
