@@ -46,8 +46,9 @@ pub(super) fn read_files(
     on_progress: Option<&OnProgress>,
 ) -> Result<Seen, OpenError> {
     let checkpoint = numbered(vfs, &paths.checkpoints)?.pop();
+    let lost = lost_checkpoint(vfs, paths, checkpoint)?;
     let replay = Replay::new(head, appliers);
-    let reading = Reading::new(on_progress, bytes_to_read(vfs, paths, checkpoint)?);
+    let reading = Reading::new(on_progress, bytes_to_read(vfs, paths, checkpoint, lost)?);
     let mut reader = Reader { vfs, quarantine, replay, reading };
     let mut manifest = None;
     if let Some((number, _)) = checkpoint {
@@ -56,8 +57,12 @@ pub(super) fn read_files(
             replay.checkpoint(payload, &mut manifest)
         })?;
     }
-    let chunks = read_chunk_files(&mut reader, paths, checkpoint.is_some(), manifest)?;
-    let first = checkpoint.map_or(1, |(number, _)| number);
+    if let Some(number) = lost {
+        let (file, kind) = (paths.checkpoint(number), DamageKind::Missing);
+        reader.replay.report.add(Damage { file, offset: 0, bytes: 0, kind, quarantine: None });
+    }
+    let chunks = read_chunk_files(&mut reader, paths, checkpoint.is_some() || lost.is_some(), manifest)?;
+    let first = checkpoint.map(|(number, _)| number).or(lost).unwrap_or(1);
     let (old_segments, current): (Vec<_>, Vec<_>) =
         numbered(vfs, &paths.wal)?.into_iter().partition(|(number, _)| *number < first);
     let mut segments = Vec::new();
@@ -91,10 +96,30 @@ impl Seen {
     }
 }
 
-fn bytes_to_read(vfs: &dyn Vfs, paths: &Paths, checkpoint: Option<(u64, u64)>) -> Result<u64, OpenError> {
+/// The number of the checkpoint that should be there and is not: only a checkpoint removes the log's first segment. Without it
+/// the chunk files are read whole; where the log begins at 1, they are what an unfinished attempt has left.
+fn lost_checkpoint(
+    vfs: &dyn Vfs,
+    paths: &Paths,
+    checkpoint: Option<(u64, u64)>,
+) -> Result<Option<u64>, OpenError> {
+    if checkpoint.is_some() {
+        return Ok(None);
+    }
+    let first = numbered(vfs, &paths.wal)?.first().map(|(number, _)| *number);
+    Ok(first.filter(|number| *number > 1))
+}
+
+fn bytes_to_read(
+    vfs: &dyn Vfs,
+    paths: &Paths,
+    checkpoint: Option<(u64, u64)>,
+    lost: Option<u64>,
+) -> Result<u64, OpenError> {
     let (first, checkpoint_bytes) = checkpoint.unwrap_or((1, 0));
     let segments = numbered(vfs, &paths.wal)?.into_iter().filter(|(number, _)| *number >= first);
-    let chunks = if checkpoint.is_some() { numbered(vfs, &paths.chunks)? } else { Vec::new() };
+    let has_chunks = checkpoint.is_some() || lost.is_some();
+    let chunks = if has_chunks { numbered(vfs, &paths.chunks)? } else { Vec::new() };
     Ok(checkpoint_bytes + segments.chain(chunks).map(|(_, bytes)| bytes).sum::<u64>())
 }
 
