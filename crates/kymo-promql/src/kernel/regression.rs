@@ -120,7 +120,8 @@ fn lines(
     mut found: impl FnMut(usize, Line),
 ) -> Result<(), QueryError> {
     let (times, values) = (call.samples.times, call.samples.values);
-    if call.scan_is_cheap() {
+    // An infinity leaves no covariance, which only the sums of its own window show.
+    if call.scan_is_cheap() || values.iter().any(|v| v.is_infinite()) {
         for (step, window) in call.each().filter(|(_, w)| w.len() >= 2) {
             pulse.tick(window.len())?;
             let (times, values) = (&times[window.indices()], &values[window.indices()]);
