@@ -95,7 +95,7 @@ fn never_synced() {
 #[test]
 fn long_histories_with_crashes() {
     let mut samples = 0;
-    for seed in seeds(6) {
+    for seed in seeds(3) {
         for sync in MODES {
             let mut history = History::new(seed, sync, "crashes now and then".to_owned());
             for round in 0..6 {

@@ -25,6 +25,7 @@ fn options(disk: &SimDisk) -> Options {
         vfs: disk.vfs(),
         clock: SimClock::at_ms(START_MS + 86_400_000).shared(),
         wal_segment_bytes: 4096,
+        replay_threads: 1,
         chunk_file_bytes: 2048,
         ..Options::default()
     }
