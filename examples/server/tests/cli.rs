@@ -503,6 +503,20 @@ fn query() {
     let seen = check(matrix, &args, 0, "{} =>\n1 @[10]\n2 @[20]\n", &[]);
     assert!(seen[0].ends_with("query=up&start=10&end=20.5&step=10"), "{}", seen[0]);
 
+    let plan = r#"up
+at 1 ms
+
+select #0
+"#;
+    let explained = answer!(
+        "200 OK",
+        r#"{"status":"success","data":{"text":"up\nat 1 ms\n\nselect #0\n","root":{"operator":"select"}}}"#
+    );
+    let args = ["query", "explain", "--analyze", "--start=10", "--end=20", "--step=5s", "URL", "up"];
+    let seen = check(explained, &args, 0, plan, &[]);
+    assert!(seen[0].starts_with("POST /api/v1/query_explain "), "{}", seen[0]);
+    assert!(seen[0].ends_with("query=up&start=10&end=20&step=5&analyze=true"), "{}", seen[0]);
+
     let refused = answer!("400 Bad Request", r#"{"status":"error","errorType":"bad_data","error":"no"}"#);
     check(refused, &["query", "instant", "URL", "sum("], 1, "", &["query error: bad_data: no"]);
     let absent = answer!("404 Not Found", "404 page not found");
