@@ -19,8 +19,6 @@ mod explain;
 mod grid;
 mod grouping;
 mod kernel;
-// The evaluator does not call all of it yet.
-#[allow(dead_code, unused_imports)]
 mod native;
 mod notes;
 mod options;

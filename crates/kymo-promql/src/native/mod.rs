@@ -3,7 +3,6 @@
 //! Nothing here knows series, steps or the text of warnings: a function takes histograms, gives back a value and the
 //! [`Findings`] that its caller turns into notes. Mixtures of floats and histograms are the caller's business.
 
-mod count;
 mod extended;
 mod moments;
 mod quantile;
@@ -15,7 +14,6 @@ use std::borrow::Borrow;
 
 use kymo_model::{Combined, FloatHistogram};
 
-pub(crate) use count::{changes, resets};
 pub(crate) use extended::{extended, interpolate};
 pub(crate) use moments::{average, deviation, variance};
 pub(crate) use quantile::{NanObservations, fraction, quantile};
@@ -143,10 +141,6 @@ impl Findings {
         if combined.bounds_reconciled {
             self.add(Finding::BoundsReconciled(operation));
         }
-    }
-
-    pub(crate) fn is_empty(self) -> bool {
-        self.0 == 0
     }
 
     pub(crate) fn iter(self) -> impl Iterator<Item = Finding> {

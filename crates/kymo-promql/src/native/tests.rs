@@ -332,13 +332,3 @@ fn interpolations() {
     assert_eq!([0, 1, 2, 4].map(|time| at(time, true).count), [8.0, 1.0, 2.0, 4.0]);
     assert!(interpolate((0, &powers(&[1.0])), (4, &custom(&[1.0], &[1.0])), 2, false).is_err());
 }
-
-#[test]
-fn counting() {
-    let histograms = [powers(&[1.0]), powers(&[1.0]), powers(&[2.0]), powers(&[1.0]), powers(&[f64::NAN])];
-    let times = [0, 1, 2, 3, 4];
-    assert_eq!(resets(window(&times, &histograms)), 1);
-    assert_eq!(changes(window(&times, &histograms)), 3);
-    let starts = [-9, -9, 1, 1, 1];
-    assert_eq!(resets(Window { times: &times, histograms: &histograms, starts: &starts }), 2);
-}
