@@ -14,9 +14,13 @@ use crate::points::PointPrinter;
 /// At most this many warnings, and as many infos, are shown in an answer.
 const ANNOTATIONS_MAX: usize = 10;
 
-/// What an endpoint answers with when it succeeds: `data` as JSON text, and what the reader should be told.
+/// What stands before the data of a good answer.
+const HEAD: &str = "{\"status\":\"success\",\"data\":";
+
+/// What an endpoint answers with when it succeeds: the envelope up to the end of the data, and what the reader should be told.
 pub(crate) struct Answer {
-    pub(crate) data: String,
+    /// Large answers are printed behind the head, so that they are not copied.
+    pub(crate) body: String,
     pub(crate) warnings: Vec<String>,
     pub(crate) infos: Vec<String>,
 }
@@ -30,7 +34,14 @@ impl Answer {
 
     /// Data that is JSON text already.
     pub(crate) fn raw(data: String) -> Answer {
-        Answer { data, warnings: Vec::new(), infos: Vec::new() }
+        Answer::printed(|body| body.push_str(&data))
+    }
+
+    /// Data that `print` appends.
+    pub(crate) fn printed(print: impl FnOnce(&mut String)) -> Answer {
+        let mut body = HEAD.to_owned();
+        print(&mut body);
+        Answer { body, warnings: Vec::new(), infos: Vec::new() }
     }
 
     /// With warnings.
@@ -46,9 +57,7 @@ pub(crate) fn respond(answer: Result<Answer, ApiError>) -> Response {
         Ok(answer) => answer,
         Err(error) => return self::error(&error),
     };
-    let mut body = String::with_capacity(answer.data.len() + 64);
-    body.push_str("{\"status\":\"success\",\"data\":");
-    body.push_str(&answer.data);
+    let mut body = answer.body;
     for (key, texts) in [("warnings", answer.warnings), ("infos", answer.infos)] {
         if !texts.is_empty() {
             body.push_str(&format!(",\"{key}\":"));
@@ -236,6 +245,10 @@ pub(crate) fn push_query_value(out: &mut String, value: &QueryValue) {
         }
         QueryValue::Matrix(series) => {
             out.push_str("{\"resultType\":\"matrix\",\"result\":[");
+            /// About what a point takes, and the names and values of a series.
+            const BYTES: (usize, usize) = (28, 256);
+            let points = series.iter().map(|one| one.floats.len()).sum::<usize>();
+            out.reserve(points * BYTES.0 + series.len() * BYTES.1);
             let mut points = PointPrinter::new();
             for (index, one) in series.iter().enumerate() {
                 if index > 0 {

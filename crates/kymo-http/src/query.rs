@@ -177,17 +177,18 @@ fn answer_of(result: QueryResult, limit: usize, stats: Option<&str>, timings: Ti
     if limit > 0 && truncate(&mut value, limit) {
         warnings.push("results truncated due to limit".to_owned());
     }
-    let mut data = String::with_capacity(256);
-    json::push_query_value(&mut data, &value);
-    if let Some(wanted) = stats {
-        if !matches!(wanted, "true" | "all") {
-            warnings.push(format!("unknown value of stats: expected true or all, found {wanted:?}"));
-        }
-        data.push_str(",\"stats\":");
-        data.push_str(&stats_json(&counted, timings).to_string());
+    if let Some(wanted) = stats.filter(|wanted| !matches!(*wanted, "true" | "all")) {
+        warnings.push(format!("unknown value of stats: expected true or all, found {wanted:?}"));
     }
-    data.push('}');
-    Answer { data, warnings, infos }
+    let answer = Answer::printed(|body| {
+        json::push_query_value(body, &value);
+        if stats.is_some() {
+            body.push_str(",\"stats\":");
+            body.push_str(&stats_json(&counted, timings).to_string());
+        }
+        body.push('}');
+    });
+    Answer { warnings, infos, ..answer }
 }
 
 fn stats_json(stats: &QueryStats, timings: Timings) -> serde_json::Value {

@@ -7,7 +7,7 @@ use kymo_model::{Labels, LabelsBuilder, METRIC_NAME};
 
 use crate::columns::Columns;
 use crate::context::Context;
-use crate::kernel::{Window, Work};
+use crate::kernel::{Window, WindowsOf, Work};
 use crate::row::{Row, Rows};
 use crate::{CancelToken, QueryError};
 
@@ -142,6 +142,8 @@ impl<'q> Vector<'q> {
 pub(crate) struct Scratch {
     pub(crate) columns: Columns,
     pub(crate) windows: Vec<Window>,
+    /// What the windows were made of.
+    pub(crate) windows_of: WindowsOf,
     /// The windows of native histograms; empty when the series has none.
     pub(crate) native_windows: Vec<Window>,
     pub(crate) work: Work,
@@ -154,6 +156,7 @@ impl Scratch {
         Scratch {
             columns: Columns::default(),
             windows: Vec::new(),
+            windows_of: WindowsOf::default(),
             native_windows: Vec::new(),
             work: Work::default(),
             pulse: Pulse { cancel, left: Pulse::EVERY },

@@ -38,8 +38,12 @@ pub(super) fn quantile(q: f64, buckets: &mut Vec<Bucket>) -> (f64, Option<Repair
     if buckets.last().is_none_or(|last| last.bound != f64::INFINITY) {
         return (f64::NAN, None);
     }
-    coalesce(buckets);
-    let repaired = repair(buckets);
+    let repaired = if is_sound(buckets) {
+        None
+    } else {
+        coalesce(buckets);
+        repair(buckets)
+    };
     let last = buckets.len() - 1;
     let observations = buckets[last].count;
     if last == 0 || observations == 0.0 {
@@ -98,6 +102,19 @@ fn rank_of(value: f64, buckets: &[Bucket]) -> Option<f64> {
         start = bucket.bound;
     }
     None
+}
+
+/// Do bounds and counts grow, so that nothing needs repair? Says yes only where that is sure.
+fn is_sound(buckets: &[Bucket]) -> bool {
+    /// From nothing to this is an increase.
+    const SOMETHING: f64 = 1e-100;
+    let grows = |pair: &[Bucket]| {
+        let (before, after) = (pair[0].count, pair[1].count);
+        pair[0].bound < pair[1].bound
+            && before >= 0.0
+            && (after == before || after > if before == 0.0 { SOMETHING } else { before * CLEARLY_MORE })
+    };
+    buckets.windows(2).all(grows)
 }
 
 /// Adds up buckets with the same bound.

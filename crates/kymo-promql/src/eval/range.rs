@@ -106,7 +106,7 @@ impl<'q> RangeSamples<'q> {
                 self.context.budget.touch(scratch.columns.floats().times.len(), 0)?;
             }
         }
-        let Scratch { columns, windows, native_windows, pulse, .. } = scratch;
+        let Scratch { columns, windows, windows_of, native_windows, pulse, .. } = scratch;
         pulse.tick(columns.floats().times.len() + columns.natives().times.len())?;
         let (ends, range_ms) = self.reach();
         if self.bucketless {
@@ -118,7 +118,14 @@ impl<'q> RangeSamples<'q> {
         if !natives.times.is_empty() {
             slide(natives.times, ends, range_ms, native_windows)?;
         }
-        slide(columns.floats().times, ends, range_ms, windows)
+        let times = columns.floats().times;
+        // Series that are scraped together have the same times.
+        if windows_of.are(times, ends, range_ms) {
+            return Ok(());
+        }
+        slide(times, ends, range_ms, windows)?;
+        windows_of.keep(times, ends, range_ms);
+        Ok(())
     }
 
     /// The windows that are looked at: their ends and their length.
@@ -137,7 +144,8 @@ impl<'q> RangeSamples<'q> {
 
     /// Narrows the windows of an anchored range to what functions that compare neighbours look at.
     fn narrow_to_anchor(&self, scratch: &mut Scratch) {
-        let Scratch { columns, windows, native_windows, .. } = scratch;
+        let Scratch { columns, windows, windows_of, native_windows, .. } = scratch;
+        windows_of.forget();
         let starts = self.ends.times().map(|end| end.saturating_sub(self.range_ms));
         let times = (columns.floats().times, columns.natives().times);
         narrow_to_anchor(times, starts, windows, native_windows);

@@ -34,7 +34,7 @@ pub(crate) use order::quantile_of;
 pub(crate) use smoothed::{smoothed_points, smoothed_values};
 pub(crate) use smoothing::weights;
 pub(crate) use sum::{Mean, Sum};
-pub(crate) use window::{Window, slide};
+pub(crate) use window::{Window, WindowsOf, slide};
 
 /// Range functions over floats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -48,6 +48,31 @@ pub(crate) fn slide(
     Ok(())
 }
 
+/// What windows were made of, so that the next series with the same times can use them again.
+#[derive(Debug, Default)]
+pub(crate) struct WindowsOf {
+    times: Vec<i64>,
+    /// None when the windows are not those of the times any more.
+    made: Option<(Grid, i64)>,
+}
+
+impl WindowsOf {
+    pub(crate) fn are(&self, times: &[i64], ends: Grid, range_ms: i64) -> bool {
+        self.made == Some((ends, range_ms)) && self.times == times
+    }
+
+    pub(crate) fn keep(&mut self, times: &[i64], ends: Grid, range_ms: i64) {
+        self.times.clear();
+        self.times.extend_from_slice(times);
+        self.made = Some((ends, range_ms));
+    }
+
+    /// The windows were changed.
+    pub(crate) fn forget(&mut self) {
+        self.made = None;
+    }
+}
+
 /// Cursors look at this many samples one by one before they jump.
 const NEAR: usize = 8;
 
