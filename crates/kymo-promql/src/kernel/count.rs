@@ -23,22 +23,41 @@ pub(super) fn present(call: &Call<'_>, out: &mut Row) -> Result<(), QueryError> 
 
 /// `changes`: from NaN to NaN is none.
 pub(super) fn changes(call: &Call<'_>, work: &mut Work, out: &mut Row) -> Result<(), QueryError> {
-    let values = call.samples.values;
-    pairs(call, work, out, |at| {
-        let (before, after) = (values[at - 1], values[at]);
-        after != before && !(after.is_nan() && before.is_nan())
-    })
+    // Without a branch: which of both a sample is cannot be foreseen.
+    pairs_of_values(call, work, out, |before, after| (after != before) & !(after.is_nan() & before.is_nan()))
 }
 
 /// `resets`: a counter went down, or its start timestamp says that it began anew.
 pub(super) fn resets(call: &Call<'_>, work: &mut Work, out: &mut Row) -> Result<(), QueryError> {
     let (times, values, starts) = (call.samples.times, call.samples.values, call.samples.starts);
     if starts.is_empty() {
-        return pairs(call, work, out, |at| values[at] < values[at - 1]);
+        return pairs_of_values(call, work, out, |before, after| after < before);
     }
     pairs(call, work, out, |at| {
         values[at] < values[at - 1] || start::is_reset(starts[at - 1], times[at - 1], starts[at], times[at])
     })
+}
+
+/// [`pairs`] that looks at values alone.
+fn pairs_of_values(
+    call: &Call<'_>,
+    work: &mut Work,
+    out: &mut Row,
+    counts: impl Fn(f64, f64) -> bool,
+) -> Result<(), QueryError> {
+    let values = call.samples.values;
+    if call.scan_is_cheap() || values.is_empty() {
+        return pairs(call, work, out, |at| counts(values[at - 1], values[at]));
+    }
+    work.counts.clear();
+    work.counts.push(0);
+    let mut so_far = 0;
+    work.counts.extend(values.windows(2).map(|pair| {
+        so_far += u32::from(counts(pair[0], pair[1]));
+        so_far
+    }));
+    subtract(call, work, out);
+    Ok(())
 }
 
 fn pairs(
@@ -54,11 +73,16 @@ fn pairs(
         return Ok(());
     }
     up_to_each(call.samples.values.len(), &mut work.counts, counts);
+    subtract(call, work, out);
+    Ok(())
+}
+
+/// What was counted in each window, from the counts up to each sample.
+fn subtract(call: &Call<'_>, work: &Work, out: &mut Row) {
     for (step, window) in call.each() {
         let found = work.counts[window.hi as usize - 1] - work.counts[window.lo as usize];
         out.set(step, f64::from(found));
     }
-    Ok(())
 }
 
 /// How many samples up to each one `counts` accepts, which compares it with the one before.

@@ -45,7 +45,7 @@ pub(super) fn extrapolated(
         find_resets(call.samples, &mut work.indices);
         work.start_overlaps += overlapping(call);
     }
-    let resets = &work.indices;
+    let resets = &work.indices[..];
     let mut next_reset = 0;
     let range_seconds = if kind == Kind::Rate { seconds(call.range_ms) } else { 1.0 };
     let mut extension = Extension::default();
@@ -58,7 +58,7 @@ pub(super) fn extrapolated(
         }
         let (first, last) = (window.lo as usize, window.hi as usize - 1);
         let mut result = values[last] - values[first];
-        if indexed {
+        if indexed && !resets.is_empty() {
             while next_reset < resets.len() && resets[next_reset] <= window.lo {
                 next_reset += 1;
             }
@@ -69,7 +69,7 @@ pub(super) fn extrapolated(
                 count += 1;
             }
             pulse.tick(count)?;
-        } else if counter {
+        } else if counter && !indexed {
             for pair in values[window.indices()].windows(2) {
                 if pair[1] < pair[0] {
                     result += pair[0];

@@ -112,6 +112,10 @@ pub(super) fn predict(
     )
 }
 
+/// Windows of so few samples are computed as they are: as fast, and with the digits that upstream loses where they lie close
+/// together and far from the origin.
+const FEW: usize = 16;
+
 fn lines(
     call: &Call<'_>,
     work: &mut Work,
@@ -139,6 +143,9 @@ fn lines(
         let (first, last) = (window.lo as usize, window.hi as usize - 1);
         let line = if changes[last] == changes[first] {
             Line::constant(values[first])
+        } else if window.len() <= FEW {
+            let (times, values) = (&times[window.indices()], &values[window.indices()]);
+            Line::through(times, values, origin(times, step))
         } else {
             let slope = scatter.xy / scatter.xx * 1e3;
             let seen_from = origin(&times[window.indices()], step).saturating_sub(from);
