@@ -255,6 +255,11 @@ impl Block {
         &self.values[row * self.steps..][..self.steps]
     }
 
+    /// Has a row a value at every step?
+    pub(crate) fn is_full(&self, row: usize) -> bool {
+        self.words(row).iter().map(|word| word.count_ones() as usize).sum::<usize>() == self.steps
+    }
+
     pub(crate) fn words(&self, row: usize) -> &[u64] {
         let words = words_of(self.steps);
         &self.valid[row * words..][..words]

@@ -336,12 +336,25 @@ impl<'q> Histograms<'q> {
         let classic = &self.classic[classic as usize];
         let rows = self.bucket_rows(classic, scratch)?;
         let mut buckets = Vec::with_capacity(classic.buckets.len());
+        // Where every bucket has a count at every step, which is usual, no step needs to look at which ones do.
+        let full: Option<Vec<(f64, &[f64])>> = classic
+            .buckets
+            .iter()
+            .enumerate()
+            .map(|(at, (bound, _))| rows.is_full(at).then(|| (*bound, rows.values(at))))
+            .collect();
         for step in 0..function.grid.steps {
             buckets.clear();
-            let present = classic.buckets.iter().enumerate();
-            buckets.extend(present.filter_map(|(at, (bound, _))| {
-                rows.get(at, step).map(|count| Bucket { bound: *bound, count })
-            }));
+            match &full {
+                Some(full) => {
+                    buckets.extend(
+                        full.iter().map(|(bound, counts)| Bucket { bound: *bound, count: counts[step] }),
+                    );
+                }
+                None => buckets.extend(classic.buckets.iter().enumerate().filter_map(|(at, (bound, _))| {
+                    rows.get(at, step).map(|count| Bucket { bound: *bound, count })
+                })),
+            }
             if buckets.is_empty() {
                 continue;
             }
