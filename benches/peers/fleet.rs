@@ -1,7 +1,7 @@
 //! A fleet of instances scraped for an hour: what writing, keeping, restarting and asking costs each server.
 //!
 //! 100 instances of 1,000 series by default (`KYMO_PEERS_INSTANCES`), 240 scrapes 15 s apart with a jitter of some ms for each
-//! instance. Half are counters (of bytes, seconds and requests, classic histograms among them), the rest gauges of two
+//! instance. More than half are counters (of bytes, seconds and requests, classic histograms among them), the rest gauges of two
 //! decimals, whole numbers, constants and full-mantissa noise.
 
 use kymo_model::Labels;

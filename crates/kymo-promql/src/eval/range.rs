@@ -7,10 +7,10 @@ use kymo_promql_syntax::ast::Edges;
 
 use super::native_range::{self, NativeRange};
 use crate::QueryError;
-use crate::columns::StartTimes;
+use crate::columns::{Columns, StartTimes};
 use crate::context::Context;
 use crate::grid::Grid;
-use crate::kernel::{self, RangeFunction, extended_points, narrow_to_anchor, slide};
+use crate::kernel::{self, RangeFunction, Window, extended_points, narrow_to_anchor, slide};
 use crate::notes::Note;
 use crate::plan::{RangeCallPlan, RangePlan, RangeSource};
 use crate::row::{Row, Rows};
@@ -216,15 +216,7 @@ impl Rows for RangeRows<'_> {
             return Ok(());
         }
         let Scratch { columns, windows, work, pulse, .. } = scratch;
-        let call = kernel::Call {
-            samples: columns.floats(),
-            windows,
-            ends: self.samples.ends,
-            range_ms: self.samples.range_ms,
-            edges: self.samples.edges,
-            grid: self.grid,
-            params: &self.params,
-        };
+        let call = self.call(columns, windows);
         kernel::run(self.function, &call, work, pulse, out)?;
         context.counters.looked_at(windows.iter().map(|w| w.len()).sum());
         self.note_overlap(index, work);
@@ -240,21 +232,25 @@ impl Rows for RangeRows<'_> {
 }
 
 impl RangeRows<'_> {
+    fn call<'a>(&'a self, columns: &'a Columns, windows: &'a [Window]) -> kernel::Call<'a> {
+        kernel::Call {
+            samples: columns.floats(),
+            windows,
+            ends: self.samples.ends,
+            range_ms: self.samples.range_ms,
+            edges: self.samples.edges,
+            grid: self.grid,
+            params: &self.params,
+        }
+    }
+
     /// The same for a series that has native histograms.
     fn fill_native(&self, index: usize, scratch: &mut Scratch, out: &mut Row) -> Result<(), QueryError> {
         let Scratch { columns, windows, native_windows, work, pulse, .. } = scratch;
         let native = NativeRange {
             context: self.samples.context,
             function: self.function,
-            floats: kernel::Call {
-                samples: columns.floats(),
-                windows,
-                ends: self.samples.ends,
-                range_ms: self.samples.range_ms,
-                edges: self.samples.edges,
-                grid: self.grid,
-                params: &self.params,
-            },
+            floats: self.call(columns, windows),
             natives: columns.natives(),
             native_windows,
             metric: &self.samples.metric_name(index),
