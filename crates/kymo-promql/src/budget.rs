@@ -74,7 +74,44 @@ impl Budget {
 
     /// Held for a moment: checked and noted as a peak, not kept.
     pub(crate) fn touch(&self, samples: usize, bytes: usize) -> Result<(), QueryError> {
+        let state = &*self.0;
+        let sum = state.samples.load(Ordering::Relaxed).saturating_add(samples);
+        if bytes == 0 && sum <= state.samples_max {
+            // Nearly always, and once a row: no counter has to be written for it.
+            if sum > state.peak_samples.load(Ordering::Relaxed) {
+                state.peak_samples.fetch_max(sum, Ordering::Relaxed);
+            }
+            return Ok(());
+        }
         self.nothing().more(samples, bytes)
+    }
+
+    /// For a worker: begins with what the query holds, has the same bounds, and counts by itself, so that what it holds for
+    /// a moment depends on no other worker.
+    pub(crate) fn lane(&self) -> Budget {
+        let read = |n: &AtomicUsize| n.load(Ordering::Relaxed);
+        let (samples, bytes) = (read(&self.0.samples), read(&self.0.bytes));
+        let lane = Budget::new(self.0.samples_max, self.0.bytes_max, AllQueries::new(0));
+        for (counter, n) in [
+            (&lane.0.samples, samples),
+            (&lane.0.peak_samples, samples),
+            (&lane.0.bytes, bytes),
+            (&lane.0.peak_bytes, bytes),
+        ] {
+            counter.store(n, Ordering::Relaxed);
+        }
+        lane
+    }
+
+    /// The most samples and bytes that were held since this was asked last, beside what is held now.
+    pub(crate) fn take_peaks(&self) -> (usize, usize) {
+        let take = |peak: &AtomicUsize, now: &AtomicUsize| {
+            let (most, now) = (peak.load(Ordering::Relaxed), now.load(Ordering::Relaxed));
+            peak.store(now, Ordering::Relaxed);
+            most.saturating_sub(now)
+        };
+        let state = &*self.0;
+        (take(&state.peak_samples, &state.samples), take(&state.peak_bytes, &state.bytes))
     }
 
     /// Bytes held now.
@@ -97,6 +134,10 @@ pub(crate) struct Held {
 }
 
 impl Held {
+    pub(crate) fn is_nothing(&self) -> bool {
+        self.samples == 0 && self.bytes == 0
+    }
+
     pub(crate) fn more(&mut self, samples: usize, bytes: usize) -> Result<(), QueryError> {
         let state = &*self.state;
         self.samples += samples;
@@ -159,6 +200,19 @@ mod tests {
         assert!(budget.touch(10, 1000).is_ok());
         assert!(budget.hold_rows(usize::MAX, usize::MAX).is_err());
         assert_eq!(budget.peaks(), (10, 1000));
+    }
+
+    #[test]
+    fn a_lane_begins_with_what_is_held() {
+        let budget = Budget::new(10, 1000, AllQueries::new(0));
+        let held = budget.hold_bytes(600).unwrap();
+        let lane = budget.lane();
+        assert!(lane.touch(10, 400).is_ok());
+        assert_eq!(lane.touch(0, 401).unwrap_err(), budget.touch(0, 401).unwrap_err());
+        assert_eq!(lane.take_peaks(), (10, 400));
+        assert_eq!(lane.take_peaks(), (0, 0));
+        drop(held);
+        assert_eq!((budget.peaks(), budget.bytes()), ((0, 600), 0));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use kymo_model::{CounterResetHint, FloatHistogram, Samples, Values, is_stale};
 
 use crate::QueryError;
 use crate::bucketless::forget_buckets;
+use crate::budget::Budget;
 use crate::context::Context;
 use crate::grid::Grid;
 use crate::row::{Point, Row};
@@ -59,8 +60,8 @@ impl Columns {
     pub(crate) fn load(
         &mut self,
         context: &Context,
-        selection: usize,
-        index: usize,
+        budget: &Budget,
+        (selection, index): (usize, usize),
         wanted: StartTimes,
     ) -> Result<(), QueryError> {
         let series = context.sets[selection].series.series(index);
@@ -72,13 +73,13 @@ impl Columns {
         let mut more = reader.read(&mut self.samples)?;
         while more && self.samples.floats().is_none() {
             std::mem::swap(&mut self.samples, &mut self.next_run);
-            self.append_next(context)?;
+            self.append_next(budget)?;
             more = reader.read(&mut self.samples)?;
         }
         while more {
-            context.budget.touch(self.samples.len(), 0)?;
+            budget.touch(self.samples.len(), 0)?;
             more = reader.read(&mut self.next_run)?;
-            self.append_next(context)?;
+            self.append_next(budget)?;
         }
         if wanted == StartTimes::Unwanted {
             self.samples.start_timestamps_ms.clear();
@@ -94,7 +95,7 @@ impl Columns {
     }
 
     /// Appends the run just read to the columns of its kind.
-    fn append_next(&mut self, context: &Context) -> Result<(), QueryError> {
+    fn append_next(&mut self, budget: &Budget) -> Result<(), QueryError> {
         match (&mut self.samples.values, &mut self.next_run.values) {
             (Values::Floats(values), Values::Floats(next)) => {
                 let starts = &self.next_run.start_timestamps_ms;
@@ -107,7 +108,7 @@ impl Columns {
                 append_starts(&mut self.histogram_starts, self.histograms.len(), starts, next.len());
                 self.histogram_times.extend_from_slice(&self.next_run.timestamps_ms);
                 self.histogram_weight += next.iter().map(|h| h.sample_weight()).sum::<usize>();
-                context.budget.touch(self.histogram_weight, self.histogram_weight.saturating_mul(16))?;
+                budget.touch(self.histogram_weight, self.histogram_weight.saturating_mul(16))?;
                 self.histograms.append(next);
                 // `append` took the values; the run must keep columns of equal length.
                 self.next_run.timestamps_ms.clear();

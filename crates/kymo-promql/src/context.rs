@@ -8,6 +8,7 @@ use kymo_promql_syntax::ast::Span;
 
 use crate::budget::Budget;
 use crate::eval::HeldVector;
+use crate::executor::Workers;
 use crate::notes::{Note, Notes};
 use crate::plan::{Selection, SharedPlan};
 use crate::probe::Probes;
@@ -23,6 +24,7 @@ pub(crate) struct Context {
     /// How many series all selections together may have; 0 for no bound.
     pub(crate) series_max: usize,
     pub(crate) budget: Budget,
+    pub(crate) workers: Workers,
     pub(crate) notes: Notes,
     pub(crate) counters: Counters,
     pub(crate) native_buckets: NativeBuckets,
@@ -53,6 +55,8 @@ pub(crate) struct NativeBuckets {
     met: AtomicBool,
 }
 
+const ANOTHER_RUN: &str = "native histograms in series with an le label need another run";
+
 impl NativeBuckets {
     pub(crate) fn expected(&self) -> bool {
         self.expected
@@ -61,7 +65,14 @@ impl NativeBuckets {
     /// Asks for another run that expects them. The error ends this one.
     pub(crate) fn expect(&self) -> QueryError {
         self.met.store(true, Ordering::Relaxed);
-        QueryError::execution("native histograms in series with an le label need another run")
+        QueryError::execution(ANOTHER_RUN)
+    }
+
+    /// A worker may meet one behind the row whose error ends the query, which nobody would have got to.
+    pub(crate) fn forget_unless(&self, error: &QueryError) {
+        if error.message != ANOTHER_RUN {
+            self.met.store(false, Ordering::Relaxed);
+        }
     }
 
     /// What the next run needs to know, if there has to be one.
@@ -132,7 +143,12 @@ impl Context {
     }
 
     pub(crate) fn scratch(&self) -> Scratch {
-        Scratch::new(self.cancel.clone())
+        Scratch::new(self.cancel.clone(), self.budget.clone())
+    }
+
+    /// That of a worker beside others.
+    pub(crate) fn worker_scratch(&self) -> Scratch {
+        Scratch::new(self.cancel.clone(), self.budget.lane())
     }
 
     /// What becomes of the metric name in an operator that changes the meaning of values.

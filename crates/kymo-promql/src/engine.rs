@@ -1,20 +1,24 @@
 //! Engine: the door. Takes a checked expression, a store and a time; plans, selects, evaluates, and writes the result.
 
-use kymo_model::{Labels, Queryable, Timestamp};
+use std::sync::Arc;
+
+use kymo_model::{FloatHistogram, Labels, Queryable, Timestamp};
 use kymo_promql_syntax::ast::{Edges, Expr};
 
 use crate::budget::{AllQueries, Budget};
 use crate::context::{Context, Counters, NativeBuckets};
 use crate::eval::{self, RangeSamples};
+use crate::executor::Workers;
 use crate::explain::explain;
 use crate::grid::Grid;
 use crate::notes::Notes;
 use crate::plan::{Plan, RangePlan, Root, Times, plan};
 use crate::probe::Probes;
 use crate::result::Points;
-use crate::row::{Point, Row};
+use crate::row::Point;
 use crate::scalar::Scalar;
-use crate::vector::Vector;
+use crate::shard::Piece;
+use crate::vector::{Scratch, Vector};
 use crate::{
     Clock, EngineOptions, Explanation, MatrixSeries, PointValue, QueryError, QueryOptions, QueryResult,
     QueryValue, VectorSample,
@@ -47,6 +51,8 @@ pub struct Engine {
     options: EngineOptions,
     /// What all queries of this engine and its clones hold together.
     all: AllQueries,
+    /// Who may work on them beside the threads that ask.
+    workers: Workers,
 }
 
 impl Default for Engine {
@@ -59,7 +65,8 @@ impl Engine {
     /// An engine with these options.
     pub fn new(options: EngineOptions) -> Engine {
         let all = AllQueries::new(options.max_bytes_all);
-        Engine { options, all }
+        let workers = Workers::new(&options);
+        Engine { options, all, workers }
     }
 
     /// Its options.
@@ -282,6 +289,7 @@ impl Query<'_> {
             cancel: self.options.cancel.clone(),
             series_max: engine.options.max_series,
             budget: Budget::new(engine.options.max_samples, engine.options.max_bytes, engine.all.clone()),
+            workers: engine.workers.clone(),
             notes: Notes::of(shared),
             counters: Counters::default(),
             native_buckets: NativeBuckets::default(),
@@ -310,17 +318,16 @@ fn samples(context: &Context, vector: Vector<'_>, at: Timestamp) -> Result<Query
     let vector = finished(context, vector)?;
     let mut samples = Vec::new();
     let mut held = context.budget.nothing();
-    let (mut scratch, mut row) = (context.scratch(), Row::default());
-    for (index, series) in vector.series.iter().enumerate() {
-        vector.fill(index, &mut scratch, &mut row)?;
+    vector.each_row(context, 1, |index, row| {
         let value = match row.point(0) {
             Some(Point::Float(value)) => PointValue::Float(value),
             Some(Point::Histogram(histogram)) => PointValue::Histogram(histogram.clone()),
-            None => continue,
+            None => return Ok(()),
         };
         held.more(row.weight(), size_of::<VectorSample>())?;
-        samples.push(VectorSample { labels: series.final_labels(), timestamp: at, value });
-    }
+        samples.push(VectorSample { labels: vector.series[index].final_labels(), timestamp: at, value });
+        Ok(())
+    })?;
     Ok(QueryValue::Vector(samples))
 }
 
@@ -330,14 +337,11 @@ fn matrix(context: &Context, vector: Vector<'_>, grid: Grid) -> Result<QueryValu
     let times: Vec<i64> = grid.times().collect();
     let mut all = Vec::new();
     let mut held = context.budget.nothing();
-    let (mut scratch, mut row) = (context.scratch(), Row::default());
-    for (index, series) in vector.series.iter().enumerate() {
-        vector.fill(index, &mut scratch, &mut row)?;
+    let compute = |index: usize, scratch: &mut Scratch, out: &mut Line| {
+        let mut row = scratch.take_row();
+        vector.fill(index, scratch, &mut row)?;
         let points = row.valid.count();
-        if points == 0 {
-            continue;
-        }
-        held.more(row.weight(), points * 16)?;
+        out.weight = row.weight();
         let histogram_steps = row.histogram_steps();
         let histograms = Points {
             timestamps_ms: histogram_steps.iter().map(|step| times[*step]).collect(),
@@ -353,10 +357,46 @@ fn matrix(context: &Context, vector: Vector<'_>, grid: Grid) -> Result<QueryValu
                 values: row.valid.iter().map(|step| row.values[step]).collect(),
             }
         };
-        all.push(MatrixSeries { labels: series.final_labels(), floats, histograms });
-    }
+        (out.floats, out.histograms) = (floats, histograms);
+        scratch.give_back(row);
+        Ok(())
+    };
+    context.in_order(vector.len(), 2 * grid.steps, compute, |index, line| {
+        let (floats, histograms) = (std::mem::take(&mut line.floats), std::mem::take(&mut line.histograms));
+        let points = floats.len() + histograms.len();
+        if points > 0 {
+            held.more(line.weight, points * 16)?;
+            all.push(MatrixSeries { labels: vector.series[index].final_labels(), floats, histograms });
+        }
+        Ok(())
+    })?;
     all.sort_by(|a, b| a.labels.cmp(&b.labels));
     Ok(QueryValue::Matrix(all))
+}
+
+/// The points of a series on their way into a matrix.
+#[derive(Default)]
+struct Line {
+    floats: Points<f64>,
+    histograms: Points<Arc<FloatHistogram>>,
+    /// What they count for in the budget.
+    weight: usize,
+}
+
+impl Piece for Line {
+    fn extra_bytes(&self) -> usize {
+        if self.histograms.is_empty() { 0 } else { self.weight.saturating_mul(16) }
+    }
+}
+
+/// The samples of a series on their way into a range vector, of which there are as many as there are.
+#[derive(Default)]
+struct Found(Line);
+
+impl Piece for Found {
+    fn extra_bytes(&self) -> usize {
+        self.0.weight.saturating_mul(16)
+    }
 }
 
 /// With delayed name removal, dropping names may make series the same only now.
@@ -380,47 +420,49 @@ fn range_vector(context: &Context, plan: &RangePlan, grid: Grid) -> Result<Query
     let samples = RangeSamples::new(context, plan, grid)?.into_result();
     let mut all = Vec::new();
     let mut held = context.budget.nothing();
-    let mut scratch = context.scratch();
     let listed = samples.series();
     let (mut kept, mut counted) = (0usize, false);
-    for (index, series) in listed.iter().enumerate() {
-        samples.load(index, &mut scratch)?;
+    let compute = |index: usize, scratch: &mut Scratch, found: &mut Found| {
+        let Found(line) = found;
+        samples.load(index, scratch)?;
         if plan.edges != Edges::Inside {
-            let (timestamps_ms, values) = samples.extended_points(&scratch)?;
-            let points = timestamps_ms.len();
-            context.counters.looked_at(points);
-            if points > 0 {
-                held.more(points, points * 16)?;
-                let floats = Points { timestamps_ms, values };
-                let labels = series.final_labels();
-                all.push(MatrixSeries { labels, floats, histograms: Points::default() });
-            }
-            continue;
+            let (timestamps_ms, values) = samples.extended_points(scratch)?;
+            line.weight = timestamps_ms.len();
+            context.counters.looked_at(line.weight);
+            line.floats = Points { timestamps_ms, values };
+            return Ok(());
         }
         let inside = scratch.windows.first().map_or(0..0, |w| w.indices());
         let natives_inside = scratch.native_windows.first().map_or(0..0, |w| w.indices());
         let (columns, natives) = (scratch.columns.floats(), scratch.columns.natives());
-        let found = inside.len()
+        line.weight = inside.len()
             + natives.values[natives_inside.clone()].iter().map(|h| h.sample_weight()).sum::<usize>();
-        context.counters.looked_at(found);
-        if found == 0 {
-            continue;
-        }
-        held.more(found, found * 16)?;
-        kept += found;
-        let floats = Points {
+        context.counters.looked_at(line.weight);
+        line.floats = Points {
             timestamps_ms: columns.times[inside.clone()].to_vec(),
             values: columns.values[inside].to_vec(),
         };
-        let histograms = Points {
+        line.histograms = Points {
             timestamps_ms: natives.times[natives_inside.clone()].to_vec(),
             values: natives.values[natives_inside].to_vec(),
         };
-        all.push(MatrixSeries { labels: series.final_labels(), floats, histograms });
-        if kept > KEPT_UNCOUNTED_MAX && !std::mem::replace(&mut counted, true) {
-            refuse_too_many(context, &samples, index + 1..listed.len())?;
+        Ok(())
+    };
+    context.in_order(listed.len(), 0, compute, |index, Found(line)| {
+        let Line { floats, histograms, weight } = std::mem::take(line);
+        if weight == 0 {
+            return Ok(());
         }
-    }
+        held.more(weight, weight * 16)?;
+        all.push(MatrixSeries { labels: listed[index].final_labels(), floats, histograms });
+        if plan.edges == Edges::Inside {
+            kept += weight;
+            if kept > KEPT_UNCOUNTED_MAX && !std::mem::replace(&mut counted, true) {
+                refuse_too_many(context, &samples, index + 1..listed.len())?;
+            }
+        }
+        Ok(())
+    })?;
     all.sort_by(|a, b| a.labels.cmp(&b.labels));
     Ok(QueryValue::Matrix(all))
 }

@@ -1,7 +1,8 @@
 //! PromQL evaluator over anything that is `Queryable`: ask once per selector, then series-major columns and sliding kernels.
 //!
 //! A query is parsed by `kymo-promql-syntax`; [`Engine::instant`] and [`Engine::range`] answer it from any
-//! [`Queryable`](kymo_model::Queryable). No threads, clocks or sockets: the edge arms time-outs through a [`CancelToken`].
+//! [`Queryable`](kymo_model::Queryable). No clocks or sockets: the edge arms time-outs through a [`CancelToken`], and says with
+//! [`EngineOptions::threads`] whether more than the calling thread may work.
 
 #![forbid(unsafe_code)]
 
@@ -15,6 +16,7 @@ mod date;
 mod engine;
 mod error;
 mod eval;
+mod executor;
 mod explain;
 mod grid;
 mod grouping;
@@ -27,12 +29,14 @@ mod probe;
 mod result;
 mod row;
 mod scalar;
+mod shard;
 mod stats;
 mod vector;
 
 pub use cancel::{CancelReason, CancelToken};
 pub use engine::Engine;
 pub use error::{QueryError, QueryErrorKind};
+pub use executor::{Executor, ScopedThreads};
 pub use explain::{Explanation, OperatorCost, OperatorNode, SelectionCost, SelectionNode};
 pub use kymo_promql_syntax::ast::Span;
 pub use options::{EngineOptions, QueryOptions};

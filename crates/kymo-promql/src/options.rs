@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::CancelToken;
+use crate::{CancelToken, Executor, ScopedThreads};
 
 /// What holds for all queries of an [`Engine`](crate::Engine).
 ///
@@ -35,6 +35,14 @@ pub struct EngineOptions {
     pub type_and_unit_labels: bool,
     /// Let the times at which counters began tell of resets, and where counting started (upstream: `use-start-timestamps`).
     pub use_start_timestamps: bool,
+    /// How many threads work on a query that is large enough, the calling one included; 0 for as many as there are processors.
+    /// All queries of an engine and its clones share those beside their own. Answers are the same to the bit, whatever it is.
+    pub threads: usize,
+    /// How much of a part of a query (its rows, the groups of an aggregation) the calling thread does before others are asked to
+    /// help, in samples read and steps computed; they are asked if four times as much is left. 0 asks them at once.
+    pub alone_work: usize,
+    /// Where threads come from.
+    pub executor: Arc<dyn Executor>,
 }
 
 impl Default for EngineOptions {
@@ -50,6 +58,9 @@ impl Default for EngineOptions {
             delayed_name_removal: false,
             type_and_unit_labels: false,
             use_start_timestamps: false,
+            threads: 1,
+            alone_work: 32 * 1024,
+            executor: Arc::new(ScopedThreads),
         }
     }
 }

@@ -5,6 +5,7 @@
 
 use kymo_model::{Labels, LabelsBuilder, METRIC_NAME};
 
+use crate::budget::Budget;
 use crate::columns::Columns;
 use crate::context::Context;
 use crate::kernel::{Window, WindowsOf, Work};
@@ -124,17 +125,31 @@ impl<'q> Vector<'q> {
         context: &Context,
         indices: impl IntoIterator<Item = usize>,
     ) -> Result<(), QueryError> {
-        if self.rows.may_note() {
-            let (mut scratch, mut row) = (context.scratch(), Row::default());
-            for index in indices {
-                self.fill(index, &mut scratch, &mut row)?;
-            }
+        if !self.rows.may_note() {
+            return Ok(());
         }
-        Ok(())
+        let indices: Vec<usize> = indices.into_iter().collect();
+        let compute = |at: usize, scratch: &mut Scratch, _: &mut ()| {
+            let mut row = scratch.take_row();
+            let filled = self.fill(indices[at], scratch, &mut row);
+            scratch.give_back(row);
+            filled
+        };
+        context.in_order(indices.len(), 0, compute, |_, _| Ok(()))
     }
 
     pub(crate) fn fill(&self, index: usize, scratch: &mut Scratch, out: &mut Row) -> Result<(), QueryError> {
         self.rows.fill(index, scratch, out)
+    }
+
+    /// Gives every row to `take`, in the order of the series; workers compute them.
+    pub(crate) fn each_row(
+        &self,
+        context: &Context,
+        steps: usize,
+        take: impl FnMut(usize, &mut Row) -> Result<(), QueryError> + Send,
+    ) -> Result<(), QueryError> {
+        context.in_order(self.len(), steps, |at, scratch, row| self.fill(at, scratch, row), take)
     }
 }
 
@@ -148,18 +163,21 @@ pub(crate) struct Scratch {
     pub(crate) native_windows: Vec<Window>,
     pub(crate) work: Work,
     pub(crate) pulse: Pulse,
+    /// For what is held while a row is computed.
+    pub(crate) budget: Budget,
     rows: Vec<Row>,
 }
 
 impl Scratch {
-    pub(crate) fn new(cancel: CancelToken) -> Scratch {
+    pub(crate) fn new(cancel: CancelToken, budget: Budget) -> Scratch {
         Scratch {
             columns: Columns::default(),
             windows: Vec::new(),
             windows_of: WindowsOf::default(),
             native_windows: Vec::new(),
             work: Work::default(),
-            pulse: Pulse { cancel, left: Pulse::EVERY },
+            pulse: Pulse { cancel, left: Pulse::EVERY, before: 0 },
+            budget,
             rows: Vec::new(),
         }
     }
@@ -178,6 +196,8 @@ impl Scratch {
 pub(crate) struct Pulse {
     cancel: CancelToken,
     left: usize,
+    /// What was worked on until the last look.
+    before: usize,
 }
 
 impl Pulse {
@@ -189,7 +209,13 @@ impl Pulse {
             self.left -= samples;
             return Ok(());
         }
+        self.before = self.before.saturating_add(Pulse::EVERY - self.left).saturating_add(samples);
         self.left = Pulse::EVERY;
         self.cancel.reason().map_or(Ok(()), |reason| Err(QueryError::stopped(reason)))
+    }
+
+    /// How many samples were worked on.
+    pub(crate) fn worked(&self) -> usize {
+        self.before + (Pulse::EVERY - self.left)
     }
 }

@@ -4,7 +4,7 @@
 //!  Series are added in their order, so sums agree with upstream's to the bit.
 
 use super::native_groups::{Histograms, NativeGroups};
-use super::{top, values};
+use super::{by_group, top, values};
 use crate::QueryError;
 use crate::bits::{iter_words, words_of};
 use crate::context::Context;
@@ -134,13 +134,16 @@ impl Spread {
 }
 
 impl<'q> Input<'q> {
-    fn fold<T: Copy>(
+    fn fold<T: Copy + Send + Sync>(
         self,
         histograms: Histograms,
         empty: T,
-        add: impl Fn(&mut T, f64),
-        finish: impl Fn(T) -> f64,
+        add: impl Fn(&mut T, f64) + Send + Sync,
+        finish: impl Fn(T) -> f64 + Send + Sync,
     ) -> Result<Vector<'q>, QueryError> {
+        if by_group::is_worth_it(&self) {
+            return by_group::fold(self, by_group::Fold { histograms, empty, add, finish });
+        }
         let Input { context, vector, grid, groups, plan } = self;
         let (steps, words) = (grid.steps, words_of(grid.steps));
         let cells = groups.len().saturating_mul(steps);
@@ -149,35 +152,20 @@ impl<'q> Input<'q> {
         let mut valid = vec![0u64; groups.len() * words];
         let mut names = vec![Name::Kept; groups.len()];
         let mut natives = NativeGroups::new(context, plan, histograms, steps);
-        let (mut scratch, mut row) = (context.scratch(), Row::default());
-        for (at, series) in vector.series.iter().enumerate() {
-            vector.fill(at, &mut scratch, &mut row)?;
-            natives.filter(&mut row);
+        vector.each_row(context, steps, |at, row| {
+            natives.filter(row);
             if !row.valid.any() {
-                continue;
+                return Ok(());
             }
-            let group = groups.of_series[at] as usize;
+            let (series, group) = (&vector.series[at], groups.of_series[at] as usize);
             if series.name_state() == Name::DropAtEnd {
                 names[group] = Name::DropAtEnd;
             }
             let states = &mut states[group * steps..][..steps];
             let valid = &mut valid[group * words..][..words];
-            if !row.histograms.is_empty() || !natives.is_empty() {
-                let cells = Cells { group, states, valid };
-                cells.add_points(&row, &mut natives, series.metric_name(), &add)?;
-                continue;
-            }
-            for ((states, values), (word, seen)) in
-                states.chunks_mut(64).zip(row.values.chunks(64)).zip(row.valid.words().iter().zip(valid))
-            {
-                *seen |= word;
-                if word.count_ones() as usize == states.len() {
-                    states.iter_mut().zip(values).for_each(|(state, value)| add(state, *value));
-                } else {
-                    iter_words(&[*word]).for_each(|step| add(&mut states[step], values[step]));
-                }
-            }
-        }
+            Cells { group, states, valid }.add_row(row, &mut natives, series.metric_name(), &add)
+        })?;
+        let mut row = Row::default();
         let mut block = Block::new(steps, &context.budget);
         for group in 0..groups.len() {
             row.reset(steps);
@@ -189,25 +177,59 @@ impl<'q> Input<'q> {
             natives.finish(group, &mut row);
             block.push(&row)?;
         }
-        let key = key(plan);
-        let series = groups.first.iter().zip(names).map(|(first, name)| {
-            let labels = vector.series[*first].labels().filtered(|label| key.wants(label));
-            Series::new(labels).with_name(name)
-        });
-        let series = series.collect();
-        Ok(Vector { series, rows: Box::new(block), one_name: plan.without || !named(plan) })
+        Ok(of_groups(plan, &vector, &groups, names, block))
     }
 }
 
+/// The result: a series for each group.
+pub(super) fn of_groups<'q>(
+    plan: &AggregatePlan,
+    vector: &Vector<'_>,
+    groups: &Groups,
+    names: Vec<Name>,
+    rows: Block,
+) -> Vector<'q> {
+    let key = key(plan);
+    let series = groups.first.iter().zip(names).map(|(first, name)| {
+        let labels = vector.series[*first].labels().filtered(|label| key.wants(label));
+        Series::new(labels).with_name(name)
+    });
+    Vector { series: series.collect(), rows: Box::new(rows), one_name: plan.without || !named(plan) }
+}
+
 /// One group at all steps.
-struct Cells<'a, T> {
-    group: usize,
-    states: &'a mut [T],
+pub(super) struct Cells<'a, T> {
+    pub(super) group: usize,
+    pub(super) states: &'a mut [T],
     /// Where it has floats, or samples of any kind where these are not told apart.
-    valid: &'a mut [u64],
+    pub(super) valid: &'a mut [u64],
 }
 
 impl<T> Cells<'_, T> {
+    pub(super) fn add_row(
+        self,
+        row: &Row,
+        natives: &mut NativeGroups<'_>,
+        name: &str,
+        add: impl Fn(&mut T, f64),
+    ) -> Result<(), QueryError> {
+        if !row.histograms.is_empty() || !natives.is_empty() {
+            return self.add_points(row, natives, name, &add);
+        }
+        let words = row.valid.words().iter().zip(self.valid);
+        for ((states, values), (word, seen)) in
+            self.states.chunks_mut(64).zip(row.values.chunks(64)).zip(words)
+        {
+            *seen |= word;
+            if word.count_ones() as usize == states.len() {
+                states.iter_mut().zip(values).for_each(|(state, value)| add(state, *value));
+            } else {
+                iter_words(&[*word]).for_each(|step| add(&mut states[step], values[step]));
+            }
+        }
+        Ok(())
+    }
+
     /// Adds a row that has histograms, or that comes after one that had.
     fn add_points(
         self,

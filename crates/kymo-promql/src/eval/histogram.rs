@@ -218,8 +218,8 @@ impl<'q> Histograms<'q> {
             series: Vec::new(),
         };
         let mut taken = vec![false; of_classic.len()];
-        for at in others {
-            if let Some(number) = found.add_native(at, &mut numbering)? {
+        for (at, row) in found.native_rows(&others)? {
+            if let Some(number) = found.add_native(at, row, &mut numbering)? {
                 taken[number as usize] = true;
             }
         }
@@ -230,27 +230,44 @@ impl<'q> Histograms<'q> {
         Ok(found)
     }
 
-    /// Looks at a series that is no bucket, or may be more than one. The number of the classic histogram that has its labels.
-    fn add_native(&mut self, at: usize, numbering: &mut Numbering) -> Result<Option<u32>, QueryError> {
+    /// The rows of native histograms of series that are no buckets, or may be more than one.
+    fn native_rows(&self, others: &[usize]) -> Result<Vec<(usize, Row)>, QueryError> {
+        let context = self.function.context;
+        let compute = |at: usize, scratch: &mut Scratch, row: &mut Row| {
+            let series = &self.input.series[others[at]];
+            self.input.fill(others[at], scratch, row)?;
+            let le = series.get(LE).unwrap_or("");
+            if row.has_floats() && parse_float(le).is_err() {
+                let metric = if context.delayed_name_removal { series.metric_name() } else { "" };
+                let note = Note::BadBucketLabel(metric.to_owned(), le.to_owned());
+                context.notes.add(note, self.function.span);
+            }
+            row.histograms_only();
+            Ok(())
+        };
+        let mut rows = Vec::new();
+        context.in_order(others.len(), self.function.grid.steps, compute, |at, row| {
+            if row.valid.any() {
+                rows.push((others[at], std::mem::take(row)));
+            }
+            Ok(())
+        })?;
+        Ok(rows)
+    }
+
+    /// Adds a series of native histograms. The number of the classic histogram that has its labels.
+    fn add_native(
+        &mut self,
+        at: usize,
+        mut row: Row,
+        numbering: &mut Numbering,
+    ) -> Result<Option<u32>, QueryError> {
         let context = self.function.context;
         let series = self.input.series[at].clone();
-        let mut row = Row::default();
-        let mut scratch = context.scratch();
-        self.input.fill(at, &mut scratch, &mut row)?;
         let le = series.get(LE).unwrap_or("");
-        if row.has_floats() && parse_float(le).is_err() {
-            let metric = if context.delayed_name_removal { series.metric_name() } else { "" };
-            let note = Note::BadBucketLabel(metric.to_owned(), le.to_owned());
-            context.notes.add(note, self.function.span);
-        }
-        let histograms = row.histogram_steps();
-        if histograms.is_empty() {
-            return Ok(None);
-        }
-        row.histograms_only();
         let number = if le.is_empty() { numbering.find(&series) } else { None };
         if let Some(number) = number {
-            self.block(number, &series, &mut row, &mut scratch)?;
+            self.block(number, &series, &mut row, &mut context.scratch())?;
         }
         self.results.push((Some(self.native.len() as u32), number));
         self.series.push(series);
@@ -294,7 +311,7 @@ impl<'q> Histograms<'q> {
     fn bucket_rows(&self, classic: &Classic, scratch: &mut Scratch) -> Result<Block, QueryError> {
         let context = self.function.context;
         let steps = self.function.grid.steps;
-        let mut rows = Block::new(steps, &context.budget);
+        let mut rows = Block::new(steps, &scratch.budget);
         let mut row = scratch.take_row();
         for (_, series) in &classic.buckets {
             self.input.fill(*series as usize, scratch, &mut row)?;

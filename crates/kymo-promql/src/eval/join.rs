@@ -57,11 +57,9 @@ fn joined<'q>(
     let mut one_rows = Block::new(grid.steps, &context.budget);
     let mut numbering = Numbering::new(matching_key(matching));
     let mut ones: Vec<Vec<u32>> = Vec::new();
-    let (mut scratch, mut row) = (context.scratch(), Row::default());
-    for (at, series) in one.series.iter().enumerate() {
-        one.fill(at, &mut scratch, &mut row)?;
-        one_rows.push(&row)?;
-        let number = numbering.number(series) as usize;
+    one.each_row(context, grid.steps, |at, row| {
+        one_rows.push(row)?;
+        let number = numbering.number(&one.series[at]) as usize;
         if number == ones.len() {
             ones.push(Vec::new());
         }
@@ -69,7 +67,8 @@ fn joined<'q>(
         if row.valid.any() {
             ones[number].push(at as u32);
         }
-    }
+        Ok(())
+    })?;
     let mut sides = Sides { context, matching, operation, many, one: one.series, one_rows, ones, grid };
     let pairs = sides.pairs(&mut numbering, &fill);
     if fill.any() {
@@ -278,11 +277,10 @@ impl Sides<'_, '_> {
         }
         if twice.any() && !fill.any() {
             let mut many = Bits::zeros(self.grid.steps);
-            let (mut scratch, mut row) = (self.context.scratch(), Row::default());
-            for index in 0..self.many.len() {
-                self.many.fill(index, &mut scratch, &mut row)?;
+            self.many.each_row(self.context, self.grid.steps, |_, row| {
                 many.or(&row.valid);
-            }
+                Ok(())
+            })?;
             twice.and(&many);
         }
         Ok(twice.iter().next())

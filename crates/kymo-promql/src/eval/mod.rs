@@ -6,6 +6,7 @@
 mod absent;
 mod aggregate;
 mod binary;
+mod by_group;
 mod classic;
 mod fill;
 mod histogram;
@@ -71,15 +72,14 @@ fn single_values(context: &Context, plan: &VectorPlan, grid: Grid) -> Result<Sca
     let _held = context.budget.hold_bytes(grid.steps.saturating_mul(9))?;
     let mut found = vec![0u8; grid.steps];
     let mut values = vec![f64::NAN; grid.steps];
-    let (mut scratch, mut row) = (context.scratch(), Row::default());
-    for index in 0..input.len() {
-        input.fill(index, &mut scratch, &mut row)?;
+    input.each_row(context, grid.steps, |_, row| {
         row.floats_only();
         for step in row.valid.iter() {
             values[step] = if found[step] == 0 { row.values[step] } else { f64::NAN };
             found[step] = 1;
         }
-    }
+        Ok(())
+    })?;
     Ok(Scalar::PerStep(values))
 }
 

@@ -137,6 +137,11 @@ impl<'q> NativeGroups<'q> {
         Ok(())
     }
 
+    /// What it counts for in the budget, to be kept.
+    pub(super) fn into_held(self) -> Held {
+        self.held
+    }
+
     /// Puts the totals of a group into its row, whose bits say at which steps the group has floats.
     pub(super) fn finish(&mut self, group: usize, row: &mut Row) {
         let Some(cells) = self.cells.get_mut(group) else { return };

@@ -96,14 +96,15 @@ impl<'q> RangeSamples<'q> {
         match &self.source {
             Source::Selection(selection) => {
                 let starts = StartTimes::from(self.context.use_start_timestamps);
-                scratch.columns.load(self.context, *selection, index, starts)?;
+                let Scratch { columns, budget, .. } = scratch;
+                columns.load(self.context, budget, (*selection, index), starts)?;
             }
             Source::Points(vector, points) => {
                 let mut row = scratch.take_row();
                 vector.fill(index, scratch, &mut row)?;
                 scratch.columns.take_points(&row, *points, self.is_result);
                 scratch.give_back(row);
-                self.context.budget.touch(scratch.columns.floats().times.len(), 0)?;
+                scratch.budget.touch(scratch.columns.floats().times.len(), 0)?;
             }
         }
         let Scratch { columns, windows, windows_of, native_windows, pulse, .. } = scratch;

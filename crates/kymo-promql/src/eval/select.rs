@@ -80,7 +80,8 @@ impl Rows for Selected<'_> {
     fn fill(&self, index: usize, scratch: &mut Scratch, out: &mut Row) -> Result<(), QueryError> {
         let lookback_ms = self.context.lookback_ms;
         let starts = StartTimes::from(matches!(self.wanted, Wanted::Start));
-        scratch.columns.load(self.context, self.selection, index, starts)?;
+        let Scratch { columns, budget, .. } = scratch;
+        columns.load(self.context, budget, (self.selection, index), starts)?;
         if self.bucketless {
             scratch.columns.forget_buckets(self.track, lookback_ms);
         }

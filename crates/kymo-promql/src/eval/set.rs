@@ -81,11 +81,10 @@ fn filter<'q>(
     grid: Grid,
 ) -> Result<Vector<'q>, QueryError> {
     let mut presence = Presence::new(matching);
-    let (mut scratch, mut row) = (context.scratch(), Row::default());
-    for (at, series) in rhs.series.iter().enumerate() {
-        rhs.fill(at, &mut scratch, &mut row)?;
-        presence.add(series, &row, grid.steps);
-    }
+    rhs.each_row(context, grid.steps, |at, row| {
+        presence.add(&rhs.series[at], row, grid.steps);
+        Ok(())
+    })?;
     let groups = presence.groups_of(&lhs.series);
     let rows = Masked { input: lhs.rows, groups, bits: presence.bits, keep_present: op == SetOp::And };
     Ok(Vector { series: lhs.series, rows: Box::new(rows), one_name: lhs.one_name })
@@ -101,12 +100,10 @@ fn or<'q>(
 ) -> Result<Vector<'q>, QueryError> {
     let mut presence = Presence::new(matching);
     let mut left = Block::new(grid.steps, &context.budget);
-    let (mut scratch, mut row) = (context.scratch(), Row::default());
-    for (at, series) in lhs.series.iter().enumerate() {
-        lhs.fill(at, &mut scratch, &mut row)?;
-        presence.add(series, &row, grid.steps);
-        left.push(&row)?;
-    }
+    lhs.each_row(context, grid.steps, |at, row| {
+        presence.add(&lhs.series[at], row, grid.steps);
+        left.push(row)
+    })?;
     let groups = presence.groups_of(&rhs.series);
     let right = Masked { input: rhs.rows, groups, bits: presence.bits, keep_present: false };
     let mut series = lhs.series;

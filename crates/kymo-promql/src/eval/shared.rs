@@ -40,11 +40,7 @@ fn hold(context: &Context, plan: &VectorPlan, grid: Grid) -> Result<HeldVector, 
     let before = context.counters.looked_at_so_far();
     let vector = super::vector(context, plan, grid)?;
     let mut rows = Block::new(grid.steps, &context.budget);
-    let (mut scratch, mut row) = (context.scratch(), Row::default());
-    for index in 0..vector.len() {
-        vector.fill(index, &mut scratch, &mut row)?;
-        rows.push(&row)?;
-    }
+    vector.each_row(context, grid.steps, |_, row| rows.push(row))?;
     let looked_at = context.counters.looked_at_so_far() - before;
     Ok(HeldVector { series: vector.series, rows, one_name: vector.one_name, looked_at })
 }

@@ -31,15 +31,13 @@ pub(super) fn sort<'q>(
     }
     let mut points: Vec<(Series, Row)> = Vec::new();
     let mut held = context.budget.nothing();
-    let mut scratch = context.scratch();
-    for (index, series) in input.series.iter().enumerate() {
-        let mut row = Row::default();
-        input.fill(index, &mut scratch, &mut row)?;
+    input.each_row(context, grid.steps, |index, row| {
         if row.valid.any() {
             held.more(1, 16)?;
-            points.push((series.clone(), row));
+            points.push((input.series[index].clone(), std::mem::take(row)));
         }
-    }
+        Ok(())
+    })?;
     match plan {
         Sort::Value { descending } => {
             points.sort_by(|(_, a), (_, b)| by_value(a.values[0], b.values[0], *descending));

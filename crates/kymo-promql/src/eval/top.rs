@@ -132,9 +132,7 @@ pub(super) fn extremes(input: Input<'_>, k: Scalar, top: bool) -> Result<Vector<
         lengths: vec![0; groups.len() * grid.steps],
         top,
     };
-    let (mut scratch, mut row) = (context.scratch(), Row::default());
-    for at in 0..vector.len() {
-        vector.fill(at, &mut scratch, &mut row)?;
+    vector.each_row(context, grid.steps, |at, row| {
         let ignored = |step: &usize| counts[*step] > 0;
         if row.histogram_steps().iter().any(ignored) {
             let name = if top { "topk" } else { "bottomk" };
@@ -157,7 +155,8 @@ pub(super) fn extremes(input: Input<'_>, k: Scalar, top: bool) -> Result<Vector<
                 }
             }
         }
-    }
+        Ok(())
+    })?;
     collect(context, &vector, heaps, groups.len(), grid.steps)
 }
 
@@ -202,9 +201,7 @@ pub(super) fn limit(input: Input<'_>, k: Scalar) -> Result<Vector<'_>, QueryErro
     let mut taken = vec![0u32; cells];
     let mut block = Block::new(grid.steps, &context.budget);
     let mut series: Vec<Series> = Vec::new();
-    let (mut scratch, mut row) = (context.scratch(), Row::default());
-    for (at, one) in vector.series.iter().enumerate() {
-        vector.fill(at, &mut scratch, &mut row)?;
+    vector.each_row(context, grid.steps, |at, row| {
         let taken = &mut taken[groups.of_series[at] as usize * grid.steps..][..grid.steps];
         row.valid.retain(|step| {
             let room = taken[step] < counts[step];
@@ -212,10 +209,11 @@ pub(super) fn limit(input: Input<'_>, k: Scalar) -> Result<Vector<'_>, QueryErro
             room
         });
         if row.valid.any() {
-            block.push(&row)?;
-            series.push(one.clone());
+            block.push(row)?;
+            series.push(vector.series[at].clone());
         }
-    }
+        Ok(())
+    })?;
     Ok(Vector { series, rows: Box::new(block), one_name: vector.one_name })
 }
 

@@ -6,12 +6,15 @@ use kymo_model::{Labels, LabelsBuilder, format_float};
 
 use super::aggregate::{Input, key};
 use crate::QueryError;
+use crate::context::Context;
+use crate::grid::Grid;
 use crate::grouping::Key;
 use crate::kernel::quantile_of;
 use crate::notes::Note;
+use crate::plan::AggregatePlan;
 use crate::row::{Block, Point, Row};
 use crate::scalar::Scalar;
-use crate::vector::{Name, Series, Vector};
+use crate::vector::{Name, Scratch, Series, Vector};
 
 pub(super) fn quantile(input: Input<'_>, q: Scalar) -> Result<Vector<'_>, QueryError> {
     let Input { context, vector, grid, groups, plan } = input;
@@ -23,40 +26,109 @@ pub(super) fn quantile(input: Input<'_>, q: Scalar) -> Result<Vector<'_>, QueryE
     for (_, q) in wrong.into_iter().filter(|(is, _)| *is) {
         context.notes.add_after(Note::InvalidQuantile(q.into()), plan.param_span, plan.span);
     }
-    let key = key(plan);
+    let of = Quantile { context, vector: &vector, grid, plan, q };
+    let members = groups.members();
     let mut out = Block::new(grid.steps, &context.budget);
-    let mut series = Vec::with_capacity(groups.len());
-    let (mut scratch, mut row) = (context.scratch(), Row::default());
-    let mut values = Vec::new();
-    for (members, first) in groups.members().iter().zip(&groups.first) {
-        let mut rows = Block::new(grid.steps, &context.budget);
-        let mut name = Name::Kept;
-        for member in members {
-            vector.fill(*member as usize, &mut scratch, &mut row)?;
-            if row.floats_only() {
-                context.notes.add(Note::IgnoredInAggregation("quantile"), plan.input_span);
-            }
-            if row.valid.any() {
-                rows.push(&row)?;
-                if vector.series[*member as usize].name_state() == Name::DropAtEnd {
-                    name = Name::DropAtEnd;
-                }
-            }
+    let mut names = Vec::with_capacity(groups.len());
+    if groups.len() >= GROUPS_PER_WORKER_MIN * context.workers.threads {
+        let compute = |group: usize, scratch: &mut Scratch, found: &mut (Row, Name)| {
+            *found = of.group(&members[group], scratch)?;
+            Ok(())
+        };
+        context.in_order(groups.len(), grid.steps, compute, |_, (row, name)| {
+            names.push(*name);
+            out.push(row)
+        })?;
+    } else {
+        for members in &members {
+            let (row, name) = of.large_group(members)?;
+            names.push(name);
+            out.push(&row)?;
         }
-        row.reset(grid.steps);
-        for step in 0..grid.steps {
-            values.clear();
-            values.extend((0..rows.len()).filter_map(|at| rows.get(at, step)));
-            scratch.pulse.tick(rows.len())?;
-            if !values.is_empty() {
-                row.set(step, quantile_of(q.at(step), &mut values));
-            }
-        }
-        out.push(&row)?;
-        let labels = vector.series[*first].labels().filtered(|label| key.wants(label));
-        series.push(Series::new(labels).with_name(name));
     }
-    Ok(Vector { series, rows: Box::new(out), one_name: false })
+    let key = key(plan);
+    let series = groups.first.iter().zip(names).map(|(first, name)| {
+        let labels = vector.series[*first].labels().filtered(|label| key.wants(label));
+        Series::new(labels).with_name(name)
+    });
+    Ok(Vector { series: series.collect(), rows: Box::new(out), one_name: false })
+}
+
+/// With fewer groups for each worker, workers share the series and steps of one.
+const GROUPS_PER_WORKER_MIN: usize = 4;
+
+/// What is asked of each group.
+struct Quantile<'a, 'q> {
+    context: &'q Context,
+    vector: &'a Vector<'q>,
+    grid: Grid,
+    plan: &'q AggregatePlan,
+    q: Scalar,
+}
+
+impl Quantile<'_, '_> {
+    /// The values of a series of the group.
+    fn fill(&self, member: u32, scratch: &mut Scratch, row: &mut Row) -> Result<(), QueryError> {
+        self.vector.fill(member as usize, scratch, row)?;
+        if row.floats_only() {
+            self.context.notes.add(Note::IgnoredInAggregation("quantile"), self.plan.input_span);
+        }
+        Ok(())
+    }
+
+    fn keep(&self, member: u32, row: &Row, rows: &mut Block, name: &mut Name) -> Result<(), QueryError> {
+        if !row.valid.any() {
+            return Ok(());
+        }
+        if self.vector.series[member as usize].name_state() == Name::DropAtEnd {
+            *name = Name::DropAtEnd;
+        }
+        rows.push(row)
+    }
+
+    fn at(&self, step: usize, rows: &Block, values: &mut Vec<f64>) -> Option<f64> {
+        values.clear();
+        values.extend((0..rows.len()).filter_map(|at| rows.get(at, step)));
+        (!values.is_empty()).then(|| quantile_of(self.q.at(step), values))
+    }
+
+    /// One worker does all of a group.
+    fn group(&self, members: &[u32], scratch: &mut Scratch) -> Result<(Row, Name), QueryError> {
+        let mut rows = Block::new(self.grid.steps, &scratch.budget);
+        let (mut row, mut name) = (Row::default(), Name::Kept);
+        for member in members {
+            self.fill(*member, scratch, &mut row)?;
+            self.keep(*member, &row, &mut rows, &mut name)?;
+        }
+        row.reset(self.grid.steps);
+        let mut values = Vec::new();
+        for step in 0..self.grid.steps {
+            scratch.pulse.tick(rows.len())?;
+            self.at(step, &rows, &mut values).into_iter().for_each(|value| row.set(step, value));
+        }
+        Ok((row, name))
+    }
+
+    /// Workers share the series, and then the steps, of a group.
+    fn large_group(&self, members: &[u32]) -> Result<(Row, Name), QueryError> {
+        let (context, steps) = (self.context, self.grid.steps);
+        let mut rows = Block::new(steps, &context.budget);
+        let (mut result, mut name) = (Row::default(), Name::Kept);
+        let fill = |at: usize, scratch: &mut Scratch, row: &mut Row| self.fill(members[at], scratch, row);
+        context.in_order(members.len(), steps, fill, |at, row| {
+            self.keep(members[at], row, &mut rows, &mut name)
+        })?;
+        result.reset(steps);
+        let of_step = |step: usize, scratch: &mut Scratch, (value, values): &mut (Option<f64>, Vec<f64>)| {
+            *value = self.at(step, &rows, values);
+            scratch.pulse.tick(rows.len())
+        };
+        context.in_order(steps, rows.len(), of_step, |step, (value, _)| {
+            value.iter().for_each(|value| result.set(step, *value));
+            Ok(())
+        })?;
+        Ok((result, name))
+    }
 }
 
 /// How often each value occurs. The value becomes a label, and is part of the group.
@@ -73,10 +145,9 @@ pub(super) fn count_values<'q>(input: Input<'q>, label: &str) -> Result<Vector<'
     let mut series: Vec<Series> = Vec::new();
     let mut counts: Vec<Row> = Vec::new();
     let mut held = context.budget.nothing();
-    let (mut scratch, mut row) = (context.scratch(), Row::default());
-    for (at, one) in vector.series.iter().enumerate() {
-        vector.fill(at, &mut scratch, &mut row)?;
-        let mut builder = one.builder();
+    let mut pulse = context.scratch().pulse;
+    vector.each_row(context, grid.steps, |at, row| {
+        let mut builder = vector.series[at].builder();
         let mut last: Option<(u64, usize)> = None;
         for step in row.valid.iter() {
             let Some(point) = row.point(step) else { continue };
@@ -104,8 +175,8 @@ pub(super) fn count_values<'q>(input: Input<'q>, label: &str) -> Result<Vector<'
             let count = counts[number].get(step).unwrap_or(0.0);
             counts[number].set(step, count + 1.0);
         }
-        scratch.pulse.tick(grid.steps)?;
-    }
+        pulse.tick(grid.steps)
+    })?;
     let mut block = Block::new(grid.steps, &context.budget);
     for row in &counts {
         block.push(row)?;
