@@ -68,6 +68,13 @@ pub trait SeriesSource: Send + Sync {
     /// `out` emptied. A run is never empty, has one kind of value, and lies after the runs before it. May be called from
     /// several threads at once.
     fn read(&self, index: usize, resume: &mut Resume, out: &mut Samples) -> Result<bool, StoreError>;
+
+    /// The time in milliseconds and the value of the newest sample of the series in the range, if it is a float and the store has
+    /// it at hand; `None` sends the caller to [`read`](SeriesSource::read). Asked under
+    /// [`Hints::newest_only`](crate::Hints::newest_only), where it spares a million series their decoding.
+    fn newest(&self, _index: usize) -> Option<(i64, f64)> {
+        None
+    }
 }
 
 /// Where a reader stands in a series. Starts as the default; what the numbers mean is the store's own business.
@@ -145,6 +152,11 @@ impl SeriesSet {
     /// As [`SeriesSource::read`], for stores that pass on the series of others: `resume` starts as the default.
     pub fn read(&self, index: usize, resume: &mut Resume, out: &mut Samples) -> Result<bool, StoreError> {
         self.source.read(index, resume, out)
+    }
+
+    /// As [`SeriesSource::newest`].
+    pub fn newest(&self, index: usize) -> Option<(i64, f64)> {
+        self.source.newest(index)
     }
 
     /// Every series, in the set's order.

@@ -41,6 +41,9 @@ pub struct Hints {
     pub labels: LabelsNeeded,
     /// More series than this will be refused by the caller anyway; 0 for no limit.
     pub series_limit: usize,
+    /// Of each series only the newest sample in the range will be looked at: a store may leave out all others, and answer
+    /// [`SeriesSource::newest`](crate::SeriesSource::newest).
+    pub newest_only: bool,
     /// Must the series come sorted by labels? If not, any stable order will do.
     pub ordered: bool,
 }

@@ -26,7 +26,7 @@ pub(crate) struct Context {
     pub(crate) budget: Budget,
     pub(crate) workers: Workers,
     pub(crate) notes: Notes,
-    pub(crate) counters: Counters,
+    pub(crate) counters: Arc<Counters>,
     pub(crate) native_buckets: NativeBuckets,
     /// One per selection of the plan.
     pub(crate) sets: Vec<SelectedSet>,
@@ -42,8 +42,17 @@ pub(crate) struct SelectedSet {
     pub(crate) series: SeriesSet,
     /// Do all have the same name, so that dropping it keeps them apart?
     pub(crate) one_name: bool,
+    /// Was the newest sample of each series asked for, and nothing else?
+    newest_only: bool,
     /// How many samples were read, each once per read.
-    pub(crate) samples_read: AtomicU64,
+    pub(crate) samples_read: Arc<AtomicU64>,
+}
+
+impl SelectedSet {
+    /// The newest sample of a series, where the store has it at hand.
+    pub(crate) fn newest(&self, index: usize) -> Option<(i64, f64)> {
+        if self.newest_only { self.series.newest(index) } else { None }
+    }
 }
 
 /// Native histograms in series with an `le` label, as buckets have it. They have series of their own in the results of
@@ -98,6 +107,45 @@ impl Counters {
     }
 }
 
+/// Samples that were read and looked at one by one. A worker adds them to the figures of the query when it ends: where a row
+/// is one sample, counting it where all workers count would take longer than the row.
+pub(crate) struct Tally {
+    counters: Arc<Counters>,
+    samples: u64,
+    /// Of these were read, and where that is counted.
+    read: u64,
+    of: Option<Arc<AtomicU64>>,
+}
+
+impl Tally {
+    fn new(counters: Arc<Counters>) -> Tally {
+        Tally { counters, samples: 0, read: 0, of: None }
+    }
+
+    /// One sample was read for one step, which has a value or not.
+    pub(crate) fn one(&mut self, of: &Arc<AtomicU64>, has_value: bool) {
+        if self.of.as_ref().is_none_or(|known| !Arc::ptr_eq(known, of)) {
+            self.add_read();
+            self.of = Some(of.clone());
+        }
+        self.read += 1;
+        self.samples += u64::from(has_value);
+    }
+
+    fn add_read(&mut self) {
+        if let Some(of) = &self.of {
+            of.fetch_add(std::mem::take(&mut self.read), Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for Tally {
+    fn drop(&mut self) {
+        self.add_read();
+        self.counters.looked_at(self.samples as usize);
+    }
+}
+
 impl Context {
     /// Asks the store, once per selection.
     pub(crate) fn select(
@@ -121,8 +169,13 @@ impl Context {
             for warning in series.warnings() {
                 self.notes.add(Note::Store(warning.clone()), Span::default());
             }
-            let samples_read = AtomicU64::new(0);
-            self.sets.push(SelectedSet { series, one_name: selection.one_name(), samples_read });
+            let samples_read = Arc::new(AtomicU64::new(0));
+            self.sets.push(SelectedSet {
+                series,
+                one_name: selection.one_name(),
+                newest_only: selector.hints.newest_only,
+                samples_read,
+            });
         }
         Ok(())
     }
@@ -143,12 +196,12 @@ impl Context {
     }
 
     pub(crate) fn scratch(&self) -> Scratch {
-        Scratch::new(self.cancel.clone(), self.budget.clone())
+        Scratch::new(self.cancel.clone(), self.budget.clone(), Tally::new(self.counters.clone()))
     }
 
     /// That of a worker beside others.
     pub(crate) fn worker_scratch(&self) -> Scratch {
-        Scratch::new(self.cancel.clone(), self.budget.lane())
+        Scratch::new(self.cancel.clone(), self.budget.lane(), Tally::new(self.counters.clone()))
     }
 
     /// What becomes of the metric name in an operator that changes the meaning of values.

@@ -291,7 +291,7 @@ impl Query<'_> {
             budget: Budget::new(engine.options.max_samples, engine.options.max_bytes, engine.all.clone()),
             workers: engine.workers.clone(),
             notes: Notes::of(shared),
-            counters: Counters::default(),
+            counters: Arc::new(Counters::default()),
             native_buckets: NativeBuckets::default(),
             sets: Vec::with_capacity(selections.len()),
             probes,

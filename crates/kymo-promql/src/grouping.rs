@@ -15,7 +15,9 @@ pub(crate) struct Key {
 impl Key {
     /// Only these labels.
     pub(crate) fn by(names: &[String]) -> Key {
-        Key { names: names.to_vec(), keep: true }
+        let mut names = names.to_vec();
+        names.sort_unstable();
+        Key { names, keep: true }
     }
 
     /// All labels but these and the metric name.
@@ -37,13 +39,24 @@ impl Key {
     /// Writes the chosen labels so that equal bytes mean equal labels.
     fn write(&self, series: &Series, out: &mut Vec<u8>) {
         out.clear();
-        if self.keep && self.names.is_empty() {
-            return;
-        }
-        for (name, value) in series.iter().filter(|(name, _)| self.wants(name)) {
+        let mut write = |name: &str, value: &str| {
             for part in [name, value] {
                 out.extend_from_slice(&(part.len() as u32).to_le_bytes());
                 out.extend_from_slice(part.as_bytes());
+            }
+        };
+        if !self.keep {
+            series.iter().filter(|(name, _)| self.wants(name)).for_each(|(name, value)| write(name, value));
+            return;
+        }
+        // Both are sorted: nobody looks behind the last name.
+        let mut wanted = self.names.iter().map(String::as_str).peekable();
+        for (name, value) in series.iter() {
+            while wanted.next_if(|wanted| *wanted < name).is_some() {}
+            match wanted.peek() {
+                None => return,
+                Some(wanted) if *wanted == name => write(name, value),
+                Some(_) => {}
             }
         }
     }
@@ -54,21 +67,34 @@ pub(crate) struct Numbering {
     key: Key,
     numbers: HashMap<Vec<u8>, u32>,
     scratch: Vec<u8>,
+    /// The key that was numbered last: neighbours often have the same.
+    last: Option<(Vec<u8>, u32)>,
 }
 
 impl Numbering {
     pub(crate) fn new(key: Key) -> Numbering {
-        Numbering { key, numbers: HashMap::new(), scratch: Vec::new() }
+        Numbering { key, numbers: HashMap::new(), scratch: Vec::new(), last: None }
     }
 
     /// The number of this series' group; a new one where there was none.
     pub(crate) fn number(&mut self, series: &Series) -> u32 {
         self.key.write(series, &mut self.scratch);
-        if let Some(number) = self.numbers.get(&self.scratch) {
+        if let Some((last, number)) = &self.last
+            && *last == self.scratch
+        {
             return *number;
         }
-        let number = self.numbers.len() as u32;
-        self.numbers.insert(self.scratch.clone(), number);
+        let number = match self.numbers.get(&self.scratch) {
+            Some(number) => *number,
+            None => {
+                let number = self.numbers.len() as u32;
+                self.numbers.insert(self.scratch.clone(), number);
+                number
+            }
+        };
+        let (last, of_last) = self.last.get_or_insert_default();
+        std::mem::swap(last, &mut self.scratch);
+        *of_last = number;
         number
     }
 

@@ -7,7 +7,7 @@ use kymo_model::{Labels, LabelsBuilder, METRIC_NAME};
 
 use crate::budget::Budget;
 use crate::columns::Columns;
-use crate::context::Context;
+use crate::context::{Context, Tally};
 use crate::kernel::{Window, WindowsOf, Work};
 use crate::row::{Row, Rows};
 use crate::{CancelToken, QueryError};
@@ -165,11 +165,12 @@ pub(crate) struct Scratch {
     pub(crate) pulse: Pulse,
     /// For what is held while a row is computed.
     pub(crate) budget: Budget,
+    pub(crate) tally: Tally,
     rows: Vec<Row>,
 }
 
 impl Scratch {
-    pub(crate) fn new(cancel: CancelToken, budget: Budget) -> Scratch {
+    pub(crate) fn new(cancel: CancelToken, budget: Budget, tally: Tally) -> Scratch {
         Scratch {
             columns: Columns::default(),
             windows: Vec::new(),
@@ -178,6 +179,7 @@ impl Scratch {
             work: Work::default(),
             pulse: Pulse { cancel, left: Pulse::EVERY, before: 0 },
             budget,
+            tally,
             rows: Vec::new(),
         }
     }

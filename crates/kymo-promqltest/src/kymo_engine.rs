@@ -22,11 +22,16 @@ pub struct KymoEngine {
 impl KymoEngine {
     /// An engine without series.
     pub fn new() -> KymoEngine {
+        KymoEngine::with_options(EngineOptions::default())
+    }
+
+    /// The same with other options, except those that scripts presuppose.
+    pub fn with_options(options: EngineOptions) -> KymoEngine {
         let options = EngineOptions {
             max_samples: MAX_SAMPLES,
             delayed_name_removal: true,
             use_start_timestamps: true,
-            ..EngineOptions::default()
+            ..options
         };
         KymoEngine { engine: kymo_promql::Engine::new(options), store: ScriptStore::default() }
     }

@@ -9,7 +9,11 @@ use crate::db::Db;
 impl Queryable for Db {
     fn select(&self, wanted: &Selector) -> Result<SeriesSet, StoreError> {
         self.shared().ensure_open()?;
-        Ok(SeriesSet::new(Arc::new(self.shared().head.select(wanted)?)))
+        let head = &self.shared().head;
+        Ok(match wanted.hints.newest_only {
+            true => SeriesSet::new(Arc::new(head.select_newest(wanted)?)),
+            false => SeriesSet::new(Arc::new(head.select(wanted)?)),
+        })
     }
 
     fn label_names(&self, matchers: &[Matcher], range: TimeRange) -> Result<Vec<String>, StoreError> {

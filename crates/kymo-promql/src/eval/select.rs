@@ -78,6 +78,11 @@ fn selected<'q>(context: &'q Context, plan: &SelectPlan, grid: Grid, wanted: Wan
 
 impl Rows for Selected<'_> {
     fn fill(&self, index: usize, scratch: &mut Scratch, out: &mut Row) -> Result<(), QueryError> {
+        if let (Wanted::Value, 1) = (self.wanted, self.track.steps)
+            && self.newest(index, scratch, out)
+        {
+            return Ok(());
+        }
         let lookback_ms = self.context.lookback_ms;
         let starts = StartTimes::from(matches!(self.wanted, Wanted::Start));
         let Scratch { columns, budget, .. } = scratch;
@@ -121,6 +126,21 @@ impl Rows for Selected<'_> {
 }
 
 impl Selected<'_> {
+    /// Takes the sample that the store has at hand; says whether it has one.
+    fn newest(&self, index: usize, scratch: &mut Scratch, out: &mut Row) -> bool {
+        let set = &self.context.sets[self.selection];
+        let Some((t_ms, value)) = set.newest(index) else { return false };
+        let at = self.track.start;
+        let is_there =
+            t_ms <= at && t_ms > at.saturating_sub(self.context.lookback_ms) && !kymo_model::is_stale(value);
+        out.reset(1);
+        if is_there {
+            out.set(0, value);
+        }
+        scratch.tally.one(&set.samples_read, is_there);
+        true
+    }
+
     fn note(&self, index: usize, span: Span, findings: Findings, mixed: bool) {
         let labels = self.context.sets[self.selection].series.series(index).labels();
         let metric = labels.metric_name().unwrap_or("");

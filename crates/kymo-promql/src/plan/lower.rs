@@ -258,6 +258,11 @@ impl Lower {
             range_ms,
             function: self.function,
             labels: self.labels.clone(),
+            newest_only: range_ms == 0
+                && ahead_ms == 0
+                && track.start == track.last()
+                // Without buckets the samples before tell of resets.
+                && self.histograms != Histograms::Bucketless,
         };
         select(&mut self.selections, wanted)
     }

@@ -25,6 +25,8 @@ pub(crate) struct Use<'a> {
     pub(crate) range_ms: i64,
     pub(crate) function: Option<&'static str>,
     pub(crate) labels: LabelsNeeded,
+    /// Is it the newest sample of the range that counts, and no other?
+    pub(crate) newest_only: bool,
 }
 
 /// The index of the selection that serves this use; uses share one when their matchers are the same and their ranges meet,
@@ -35,8 +37,9 @@ pub(crate) fn select(selections: &mut Vec<Selection>, wanted: Use<'_>) -> usize 
         .position(|s| s.selector.matchers == wanted.matchers && s.selector.range.overlaps(&wanted.range));
     if let Some(index) = found {
         let selector = &mut selections[index].selector;
-        selector.range = selector.range.union(&wanted.range);
         let hints = &mut selector.hints;
+        hints.newest_only &= wanted.newest_only && selector.range == wanted.range;
+        selector.range = selector.range.union(&wanted.range);
         hints.range_ms = hints.range_ms.max(wanted.range_ms);
         if hints.function.as_deref() != wanted.function {
             hints.function = None;
@@ -52,6 +55,7 @@ pub(crate) fn select(selections: &mut Vec<Selection>, wanted: Use<'_>) -> usize 
         range_ms: wanted.range_ms,
         labels: wanted.labels,
         series_limit: 0,
+        newest_only: wanted.newest_only,
         ordered: false,
     };
     let selector = Selector { matchers: wanted.matchers.to_vec(), range: wanted.range, hints };

@@ -5,6 +5,7 @@
 
 mod activity;
 mod closed;
+mod newest;
 mod open;
 mod page;
 mod pinned;
@@ -24,6 +25,7 @@ use crate::stats::{MemoryStats, Stats};
 
 pub(crate) use activity::Second;
 pub(crate) use closed::{Flush, SealedChunk, file_tag};
+pub(crate) use newest::Newest;
 pub(crate) use page::{Cursor, PageTable, SERIES_PER_PAGE, place};
 pub(crate) use pinned::Snapshot;
 pub(crate) use retain::Cutoffs;
@@ -161,15 +163,24 @@ impl Head {
         let pages = self.pages();
         let ids = self.resolve(&wanted.matchers, &pages);
         let mut snapshot = Snapshot::pin(pages, &ids, wanted.range);
-        let limit = wanted.hints.series_limit;
-        if limit > 0 && snapshot.count() > limit {
-            let message = format!("expected at most {limit} series, found {}", snapshot.count());
-            return Err(StoreError::new(StoreErrorKind::Limit, message));
-        }
+        refuse_more(snapshot.count(), wanted.hints.series_limit)?;
         if wanted.hints.ordered {
             snapshot.sort_by_labels();
         }
         Ok(snapshot)
+    }
+
+    /// Takes the newest sample of each series that matches; see [`Hints::newest_only`](kymo_model::Hints::newest_only).
+    pub(crate) fn select_newest(&self, wanted: &Selector) -> Result<Newest, StoreError> {
+        let _whole_batches = read(&self.isolation);
+        let pages = self.pages();
+        let ids = self.resolve(&wanted.matchers, &pages);
+        let mut newest = Newest::pin(pages, &ids, wanted);
+        refuse_more(newest.count(), wanted.hints.series_limit)?;
+        if wanted.hints.ordered {
+            newest.sort_by_labels();
+        }
+        Ok(newest)
     }
 
     fn resolve(&self, matchers: &[Matcher], pages: &PageTable) -> Vec<u32> {
@@ -300,6 +311,14 @@ impl Head {
         pages.for_each(|_, series| series.add_memory(&mut memory));
         memory
     }
+}
+
+fn refuse_more(found: usize, limit: usize) -> Result<(), StoreError> {
+    if limit > 0 && found > limit {
+        let message = format!("expected at most {limit} series, found {found}");
+        return Err(StoreError::new(StoreErrorKind::Limit, message));
+    }
+    Ok(())
 }
 
 impl Directory {

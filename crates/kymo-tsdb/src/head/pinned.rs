@@ -13,6 +13,7 @@ use kymo_model::{
 
 use super::closed::Closed;
 use super::page::{Cursor, PageTable};
+use super::series::Series;
 use super::value::histograms_of;
 use crate::index::SeriesId;
 
@@ -60,25 +61,22 @@ impl Snapshot {
         let mut cursor = Cursor::new(&pages);
         for id in ids {
             let Some(found) = cursor.get(SeriesId(*id)) else { continue };
-            if !found.overlaps(range) {
-                continue;
+            if found.overlaps(range) {
+                series.push(Pinned::new(found, SeriesId(*id), range));
             }
-            let closed = found.closed().filter(|closed| {
-                closed.chunks.iter().any(|chunk| chunk.overlaps(range)) || !closed.late.is_empty()
-            });
-            let (open_min_ms, open_number, open_count) =
-                found.open().map_or((0, 0, 0), |(min_ms, number, open)| (min_ms, number, open.len()));
-            series.push(Pinned {
-                labels: found.labels().clone(),
-                closed: closed.cloned(),
-                id: SeriesId(*id),
-                open_min_ms,
-                open_number,
-                open_count,
-            });
         }
         drop(cursor);
         Snapshot { pages, range, series }
+    }
+
+    /// One without series.
+    pub(super) fn empty(pages: Arc<PageTable>, range: TimeRange) -> Snapshot {
+        Snapshot { pages, range, series: Vec::new() }
+    }
+
+    /// Pins one more series, whose page is locked.
+    pub(super) fn add(&mut self, series: &Series, id: SeriesId) {
+        self.series.push(Pinned::new(series, id, self.range));
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -91,6 +89,16 @@ impl Snapshot {
 }
 
 impl Pinned {
+    fn new(series: &Series, id: SeriesId, range: TimeRange) -> Pinned {
+        let closed = series.closed().filter(|closed| {
+            closed.chunks.iter().any(|chunk| chunk.overlaps(range)) || !closed.late.is_empty()
+        });
+        let (open_min_ms, open_number, open_count) =
+            series.open().map_or((0, 0, 0), |(min_ms, number, open)| (min_ms, number, open.len()));
+        let (labels, closed) = (series.labels().clone(), closed.cloned());
+        Pinned { labels, closed, id, open_min_ms, open_number, open_count }
+    }
+
     /// The chunk that was open, cut to the samples it had; `None` when there were none.
     fn open_chunk(&self, pages: &PageTable, range: TimeRange) -> Option<(Encoding, Vec<u8>)> {
         if self.open_count == 0 || self.open_min_ms > range.max.millis() {

@@ -95,6 +95,14 @@ impl Series {
         }
     }
 
+    /// The newest sample, if it is a float of the open chunk.
+    pub(crate) fn newest_float(&self) -> Option<(i64, f64)> {
+        match &self.open {
+            Open::Floats(open) => open.last(),
+            Open::Histograms(_) => None,
+        }
+    }
+
     pub(crate) fn oldest_ms(&self) -> Option<i64> {
         let open = (!self.open.is_empty()).then_some(self.open_min_ms);
         let closed = self.closed.as_ref().and_then(|closed| closed.oldest_ms());

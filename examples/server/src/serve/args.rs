@@ -148,6 +148,10 @@ pub(crate) struct ServeArgs {
     #[arg(long = "query.max-concurrency", value_name = "N", default_value_t = 20)]
     pub(crate) max_concurrency: usize,
 
+    /// How many threads work on a large query (kymo's own flag); 0 for as many as there are processors.
+    #[arg(long = "query.threads", value_name = "N", default_value_t = 0)]
+    pub(crate) query_threads: usize,
+
     /// Features to switch on, by Prometheus' names, with commas between them. Can be repeated.
     #[arg(long = "enable-feature", value_name = "NAMES")]
     pub(crate) features: Vec<String>,
@@ -338,6 +342,7 @@ impl ServeArgs {
             ("query.timeout", format_duration(self.query_timeout.0)),
             ("query.max-samples", self.max_samples.to_string()),
             ("query.max-concurrency", self.max_concurrency.to_string()),
+            ("query.threads", self.query_threads.to_string()),
             ("log.level", word(&self.log_level)),
         ];
         own.into_iter().chain(self.carried.values()).collect()

@@ -246,6 +246,7 @@ impl Server {
         let engine = Engine::new(EngineOptions {
             lookback_delta_ms: args.lookback_delta.0,
             max_samples: args.max_samples,
+            threads: args.query_threads,
             delayed_name_removal: features.delayed_name_removal,
             use_start_timestamps: features.use_start_timestamps,
             ..EngineOptions::default()
