@@ -1,5 +1,5 @@
-//! Upstream's query shapes (`promql/bench_test.go`): 10 s between samples, 18,640 points, steps of 10 s. From columns in memory,
-//! so that decoding is not in the figures; docs/promql.md has them beside those of Prometheus.
+//! Upstream's query shapes (`promql/bench_test.go`): 10 s between samples, 18,640 points, steps of 10 s. From chunks in memory, so
+//! that decoding is in the figures; docs/promql.md has them beside those of Prometheus. With one thread and with two.
 //!
 //! Each query is checked once against a plain recomputation before it is timed. Throughput counts samples read.
 
@@ -7,29 +7,39 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use kymo_model::{
-    Labels, Matcher, Queryable, Resume, Samples, Selector, SeriesSet, SeriesSource, StoreError, TimeRange,
-    Timestamp,
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use kymo_chunk::{
+    Encoding, HistogramAppender, HistogramPushed, XorAppender, decode, decode_histograms, decode_range,
 };
-use kymo_promql::{Engine, EngineOptions, QueryOptions, QueryResult, QueryValue};
+use kymo_model::{
+    Histogram, Labels, Matcher, Queryable, Resume, Samples, Selector, SeriesSet, SeriesSource, Span,
+    StoreError, StoreErrorKind, TimeRange, Timestamp,
+};
+use kymo_promql::{Engine, EngineOptions, PointValue, QueryOptions, QueryResult, QueryValue};
 
 const INTERVAL_MS: i64 = 10_000;
 const POINTS: usize = 18_640;
 const DAY_MS: i64 = 86_400_000;
 const LE: [&str; 11] = ["0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1", "2.5", "5", "+Inf"];
+/// As the head cuts them.
+const CHUNK_SAMPLES: usize = 120;
 
-/// Series with columns of values; sample `i` is at `i` intervals.
-#[derive(Clone)]
+/// Series as chunks; sample `i` is at `i` intervals.
+#[derive(Clone, Default)]
 struct Store {
-    series: Arc<Vec<(Labels, Vec<f64>)>>,
+    series: Arc<Vec<(Labels, Vec<Chunk>)>>,
+}
+
+struct Chunk {
+    times: TimeRange,
+    encoding: Encoding,
+    bytes: Box<[u8]>,
 }
 
 struct Selected {
     store: Store,
     chosen: Vec<u32>,
-    from: usize,
-    to: usize,
+    range: TimeRange,
 }
 
 impl SeriesSource for Selected {
@@ -42,16 +52,34 @@ impl SeriesSource for Selected {
     }
 
     fn read(&self, index: usize, resume: &mut Resume, out: &mut Samples) -> Result<bool, StoreError> {
-        let (times, values) = out.floats_mut();
-        let all = &self.store.series[self.chosen[index] as usize].1;
-        let to = self.to.min(all.len());
-        if resume.a > 0 || self.from >= to {
+        out.clear();
+        if std::mem::replace(&mut resume.a, 1) > 0 {
             return Ok(false);
         }
-        resume.a = 1;
-        times.extend((self.from..to).map(|i| i as i64 * INTERVAL_MS));
-        values.extend_from_slice(&all[self.from..to]);
-        Ok(true)
+        let chunks = &self.store.series[self.chosen[index] as usize].1;
+        let first = chunks.partition_point(|chunk| chunk.times.max < self.range.min);
+        let wanted = chunks[first..].iter().take_while(|chunk| chunk.times.min <= self.range.max);
+        let read = match chunks.first().map(|chunk| chunk.encoding) {
+            Some(Encoding::Xor) => {
+                let (times, values) = out.floats_mut();
+                let mut wanted = wanted;
+                wanted.try_for_each(|chunk| {
+                    match self.range.min <= chunk.times.min && chunk.times.max <= self.range.max {
+                        true => decode(&chunk.bytes, times, values),
+                        false => decode_range(&chunk.bytes, self.range, times, values),
+                    }
+                })
+            }
+            _ => {
+                let (times, values) = out.histograms_mut();
+                let (mut wanted, mut starts) = (wanted, Vec::new());
+                wanted.try_for_each(|chunk| {
+                    decode_histograms(chunk.encoding, &chunk.bytes, self.range, (times, values, &mut starts))
+                })
+            }
+        };
+        read.map_err(|error| StoreError::new(StoreErrorKind::Corrupt, error.to_string()))?;
+        Ok(!out.is_empty())
     }
 }
 
@@ -59,10 +87,7 @@ impl Queryable for Store {
     fn select(&self, wanted: &Selector) -> Result<SeriesSet, StoreError> {
         let matching = self.series.iter().enumerate().filter(|(_, (labels, _))| wanted.matches(labels));
         let chosen = matching.map(|(at, _)| at as u32).collect();
-        let (min, max) = (wanted.range.min.millis().max(0), wanted.range.max.millis());
-        let from = (min as u64).div_ceil(INTERVAL_MS as u64) as usize;
-        let to = (max / INTERVAL_MS + 1).max(0) as usize;
-        Ok(SeriesSet::new(Arc::new(Selected { store: self.clone(), chosen, from, to })))
+        Ok(SeriesSet::new(Arc::new(Selected { store: self.clone(), chosen, range: wanted.range })))
     }
 
     fn label_names(&self, _: &[Matcher], _: TimeRange) -> Result<Vec<String>, StoreError> {
@@ -74,6 +99,19 @@ impl Queryable for Store {
     }
 }
 
+/// The chunks of a series of floats.
+fn chunks(values: impl Iterator<Item = f64>) -> Vec<Chunk> {
+    let values: Vec<f64> = values.collect();
+    let encoded = values.chunks(CHUNK_SAMPLES).enumerate().map(|(number, values)| {
+        let time = |at: usize| ((number * CHUNK_SAMPLES + at) as i64) * INTERVAL_MS;
+        let mut chunk = XorAppender::new();
+        values.iter().enumerate().for_each(|(at, value)| chunk.push(time(at), *value));
+        let times = TimeRange::from_millis(time(0), time(values.len() - 1));
+        Chunk { times, encoding: Encoding::Xor, bytes: chunk.into_bytes().into() }
+    });
+    encoded.collect()
+}
+
 /// A value that changes and is easy to compute again: a slow counter, different in each series.
 fn value(series: usize, point: usize) -> f64 {
     point as f64 + series as f64 / 200.0
@@ -82,7 +120,7 @@ fn value(series: usize, point: usize) -> f64 {
 /// `a_hundred` and `b_hundred` with label `l`, and `h_hundred` with eleven buckets each.
 fn dashboard() -> Store {
     let mut series = Vec::new();
-    let column = |scale: f64, seed: usize| (0..POINTS).map(|i| value(seed, i) * scale).collect::<Vec<f64>>();
+    let column = |scale: f64, seed: usize| chunks((0..POINTS).map(|i| value(seed, i) * scale));
     for l in 0..100 {
         let number = l.to_string();
         for (at, name) in ["a_hundred", "b_hundred"].into_iter().enumerate() {
@@ -104,7 +142,7 @@ fn services(points: usize) -> Store {
         let instance_name = format!("instance-{instance}");
         for (at, name) in ["rpc_request_success_total", "rpc_request_error_total"].into_iter().enumerate() {
             let labels = Labels::from_pairs([("__name__", name), ("instance", instance_name.as_str())]);
-            series.push((labels, (0..points).map(|i| value(2 * instance + at, i)).collect()));
+            series.push((labels, chunks((0..points).map(|i| value(2 * instance + at, i)))));
         }
     }
     Store { series: Arc::new(series) }
@@ -119,14 +157,15 @@ struct Query {
     last: f64,
 }
 
-fn engine() -> Engine {
-    Engine::new(EngineOptions { max_points_per_series: 0, ..EngineOptions::default() })
+fn engine(threads: usize) -> Engine {
+    Engine::new(EngineOptions { max_points_per_series: 0, threads, ..EngineOptions::default() })
 }
 
 fn ask(engine: &Engine, store: &Store, text: &str, points: usize, steps: usize) -> QueryResult {
     let expr = kymo_promql_syntax::parse(text).expect("a valid query");
     let end = points as i64 * INTERVAL_MS;
-    let start = Timestamp::from_millis(end - steps as i64 * INTERVAL_MS);
+    // The first of 1,000 steps is 999 before the last.
+    let start = Timestamp::from_millis(end - (steps as i64 - 1) * INTERVAL_MS);
     let end = Timestamp::from_millis(end);
     let options = QueryOptions::default();
     if steps == 1 {
@@ -137,8 +176,24 @@ fn ask(engine: &Engine, store: &Store, text: &str, points: usize, steps: usize) 
 
 fn check(query: &Query, result: &QueryResult) {
     let (series, last) = match &result.value {
-        QueryValue::Matrix(series) => (series.len(), *series[0].floats.values.last().expect("a point")),
-        QueryValue::Vector(samples) => (samples.len(), samples[0].value.float().expect("a float")),
+        QueryValue::Matrix(series) => {
+            let one = &series[0];
+            (
+                series.len(),
+                one.floats
+                    .values
+                    .last()
+                    .copied()
+                    .unwrap_or_else(|| one.histograms.values.last().expect("a point").count),
+            )
+        }
+        QueryValue::Vector(samples) => (
+            samples.len(),
+            match &samples[0].value {
+                PointValue::Float(value) => *value,
+                PointValue::Histogram(histogram) => histogram.count,
+            },
+        ),
         other => panic!("{}: neither vector nor matrix: {other:?}", query.name),
     };
     assert_eq!(series, query.series, "{}", query.name);
@@ -197,49 +252,112 @@ fn queries() -> Vec<Query> {
     ]
 }
 
-fn shapes(c: &mut Criterion) {
-    let store = dashboard();
-    let engine = engine();
-    let mut group = c.benchmark_group("promql");
-    group.sample_size(20).warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(2));
-    for query in queries() {
-        let result = ask(&engine, &store, query.text, POINTS, query.steps);
-        check(&query, &result);
+/// Asks with one thread and with two, which must agree to the bit, and times both.
+fn compare(c: &mut Criterion, group: &str, store: &Store, points: usize, queries: &[Query]) {
+    let mut group = c.benchmark_group(group);
+    group.sample_size(10).warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(2));
+    for query in queries {
+        let ask = |threads| ask(&engine(threads), store, query.text, points, query.steps);
+        let result = ask(1);
+        check(query, &result);
+        assert_eq!(ask(2).value, result.value, "{}", query.name);
         group.throughput(Throughput::Elements(result.stats.samples_read));
-        group.bench_function(query.name, |b| {
-            b.iter(|| black_box(ask(&engine, &store, query.text, POINTS, query.steps)));
-        });
+        for threads in [1, 2] {
+            group.bench_function(BenchmarkId::new(query.name, format!("{threads}_threads")), |b| {
+                b.iter(|| black_box(ask(threads)));
+            });
+        }
     }
     group.finish();
+}
+
+fn shapes(c: &mut Criterion) {
+    compare(c, "promql", &dashboard(), POINTS, &queries());
 }
 
 fn join(c: &mut Criterion) {
     const STEPS: usize = 5000;
     let points = STEPS + 1;
-    let store = services(points);
-    let engine = engine();
-    let mut group = c.benchmark_group("promql_join");
-    group.sample_size(10).warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(3));
     let both = value(0, points - 1) + value(1, points - 1);
+    let share = {
+        let sum = |at: usize| (0..1000).map(|i| value(2 * i + at, points - 1)).sum::<f64>();
+        sum(1) / sum(0)
+    };
+    let query = |name, text, series, last| Query { name, text, steps: STEPS, series, last };
     let queries = [
-        ("plus", "rpc_request_success_total + rpc_request_error_total", both),
-        ("group_left", "rpc_request_success_total + on (instance) group_left rpc_request_error_total", both),
-        ("and", "rpc_request_success_total and rpc_request_error_total", value(0, points - 1)),
-        ("or", "rpc_request_success_total or rpc_request_error_total", value(0, points - 1)),
-        ("share", "sum(rpc_request_error_total) / sum(rpc_request_success_total)", {
-            let sum = |at: usize| (0..1000).map(|i| value(2 * i + at, points - 1)).sum::<f64>();
-            sum(1) / sum(0)
-        }),
+        query("plus", "rpc_request_success_total + rpc_request_error_total", 1000, both),
+        query(
+            "group_left",
+            "rpc_request_success_total + on (instance) group_left rpc_request_error_total",
+            1000,
+            both,
+        ),
+        query("and", "rpc_request_success_total and rpc_request_error_total", 1000, value(0, points - 1)),
+        query("or", "rpc_request_success_total or rpc_request_error_total", 1000, value(0, points - 1)),
+        query("share", "sum(rpc_request_error_total) / sum(rpc_request_success_total)", 1, share),
     ];
-    for (name, text, last) in queries {
-        let query = Query { name, text, steps: STEPS, series: if name == "share" { 1 } else { 1000 }, last };
-        let result = ask(&engine, &store, text, points, STEPS);
-        check(&query, &result);
-        group.throughput(Throughput::Elements(result.stats.samples_read));
-        group.bench_function(name, |b| b.iter(|| black_box(ask(&engine, &store, text, points, STEPS))));
-    }
-    group.finish();
+    compare(c, "promql_join", &services(points), points, &queries);
 }
 
-criterion_group!(benches, shapes, join);
+/// How much the count of a native histogram grows from sample to sample, 30 s each: 1 in each bucket.
+const BUCKETS: usize = 60;
+/// Two hours.
+const NATIVE_POINTS: usize = 240;
+const NATIVE_SERIES: usize = 3000;
+/// Samples come every 30 s; the grid's interval is 10.
+const NATIVE_EVERY: i64 = 3;
+
+fn native_histograms() -> Store {
+    let sample = |at: usize| {
+        // Buckets are written as differences: all have the same count.
+        let mut positive_buckets = vec![0; BUCKETS];
+        positive_buckets[0] = at as i64 + 1;
+        Histogram {
+            schema: 3,
+            count: (BUCKETS * (at + 1)) as u64,
+            sum: (at + 1) as f64 * 100.0,
+            zero_threshold: 1e-128,
+            positive_spans: vec![Span { offset: -20, length: BUCKETS as u32 }],
+            positive_buckets,
+            ..Histogram::default()
+        }
+    };
+    let time = |at: usize| at as i64 * NATIVE_EVERY * INTERVAL_MS;
+    let of_series = |number: usize| {
+        let mut chunks: Vec<Chunk> = Vec::new();
+        let (mut chunk, mut first) = (HistogramAppender::new(), 0);
+        for at in 0..NATIVE_POINTS {
+            if usize::from(chunk.len()) == CHUNK_SAMPLES {
+                let times = TimeRange::from_millis(time(first), time(at - 1));
+                let next = chunk.following(&sample(at));
+                let bytes = std::mem::replace(&mut chunk, next).into_bytes().into();
+                chunks.push(Chunk { times, encoding: Encoding::Histogram, bytes });
+                first = at;
+            }
+            assert_ne!(chunk.push(time(at), &sample(at)), HistogramPushed::Cut, "the layout stays");
+        }
+        let times = TimeRange::from_millis(time(first), time(NATIVE_POINTS - 1));
+        chunks.push(Chunk { times, encoding: Encoding::Histogram, bytes: chunk.into_bytes().into() });
+        let number = number.to_string();
+        (Labels::from_pairs([("__name__", "native_histogram_series"), ("number", number.as_str())]), chunks)
+    };
+    Store { series: Arc::new((0..NATIVE_SERIES).map(of_series).collect()) }
+}
+
+fn native(c: &mut Criterion) {
+    let points = NATIVE_POINTS * NATIVE_EVERY as usize;
+    let count = (BUCKETS * NATIVE_POINTS * NATIVE_SERIES) as f64;
+    // 60 more every 30 s, in each series.
+    let rate = (BUCKETS * NATIVE_SERIES) as f64 / 30.0;
+    let query = |name, text, last| Query { name, text, steps: 120, series: 1, last };
+    let queries = [
+        query("sum", "sum(native_histogram_series)", count),
+        query("sum_rate_2m", "sum(rate(native_histogram_series[2m]))", rate),
+        query("sum_rate_20m", "sum(rate(native_histogram_series[20m]))", rate),
+        query("count_of_rate_2m", "histogram_count(sum(rate(native_histogram_series[2m])))", rate),
+    ];
+    compare(c, "promql_native", &native_histograms(), points, &queries);
+}
+
+criterion_group!(benches, shapes, join, native);
 criterion_main!(benches);
