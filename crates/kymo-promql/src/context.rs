@@ -118,7 +118,7 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    fn new(counters: Arc<Counters>) -> Tally {
+    pub(crate) fn new(counters: Arc<Counters>) -> Tally {
         Tally { counters, samples: 0, read: 0, of: None }
     }
 

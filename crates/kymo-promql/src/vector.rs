@@ -184,6 +184,13 @@ impl Scratch {
         }
     }
 
+    /// One of no query, for tests of kernels.
+    #[cfg(test)]
+    pub(crate) fn alone() -> Scratch {
+        let budget = Budget::new(usize::MAX, usize::MAX, crate::budget::AllQueries::new(0));
+        Scratch::new(CancelToken::new(), budget, Tally::new(std::sync::Arc::default()))
+    }
+
     /// A row to compute with; give it back with [`Scratch::give_back`].
     pub(crate) fn take_row(&mut self) -> Row {
         self.rows.pop().unwrap_or_default()

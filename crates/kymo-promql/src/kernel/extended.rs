@@ -177,7 +177,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::CancelToken;
     use crate::grid::Grid;
     use crate::kernel::{RangeFunction, run, slide};
     use crate::vector::Scratch;
@@ -250,7 +249,7 @@ mod tests {
                     samples: Floats { times: &times, values: &values, starts: &[] },
                     windows: &windows, ends, range_ms, edges, grid: ends, params: &[],
                 };
-                let mut scratch = Scratch::new(CancelToken::new());
+                let mut scratch = Scratch::alone();
                 let mut row = Row::default();
                 run(function, &call, &mut scratch.work, &mut scratch.pulse, &mut row).unwrap();
                 for (step, window) in windows.iter().enumerate() {

@@ -3,7 +3,6 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::CancelToken;
 use crate::vector::Scratch;
 
 /// Neumaier's sum as two plain variables.
@@ -227,7 +226,7 @@ fn same(a: f64, b: f64, tolerance: f64, scale: f64) -> bool {
 }
 
 fn check(t: &[i64], v: &[f64], ends: Grid, range: i64, params: &[f64]) -> Result<(), TestCaseError> {
-    let mut scratch = Scratch::new(CancelToken::new());
+    let mut scratch = Scratch::alone();
     slide(t, ends, range, &mut scratch.windows).unwrap();
     let params: Vec<Scalar> = params.iter().map(|p| Scalar::Constant(*p)).collect();
     let mut row = Row::default();
@@ -316,7 +315,7 @@ fn infinities_and_overflow() {
         v[50] = special;
         v[51] = special;
         v[120] = -special;
-        let mut scratch = Scratch::new(CancelToken::new());
+        let mut scratch = Scratch::alone();
         let ends = Grid { start: 60_000, step: 3000, steps: 46 };
         slide(&t, ends, 60_000, &mut scratch.windows).unwrap();
         let mut row = Row::default();
