@@ -226,6 +226,12 @@ fn golden_files() {
     let hex = |file: &str| -> String {
         disk.read(&cold.dir().join(file)).unwrap().iter().map(|byte| format!("{byte:02x}")).collect()
     };
-    assert_eq!(hex("times"), "GOLDEN-TIMES");
-    assert_eq!(hex("columns"), "GOLDEN-COLUMNS");
+    assert_eq!(
+        hex("times"),
+        "b5c01d85010000000e100403d095f2f6905db0ea01010004a4c30a580e100205018e80f4f6905de0d40300028b9a4211"
+    );
+    assert_eq!(
+        hex("columns"),
+        "b5c01d85010000000a1108000411000105010808df55beb32411080004620102020000000000f07f0480808080808080e07f80808080808080020307c40c84f150cc0c110801030000000000000000408fe047d01b111c0002020502b0b4a1c4eafe9089800199da90a2b5bfc88440000102b84e1d"
+    );
 }
