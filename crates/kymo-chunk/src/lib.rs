@@ -24,6 +24,7 @@
 #![forbid(unsafe_code)]
 
 mod bits;
+pub mod cold;
 mod cut;
 mod encoding;
 mod error;

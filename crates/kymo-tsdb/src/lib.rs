@@ -32,6 +32,7 @@ mod clock;
 mod vfs;
 
 pub mod block;
+pub use block::cold;
 
 mod error;
 mod options;

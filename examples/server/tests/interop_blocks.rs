@@ -396,3 +396,44 @@ fn histograms_both_ways() {
         assert_eq!(answers(&server, &queries, &times), expected, "{}", server.log());
     }
 }
+
+/// Blocks become cold and are exported again: promtool and Prometheus see of the export what they saw of the blocks, and pass over
+/// what is cold.
+#[test]
+fn cold_and_back() {
+    if !installed("promtool") || !installed("prometheus") {
+        return;
+    }
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let (text, data, out) = (dir.path().join("samples.txt"), dir.path().join("data"), dir.path().join("out"));
+    fs::write(&text, openmetrics(500, 80)).unwrap();
+    let name = |path: &Path| path.to_str().expect("a temporary directory is text").to_owned();
+    kymo_tsdb(&["import", "openmetrics", &name(&text), &name(&data)]);
+    check_directory(&data);
+    let (wanted, blocks) = (promtool_tsdb(&["dump", &name(&data)]), promtool_tsdb(&["list", &name(&data)]));
+
+    // Nothing is a century old.
+    assert_eq!(kymo_tsdb(&["cold", "--older-than", "100y", &name(&data)]), "");
+    let told = kymo_tsdb(&["cold", "--older-than", "1h", &name(&data)]);
+    assert_eq!(told.lines().count() + 1, blocks.lines().count(), "{told}");
+    let listed = kymo_tsdb(&["list", &name(&data)]);
+    assert_eq!(
+        listed.lines().filter(|line| line.contains(".cold ")).count(),
+        told.lines().count(),
+        "{listed}"
+    );
+    let verdicts = kymo_tsdb(&["verify", &name(&data)]);
+    assert!(verdicts.lines().all(|line| line.contains(".cold: sound, ")), "{verdicts}");
+    assert_eq!(sorted(&kymo_tsdb(&["dump", &name(&data)])), sorted(&wanted));
+
+    // Prometheus starts over it, finds nothing, and leaves it alone.
+    let server = prometheus(dir.path(), &data);
+    let absent = answers(&server, &["absent({__name__=~\"metric_.*\"})"], &[START_S + 3600]);
+    assert!(absent.values().all(|answer| answer.contains("\"1\"")), "{absent:?}");
+    drop(server);
+    assert_eq!(kymo_tsdb(&["list", &name(&data)]), listed);
+
+    kymo_tsdb(&["export", &name(&data), &name(&out)]);
+    check_directory(&out);
+    assert_eq!(sorted(&promtool_tsdb(&["dump", &name(&out)])), sorted(&wanted));
+}

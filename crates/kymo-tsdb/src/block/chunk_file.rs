@@ -51,6 +51,11 @@ pub(super) struct ChunkFiles {
 }
 
 impl ChunkFiles {
+    /// No segment.
+    pub(super) fn none() -> ChunkFiles {
+        ChunkFiles { segments: Vec::new() }
+    }
+
     pub(super) fn open(vfs: &dyn Vfs, dir: &Path) -> Result<ChunkFiles, BlockError> {
         let dir = dir.join(CHUNKS_DIR);
         let entries = vfs.list(&dir).map_err(BlockError::io("list", &dir))?;

@@ -28,6 +28,8 @@ mod snapshot;
 mod write;
 
 mod compact;
+
+pub mod cold;
 mod cut;
 mod store;
 mod union;

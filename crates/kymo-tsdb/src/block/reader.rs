@@ -76,22 +76,7 @@ impl Block {
     /// # Ok::<(), kymo_tsdb::block::BlockError>(())
     /// ```
     pub fn open(vfs: &dyn Vfs, dir: &Path) -> Result<Block, BlockError> {
-        let meta = BlockMeta::read(vfs, dir)?;
-        let index = BlockFile::open(vfs, &dir.join(INDEX_FILE))?;
-        let toc = Toc::read(&index)?;
-        let files = vfs.list(dir).map_err(BlockError::io("list", dir))?;
-        let small = files.iter().filter(|file| [META_FILE, TOMBSTONES_FILE].contains(&file.name.as_str()));
-        let inner = Inner {
-            dir: dir.to_owned(),
-            small_bytes: small.map(|file| file.size).sum(),
-            meta,
-            index,
-            toc,
-            chunks: ChunkFiles::open(vfs, dir)?,
-            tombstones: Tombstones::read(vfs, dir)?,
-            tables: Mutex::default(),
-            damage: Mutex::default(),
-        };
+        let inner = Inner::open(vfs, dir, ChunkFiles::open(vfs, dir)?)?;
         Ok(Block { inner: Arc::new(inner) })
     }
 
@@ -129,13 +114,12 @@ impl Block {
 
     /// Bytes of all its files.
     pub fn size_bytes(&self) -> u64 {
-        self.inner.index.size() + self.inner.chunks.size() + self.inner.small_bytes
+        self.inner.size_bytes()
     }
 
     /// The time from its first millisecond to its last.
     pub fn time_range(&self) -> TimeRange {
-        let BlockMeta { min_time_ms, max_time_ms, .. } = *self.meta();
-        TimeRange::from_millis(min_time_ms, max_time_ms.saturating_sub(1))
+        self.inner.time_range()
     }
 
     /// All series, in order of their labels.
@@ -151,17 +135,64 @@ impl Block {
     /// The damaged places that were met so far, at most [`Block::DAMAGE_MAX`], and how many there were. A place that is
     /// read again is met again.
     pub fn damage(&self) -> (Vec<BlockDamage>, u64) {
-        let log = lock(&self.inner.damage);
-        (log.listed.clone(), log.total)
+        self.inner.damage()
     }
 
     /// Forgets the tables that were read, until they are needed again.
     pub fn release_memory(&self) {
-        *lock(&self.inner.tables) = None;
+        self.inner.release_memory();
     }
 }
 
 impl Inner {
+    /// All but the chunks, which may lie elsewhere.
+    pub(super) fn open(vfs: &dyn Vfs, dir: &Path, chunks: ChunkFiles) -> Result<Inner, BlockError> {
+        let meta = BlockMeta::read(vfs, dir)?;
+        let index = BlockFile::open(vfs, &dir.join(INDEX_FILE))?;
+        let toc = Toc::read(&index)?;
+        let files = vfs.list(dir).map_err(BlockError::io("list", dir))?;
+        let small = files.iter().filter(|file| [META_FILE, TOMBSTONES_FILE].contains(&file.name.as_str()));
+        Ok(Inner {
+            dir: dir.to_owned(),
+            small_bytes: small.map(|file| file.size).sum(),
+            meta,
+            index,
+            toc,
+            chunks,
+            tombstones: Tombstones::read(vfs, dir)?,
+            tables: Mutex::default(),
+            damage: Mutex::default(),
+        })
+    }
+
+    pub(super) fn size_bytes(&self) -> u64 {
+        self.index.size() + self.chunks.size() + self.small_bytes
+    }
+
+    pub(super) fn time_range(&self) -> TimeRange {
+        let BlockMeta { min_time_ms, max_time_ms, .. } = self.meta;
+        TimeRange::from_millis(min_time_ms, max_time_ms.saturating_sub(1))
+    }
+
+    pub(super) fn damage(&self) -> (Vec<BlockDamage>, u64) {
+        let log = lock(&self.damage);
+        (log.listed.clone(), log.total)
+    }
+
+    /// What a select should say of damage.
+    pub(super) fn warnings(&self) -> Vec<String> {
+        let (listed, total) = self.damage();
+        let warning = listed.first().map(|first| match total {
+            1 => format!("block {} is damaged: {first}", self.meta.ulid),
+            _ => format!("block {} is damaged in {total} places, the first: {first}", self.meta.ulid),
+        });
+        warning.into_iter().collect()
+    }
+
+    pub(super) fn release_memory(&self) {
+        *lock(&self.tables) = None;
+    }
+
     /// Symbols and postings table, read at the first call.
     pub(super) fn tables(&self) -> Result<Arc<Tables>, BlockError> {
         let mut tables = lock(&self.tables);
@@ -206,12 +237,8 @@ impl Queryable for Block {
             return Ok(SeriesSet::empty());
         }
         let snapshot = Snapshot::pin(self.inner.clone(), wanted)?;
-        let (listed, total) = self.damage();
-        let warnings = listed.first().map(|first| match total {
-            1 => format!("block {} is damaged: {first}", self.meta().ulid),
-            _ => format!("block {} is damaged in {total} places, the first: {first}", self.meta().ulid),
-        });
-        Ok(SeriesSet::new(Arc::new(snapshot)).with_warnings(warnings.into_iter().collect()))
+        let warnings = self.inner.warnings();
+        Ok(SeriesSet::new(Arc::new(snapshot)).with_warnings(warnings))
     }
 
     fn label_names(&self, matchers: &[Matcher], range: TimeRange) -> Result<Vec<String>, StoreError> {

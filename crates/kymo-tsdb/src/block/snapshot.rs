@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kymo_chunk::{decode_floats, decode_histograms};
+use kymo_chunk::{ChunkError, decode_floats, decode_histograms};
 use kymo_model::{
     FloatHistogram, Labels, Resume, Samples, Selector, SeriesSource, StoreError, TimeRange, Values,
 };
@@ -75,34 +75,8 @@ impl Snapshot {
         }
     }
 
-    /// Appends the samples of a chunk to columns of its kind.
     fn decode(&self, chunk: &ChunkMeta, data: &ChunkData, out: &mut Samples) -> Result<(), BlockError> {
-        let ChunkData { encoding, data } = data;
-        if out.is_empty() {
-            // Both make the columns those of their kind.
-            if encoding.is_float() {
-                out.floats_mut();
-            } else {
-                out.histograms_mut();
-            }
-        }
-        let Samples { timestamps_ms, values, start_timestamps_ms } = out;
-        let before = timestamps_ms.len();
-        if encoding.has_starts() {
-            start_timestamps_ms.resize(before, 0);
-        }
-        let decoded = match values {
-            Values::Floats(values) => {
-                decode_floats(*encoding, data, self.range, (timestamps_ms, values, start_timestamps_ms))
-            }
-            Values::Histograms(values) => {
-                decode_histograms(*encoding, data, self.range, (timestamps_ms, values, start_timestamps_ms))
-            }
-        };
-        if !start_timestamps_ms.is_empty() {
-            start_timestamps_ms.resize(timestamps_ms.len(), 0);
-        }
-        decoded.map_err(|error| {
+        append_chunk(data, self.range, out).map_err(|error| {
             let file = self.block.dir.join(super::chunk_file::CHUNKS_DIR);
             let file = file.join(format!("{:06}", (chunk.reference >> 32) + 1));
             BlockError::damaged(
@@ -171,13 +145,43 @@ impl Snapshot {
     }
 }
 
+/// Appends the samples of a chunk inside a range to columns of its kind.
+pub(super) fn append_chunk(data: &ChunkData, range: TimeRange, out: &mut Samples) -> Result<(), ChunkError> {
+    let ChunkData { encoding, data } = data;
+    if out.is_empty() {
+        // Both make the columns those of their kind.
+        if encoding.is_float() {
+            out.floats_mut();
+        } else {
+            out.histograms_mut();
+        }
+    }
+    let Samples { timestamps_ms, values, start_timestamps_ms } = out;
+    let before = timestamps_ms.len();
+    if encoding.has_starts() {
+        start_timestamps_ms.resize(before, 0);
+    }
+    let decoded = match values {
+        Values::Floats(values) => {
+            decode_floats(*encoding, data, range, (timestamps_ms, values, start_timestamps_ms))
+        }
+        Values::Histograms(values) => {
+            decode_histograms(*encoding, data, range, (timestamps_ms, values, start_timestamps_ms))
+        }
+    };
+    if !start_timestamps_ms.is_empty() {
+        start_timestamps_ms.resize(timestamps_ms.len(), 0);
+    }
+    decoded
+}
+
 enum Value {
     Float(f64),
     Histogram(Arc<FloatHistogram>),
 }
 
 /// Takes out what was deleted.
-fn bury(intervals: &[Interval], out: &mut Samples) {
+pub(super) fn bury(intervals: &[Interval], out: &mut Samples) {
     if intervals.is_empty() {
         return;
     }

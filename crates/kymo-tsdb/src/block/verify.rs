@@ -7,8 +7,8 @@ use kymo_chunk::{Encoding, HistogramIter, Xor2Iter, XorIter};
 use super::chunk_file::{CHUNKS_DIR, ChunkData};
 use super::error::{BlockDamage, BlockError};
 use super::index::{ChunkMeta, Symbols, read_postings};
-use super::reader::Block;
-use super::series::BlockSeries;
+use super::reader::{Block, Inner};
+use super::series::{BlockSeries, BlockSeriesIter};
 
 /// What a block really holds.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -33,7 +33,7 @@ impl BlockReport {
         self.damage_total == 0
     }
 
-    fn note(&mut self, damage: BlockDamage) {
+    pub(super) fn note(&mut self, damage: BlockDamage) {
         self.damage_total += 1;
         if self.damage.len() < Block::DAMAGE_MAX {
             self.damage.push(damage);
@@ -41,7 +41,7 @@ impl BlockReport {
     }
 
     /// Notes damage; anything else ends the verification.
-    fn note_error(&mut self, error: BlockError) -> Result<(), BlockError> {
+    pub(super) fn note_error(&mut self, error: BlockError) -> Result<(), BlockError> {
         error.into_damage().map(|damage| self.note(damage))
     }
 }
@@ -49,11 +49,20 @@ impl BlockReport {
 /// Reads all of a block: checksums, order of symbols, series, chunks and postings, samples against what the index says of their
 /// chunks, and the counts of meta.json. An error is a disk that fails, or symbols without which nothing can be read.
 pub fn verify_block(block: &Block) -> Result<BlockReport, BlockError> {
-    let inner = &*block.inner;
     let mut report = BlockReport::default();
-    if let Err(error) = inner.chunks.check_headers() {
+    if let Err(error) = block.inner.chunks.check_headers() {
         report.note_error(error)?;
     }
+    verify_index(&block.inner, &mut report, |series, report| verify_chunks(block, series, report))?;
+    Ok(report)
+}
+
+/// Checks all of an index; `chunks` checks what a series has in other files.
+pub(super) fn verify_index(
+    inner: &Inner,
+    report: &mut BlockReport,
+    mut chunks: impl FnMut(&BlockSeries, &mut BlockReport) -> Result<(), BlockError>,
+) -> Result<(), BlockError> {
     let tables = inner.tables()?;
     let index = inner.index.path();
     if !tables.symbols.are_sorted() {
@@ -68,7 +77,7 @@ pub fn verify_block(block: &Block) -> Result<BlockReport, BlockError> {
     let mut counts: HashMap<(String, String), u64> = HashMap::new();
     let mut numbers = Vec::new();
     let mut last: Option<BlockSeries> = None;
-    for series in block.series()? {
+    for series in BlockSeriesIter::new(inner, tables.clone()) {
         let series = match series {
             Ok(series) => series,
             Err(error) => {
@@ -89,7 +98,7 @@ pub fn verify_block(block: &Block) -> Result<BlockReport, BlockError> {
         for label in &series.labels {
             *counts.entry((label.name.to_owned(), label.value.to_owned())).or_default() += 1;
         }
-        verify_chunks(block, &series, &mut report)?;
+        chunks(&series, report)?;
         last = Some(series);
     }
     match &tables.postings {
@@ -135,15 +144,15 @@ pub fn verify_block(block: &Block) -> Result<BlockReport, BlockError> {
             }
         }
     }
-    verify_counts(block, &tables.symbols, &mut report);
-    Ok(report)
+    verify_counts(inner, &tables.symbols, report);
+    Ok(())
 }
 
-fn verify_counts(block: &Block, symbols: &Symbols, report: &mut BlockReport) {
-    let stats = block.meta().stats;
+fn verify_counts(inner: &Inner, symbols: &Symbols, report: &mut BlockReport) {
+    let stats = inner.meta.stats;
     if report.series > 0 && symbols.len() == 0 {
         let message = "expected symbols, found none".to_owned();
-        report.note(BlockDamage { file: block.dir().to_owned(), offset: 0, message });
+        report.note(BlockDamage { file: inner.dir.clone(), offset: 0, message });
     }
     for (what, wanted, found) in [
         ("series", stats.num_series, report.series),
@@ -152,7 +161,7 @@ fn verify_counts(block: &Block, symbols: &Symbols, report: &mut BlockReport) {
     ] {
         if wanted != found {
             let message = format!("expected {wanted} {what} as meta.json says, found {found}");
-            report.note(BlockDamage { file: block.dir().to_owned(), offset: 0, message });
+            report.note(BlockDamage { file: inner.dir.clone(), offset: 0, message });
         }
     }
 }
@@ -182,7 +191,10 @@ fn verify_chunks(block: &Block, series: &BlockSeries, report: &mut BlockReport) 
 }
 
 /// How many samples a chunk has, if they are in order and inside the time that the index says.
-fn check_samples(chunk: &ChunkMeta, ChunkData { encoding, data }: &ChunkData) -> Result<u64, String> {
+pub(super) fn check_samples(
+    chunk: &ChunkMeta,
+    ChunkData { encoding, data }: &ChunkData,
+) -> Result<u64, String> {
     let mut times = Vec::new();
     let read = match encoding {
         Encoding::Xor => XorIter::new(data)

@@ -10,7 +10,7 @@ use kymo_model::{
     FloatHistogram, Histogram, Labels, Queryable, Samples, Selector, Series, Span, TimeRange, Values,
 };
 use kymo_testkit::{Random, SampleStream, SimDisk, ValueShape, series_labels};
-use kymo_tsdb::block::{Block, BlockChunk, BlockMeta, BlockOrigin, BlockWriter, BlockWriterOptions, Ulid};
+use kymo_tsdb::block::{BlockChunk, BlockMeta, BlockOrigin, BlockWriter, BlockWriterOptions, Ulid};
 
 pub(crate) const START_MS: i64 = 1_600_000_000_000;
 
@@ -89,6 +89,15 @@ impl Data {
             data.series.insert(labels.build(), (chunks, rows));
         }
         data
+    }
+
+    /// A series of floats, in chunks of at most 120 samples.
+    pub(crate) fn add_floats(&mut self, labels: Labels, samples: impl Iterator<Item = (i64, f64)>) {
+        let samples: Vec<(i64, f64)> = samples.collect();
+        let mut rows = Rows::new();
+        let chunks =
+            samples.chunks(120).map(|samples| chunk(0, samples.iter().copied(), &mut rows)).collect();
+        self.series.insert(labels, (chunks, rows));
     }
 
     pub(crate) fn rows(&self) -> usize {
@@ -217,7 +226,7 @@ pub(crate) fn rows_of(series: Series<'_>) -> Rows {
 }
 
 /// All series of a block with samples in the range.
-pub(crate) fn read_all(block: &Block, range: TimeRange) -> BTreeMap<Labels, Rows> {
+pub(crate) fn read_all(block: &impl Queryable, range: TimeRange) -> BTreeMap<Labels, Rows> {
     let set = block.select(&Selector::new(Vec::new(), range)).unwrap();
     set.iter().map(|series| (series.labels(), rows_of(series))).filter(|(_, rows)| !rows.is_empty()).collect()
 }

@@ -110,7 +110,9 @@ pub(super) fn export(args: &ExportArgs) -> Result<Verdict, OutError> {
     let sources = Sources::open(&args.dir)?;
     make_dir(&args.out)?;
     let head = sources.head.as_ref().map(|head| head.stats());
-    let ends = sources.blocks.iter().map(|block| (block.meta().min_time_ms, block.meta().max_time_ms)).chain(
+    let metas =
+        sources.blocks.iter().map(|block| block.meta()).chain(sources.cold.iter().map(|cold| cold.meta()));
+    let ends = metas.map(|meta| (meta.min_time_ms, meta.max_time_ms)).chain(
         head.and_then(|stats| Some((stats.min_time?.millis(), stats.max_time?.millis().saturating_add(1)))),
     );
     let (min_ms, end_ms) = ends.fold((i64::MAX, i64::MIN), |all, one| (all.0.min(one.0), all.1.max(one.1)));

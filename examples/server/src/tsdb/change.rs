@@ -56,16 +56,23 @@ pub(super) enum ChangeError {
     Compact(#[from] CompactError),
     #[error(transparent)]
     Write(#[from] WriteBlockError),
+    #[error(transparent)]
+    Cold(#[from] kymo_tsdb::cold::ColdWriteError),
     #[error("{selector}: {message}")]
     Selector { selector: String, message: String },
 }
 
-fn open(dir: &Path) -> Result<(BlockStore, Box<dyn VfsLock>), ChangeError> {
+/// Keeps servers and other commands away as long as it is held.
+pub(super) fn lock(dir: &Path) -> Result<Box<dyn VfsLock>, ChangeError> {
     let path = dir.join(LOCK_FILE);
-    let lock = OsVfs.lock(&path).map_err(|source| match source.kind() {
+    OsVfs.lock(&path).map_err(|source| match source.kind() {
         io::ErrorKind::WouldBlock => ChangeError::Locked(path),
         _ => ChangeError::Lock { path, source },
-    })?;
+    })
+}
+
+fn open(dir: &Path) -> Result<(BlockStore, Box<dyn VfsLock>), ChangeError> {
+    let lock = lock(dir)?;
     let store = BlockStore::open(Arc::new(OsVfs), dir, BlockStoreOptions::default())?;
     for (dir, error) in store.refused() {
         complain(format_args!("{}: {error}", dir.display()));

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use kymo_model::{Queryable, Selector, SeriesSet, StoreError};
-use kymo_tsdb::block::{Block, BlockError, OpenedBlocks, Ulid, union};
+use kymo_tsdb::block::{Block, BlockError, Ulid, union};
+use kymo_tsdb::cold::{ColdBlock, Current};
 use kymo_tsdb::{Options, OsVfs, ReadOnlyDb};
 
 use crate::output::complain;
@@ -14,6 +15,7 @@ const HEAD_DIR: &str = "head";
 /// What a data directory holds.
 pub(super) struct Sources {
     pub(super) blocks: Vec<Block>,
+    pub(super) cold: Vec<ColdBlock>,
     pub(super) head: Option<ReadOnlyDb>,
     /// How many blocks could not be opened; each was complained of.
     pub(super) refused: usize,
@@ -42,13 +44,13 @@ impl Sources {
         Ok(sources)
     }
 
-    /// Blocks only.
+    /// Blocks only, cold ones among them.
     pub(super) fn blocks(dir: &Path) -> Result<Sources, SourcesError> {
-        let OpenedBlocks { blocks, refused } = Block::open_all(&OsVfs, dir)?;
+        let Current { blocks, cold, refused, .. } = Current::open(&OsVfs, dir)?;
         for (dir, error) in &refused {
             complain(format_args!("{}: {error}", dir.display()));
         }
-        Ok(Sources { blocks, head: None, refused: refused.len() })
+        Ok(Sources { blocks, cold, head: None, refused: refused.len() })
     }
 
     /// The block of this name, or the newest.
@@ -66,15 +68,16 @@ impl Sources {
         let mut wanted = wanted.clone();
         wanted.hints.ordered = true;
         let blocks = self.blocks.iter().map(|block| block.select(&wanted));
+        let cold = self.cold.iter().map(|block| block.select(&wanted));
         let head = self.head.iter().map(|head| head.select(&wanted));
-        Ok(union(blocks.chain(head).collect::<Result<_, _>>()?))
+        Ok(union(blocks.chain(cold).chain(head).collect::<Result<_, _>>()?))
     }
 
     /// Complains of what was damaged; how many places.
     pub(super) fn complain_of_damage(&self) -> u64 {
         let mut total = 0;
-        for block in &self.blocks {
-            let (listed, all) = block.damage();
+        let damage = self.blocks.iter().map(Block::damage).chain(self.cold.iter().map(ColdBlock::damage));
+        for (listed, all) in damage {
             total += all;
             listed.iter().for_each(|damage| complain(format_args!("damaged: {damage}")));
         }

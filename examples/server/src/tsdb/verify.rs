@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use kymo_tsdb::block::{Block, Ulid, verify_block};
+use kymo_tsdb::block::{Block, BlockError, BlockMeta, BlockReport, Ulid, verify_block};
+use kymo_tsdb::cold::{self, COLD_ENDING, ColdBlock};
 use serde_json::{Value, json};
 
 use super::sources::{Sources, SourcesError};
@@ -25,18 +26,48 @@ pub(super) struct VerifyArgs {
     json: bool,
 }
 
+/// A block of either kind.
+enum Checked<'a> {
+    Plain(&'a Block),
+    Cold(&'a ColdBlock),
+}
+
+impl Checked<'_> {
+    fn meta(&self) -> &BlockMeta {
+        match self {
+            Checked::Plain(block) => block.meta(),
+            Checked::Cold(block) => block.meta(),
+        }
+    }
+
+    fn name(&self) -> String {
+        let ending = if let Checked::Cold(_) = self { COLD_ENDING } else { "" };
+        format!("{}{ending}", self.meta().ulid)
+    }
+
+    fn verify(&self) -> Result<BlockReport, BlockError> {
+        match self {
+            Checked::Plain(block) => verify_block(block),
+            Checked::Cold(block) => cold::verify(block),
+        }
+    }
+}
+
 pub(super) fn run(args: &VerifyArgs) -> Result<Verdict, SourcesError> {
     let sources = Sources::blocks(&args.dir)?;
-    let blocks: Vec<&Block> = match args.block {
-        Some(ulid) => vec![sources.block(Some(ulid))?],
-        None => sources.blocks.iter().collect(),
-    };
+    let wanted = |ulid: Ulid| args.block.is_none_or(|wanted| wanted == ulid);
+    let plain = sources.blocks.iter().map(Checked::Plain);
+    let cold = sources.cold.iter().map(Checked::Cold);
+    let blocks: Vec<Checked<'_>> = plain.chain(cold).filter(|block| wanted(block.meta().ulid)).collect();
+    if let (Some(ulid), true) = (args.block, blocks.is_empty()) {
+        return Err(SourcesError::NoBlock(ulid));
+    }
     let progress = Progress::over(blocks.len());
     let (mut documents, mut sound): (Vec<Value>, bool) = (Vec::new(), sources.refused == 0);
     for block in blocks {
-        let ulid = block.meta().ulid;
-        progress.doing(&ulid.to_string());
-        let report = verify_block(block)?;
+        let ulid = block.name();
+        progress.doing(&ulid);
+        let report = block.verify()?;
         sound &= report.is_sound();
         let (series, chunks, samples) = (report.series, report.chunks, report.samples);
         progress.aside(|| {
@@ -58,7 +89,7 @@ pub(super) fn run(args: &VerifyArgs) -> Result<Verdict, SourcesError> {
             .map(|damage| json!({ "file": damage.file, "offset": damage.offset, "message": damage.message }))
             .collect();
         documents.push(json!({
-            "ulid": ulid.to_string(),
+            "ulid": ulid,
             "series": series,
             "chunks": chunks,
             "samples": samples,

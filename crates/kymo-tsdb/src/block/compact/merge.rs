@@ -1,6 +1,6 @@
 //! Merge: the series of several blocks in one order, and the chunks of each in order of time, none overlapping.
 
-use kymo_chunk::{Encoding, HistogramIter, HistogramValue, Xor2Iter, XorIter};
+use kymo_chunk::{ChunkError, Encoding, HistogramIter, HistogramValue, StartedSample, Xor2Iter, XorIter};
 use kymo_model::Labels;
 
 use super::super::chunk_file::{CHUNKS_DIR, ChunkData};
@@ -13,13 +13,13 @@ use super::super::tombstones::Interval;
 
 /// A series of the new block; without chunks when nothing is left of it.
 #[derive(Clone, Debug)]
-pub(super) struct MergedSeries {
-    pub(super) labels: Labels,
-    pub(super) chunks: Vec<EncodedChunk>,
+pub(in super::super) struct MergedSeries {
+    pub(in super::super) labels: Labels,
+    pub(in super::super) chunks: Vec<EncodedChunk>,
 }
 
 /// The series of several blocks.
-pub(super) struct Merge<'a> {
+pub(in super::super) struct Merge<'a> {
     sources: Vec<Source<'a>>,
     read: u64,
 }
@@ -31,19 +31,22 @@ struct Source<'a> {
 }
 
 impl<'a> Merge<'a> {
-    pub(super) fn of(blocks: &'a [Block]) -> Result<Merge<'a>, BlockError> {
+    pub(in super::super) fn of(blocks: &'a [Block]) -> Result<Merge<'a>, BlockError> {
         let source = |block: &'a Block| Ok(Source { block, series: block.series()?, next: None });
         let sources = blocks.iter().map(source).collect::<Result<Vec<_>, BlockError>>()?;
         Ok(Merge { sources, read: 0 })
     }
 
     /// How many series of the blocks were read.
-    pub(super) fn read(&self) -> u64 {
+    pub(in super::super) fn read(&self) -> u64 {
         self.read
     }
 
     /// The next series in order of labels. Damaged ones are noted and left out.
-    pub(super) fn next(&mut self, damage: &mut Vec<BlockDamage>) -> Result<Option<MergedSeries>, BlockError> {
+    pub(in super::super) fn next(
+        &mut self,
+        damage: &mut Vec<BlockDamage>,
+    ) -> Result<Option<MergedSeries>, BlockError> {
         for source in &mut self.sources {
             while source.next.is_none() {
                 match source.series.next() {
@@ -115,29 +118,7 @@ impl Piece<'_> {
                 rows.push(Row { t_ms, start_ms, value });
             }
         };
-        let ChunkData { encoding, data } = data;
-        let read = match encoding {
-            Encoding::Xor => XorIter::new(data).and_then(|samples| {
-                { samples }
-                    .try_for_each(|sample| sample.map(|(t_ms, value)| keep(t_ms, 0, RowValue::Float(value))))
-            }),
-            Encoding::Xor2 => Xor2Iter::new(data).and_then(|samples| {
-                { samples }.try_for_each(|sample| {
-                    sample.map(|sample| keep(sample.t_ms, sample.start_ms, RowValue::Float(sample.value)))
-                })
-            }),
-            _ => HistogramIter::new(*encoding, data).and_then(|samples| {
-                { samples }.try_for_each(|sample| {
-                    sample.map(|sample| {
-                        let value = match sample.value {
-                            HistogramValue::Integer(histogram) => RowValue::Histogram(histogram),
-                            HistogramValue::Float(histogram) => RowValue::FloatHistogram(histogram),
-                        };
-                        keep(sample.t_ms, sample.start_ms, value);
-                    })
-                })
-            }),
-        };
+        let read = chunk_rows(data, |row| keep(row.t_ms, row.start_ms, row.value));
         read.map_err(|error| {
             rows.truncate(before);
             let segment =
@@ -145,6 +126,32 @@ impl Piece<'_> {
             let offset = self.chunk.reference & 0xffff_ffff;
             BlockError::damaged(&segment, offset, format!("chunk does not decode: {error}"))
         })
+    }
+}
+
+/// Every sample of a chunk.
+pub(in super::super) fn chunk_rows(
+    ChunkData { encoding, data }: &ChunkData,
+    mut each: impl FnMut(Row),
+) -> Result<(), ChunkError> {
+    match encoding {
+        Encoding::Xor => XorIter::new(data)?.try_for_each(|sample| {
+            sample.map(|(t_ms, value)| each(Row { t_ms, start_ms: 0, value: RowValue::Float(value) }))
+        }),
+        Encoding::Xor2 => Xor2Iter::new(data)?.try_for_each(|sample| {
+            sample.map(|StartedSample { t_ms, start_ms, value }| {
+                each(Row { t_ms, start_ms, value: RowValue::Float(value) });
+            })
+        }),
+        _ => HistogramIter::new(*encoding, data)?.try_for_each(|sample| {
+            sample.map(|sample| {
+                let value = match sample.value {
+                    HistogramValue::Integer(histogram) => RowValue::Histogram(histogram),
+                    HistogramValue::Float(histogram) => RowValue::FloatHistogram(histogram),
+                };
+                each(Row { t_ms: sample.t_ms, start_ms: sample.start_ms, value });
+            })
+        }),
     }
 }
 

@@ -15,7 +15,7 @@ use super::reader::Block;
 use super::ulid::Ulid;
 use super::write::{BlockOrigin, BlockWriter, BlockWriterOptions};
 use crate::vfs::Vfs;
-use merge::Merge;
+pub(super) use merge::{Merge, chunk_rows};
 pub use plan::CompactionPlan;
 
 /// How blocks are compacted.
@@ -100,8 +100,8 @@ fn copy(
     Ok(())
 }
 
-/// What the new block says of its making.
-fn origin(blocks: &[Block]) -> BlockOrigin {
+/// What a block made of others says of its making.
+pub(super) fn origin(blocks: &[Block]) -> BlockOrigin {
     let metas = || blocks.iter().map(Block::meta);
     let mut sources: Vec<Ulid> = metas().flat_map(|meta| meta.compaction.sources.iter().copied()).collect();
     sources.sort_unstable();

@@ -5,6 +5,7 @@
 //! files, the two directories and nothing but the rename itself are durable.
 
 mod index;
+mod spool;
 mod symbols;
 
 use std::path::{Path, PathBuf};
@@ -16,19 +17,15 @@ use kymo_model::Labels;
 use super::chunk_file::{CHUNKS_DIR, ChunkFileWriter};
 use super::error::{BlockError, WriteBlockError};
 use super::file::FileWriter;
-use super::index::{ChunkMeta, INDEX_FILE};
+use super::index::ChunkMeta;
 use super::meta::{BlockCompaction, BlockMeta, BlockStats, META_FILE};
 use super::tombstones::{TOMBSTONES_FILE, Tombstones};
 use super::ulid::Ulid;
-use crate::frame::put_unsigned;
 use crate::vfs::Vfs;
-use symbols::SymbolsWriter;
+pub(super) use spool::SeriesSpool;
 
 /// What unfinished blocks are called, behind their ULID; Prometheus calls those that it deletes by the second.
 const UNFINISHED: [&str; 2] = [".tmp-for-creation", ".tmp-for-deletion"];
-
-/// Series, with provisional numbers of symbols, until all symbols are known.
-const SPOOL_FILE: &str = "series.tmp";
 
 /// The bounds of a block that is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,13 +97,10 @@ pub struct BlockWriter {
     ulid: Ulid,
     options: BlockWriterOptions,
     chunks: ChunkFileWriter,
-    spool: FileWriter,
-    symbols: SymbolsWriter,
-    last_labels: Option<Labels>,
+    spool: SeriesSpool,
     stats: BlockStats,
     range_ms: Option<(i64, i64)>,
     metas: Vec<ChunkMeta>,
-    scratch: Vec<u8>,
 }
 
 impl BlockWriter {
@@ -120,7 +114,7 @@ impl BlockWriter {
         let unfinished = parent.join(format!("{ulid}{}", UNFINISHED[0]));
         let chunks_dir = unfinished.join(CHUNKS_DIR);
         vfs.create_dir_all(&chunks_dir).map_err(WriteBlockError::io("create", &chunks_dir))?;
-        let spool = FileWriter::create(&*vfs, unfinished.join(SPOOL_FILE))?;
+        let spool = SeriesSpool::create(&*vfs, &unfinished)?;
         Ok(BlockWriter {
             vfs,
             parent: parent.to_owned(),
@@ -129,12 +123,9 @@ impl BlockWriter {
             options,
             chunks: ChunkFileWriter::new(options.segment_bytes_max),
             spool,
-            symbols: SymbolsWriter::default(),
-            last_labels: None,
             stats: BlockStats::default(),
             range_ms: None,
             metas: Vec::new(),
-            scratch: Vec::new(),
         })
     }
 
@@ -168,29 +159,11 @@ impl BlockWriter {
         self.stats.num_series += 1;
         self.stats.num_chunks += chunks.len() as u64;
 
-        self.scratch.clear();
-        put_unsigned(&mut self.scratch, labels.len() as u64);
-        for label in labels {
-            let (name, value) = self.symbols.label(label.name, label.value);
-            put_unsigned(&mut self.scratch, name.into());
-            put_unsigned(&mut self.scratch, value.into());
-        }
-        index::put_chunks(&mut self.scratch, &self.metas);
-        let length = self.scratch.len();
-        // The length in front, so that entries can be read one by one.
-        self.spool.push(&(length as u32).to_be_bytes())?;
-        self.spool.push(&self.scratch)?;
-        self.last_labels = Some(labels.clone());
-        Ok(())
+        self.spool.add(labels, &self.metas)
     }
 
     fn check_order(&self, labels: &Labels, chunks: &[BlockChunk<'_>]) -> Result<(), WriteBlockError> {
-        if let Some(before) = self.last_labels.as_ref().filter(|before| *before >= labels) {
-            return Err(WriteBlockError::SeriesOrder {
-                before: before.to_string(),
-                found: labels.to_string(),
-            });
-        }
+        self.spool.check_order(labels)?;
         let wrong = |chunk: usize, found: String| {
             Err(WriteBlockError::ChunkOrder { series: labels.to_string(), chunk, found })
         };
@@ -213,7 +186,7 @@ impl BlockWriter {
     }
 
     /// Makes the block durable and gives it its name. A block without series is possible.
-    pub fn finish(mut self, origin: BlockOrigin) -> Result<BlockMeta, WriteBlockError> {
+    pub fn finish(self, origin: BlockOrigin) -> Result<BlockMeta, WriteBlockError> {
         let BlockOrigin { range_ms, mut compaction } = origin;
         if compaction.level == 0 {
             compaction.level = 1;
@@ -223,11 +196,7 @@ impl BlockWriter {
         let meta = BlockMeta::new(self.ulid, range_ms.unwrap_or(covered), self.stats, compaction);
 
         self.chunks.finish()?;
-        let index = FileWriter::create(&*self.vfs, self.unfinished.join(INDEX_FILE))?;
-        index::write(index, &mut self.spool, &self.symbols, self.options.postings_per_pass_max)?;
-        let spool = self.unfinished.join(SPOOL_FILE);
-        drop(self.spool);
-        self.vfs.remove(&spool).map_err(WriteBlockError::io("remove", &spool))?;
+        self.spool.finish(&*self.vfs, self.options.postings_per_pass_max)?;
         write_whole(&*self.vfs, self.unfinished.join(TOMBSTONES_FILE), &Tombstones::default().to_bytes())?;
         write_whole(&*self.vfs, self.unfinished.join(META_FILE), &meta.to_json())?;
 
@@ -250,7 +219,7 @@ impl BlockWriter {
     }
 }
 
-fn write_whole(vfs: &dyn Vfs, path: PathBuf, bytes: &[u8]) -> Result<(), WriteBlockError> {
+pub(super) fn write_whole(vfs: &dyn Vfs, path: PathBuf, bytes: &[u8]) -> Result<(), WriteBlockError> {
     let mut file = FileWriter::create(vfs, path)?;
     file.push(bytes)?;
     file.finish().map(drop)
@@ -301,7 +270,7 @@ pub fn remove_unfinished_blocks(vfs: &dyn Vfs, parent: &Path) -> Result<usize, B
 }
 
 /// Files, directories of files, and the directory itself: a block is no deeper.
-fn remove_tree(vfs: &dyn Vfs, dir: &Path) -> Result<(), BlockError> {
+pub(super) fn remove_tree(vfs: &dyn Vfs, dir: &Path) -> Result<(), BlockError> {
     let list = |dir: &Path| vfs.list(dir).map_err(BlockError::io("list", dir));
     let remove = |path: &Path| vfs.remove(path).map_err(BlockError::io("remove", path));
     for entry in list(dir)? {
