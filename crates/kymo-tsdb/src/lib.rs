@@ -47,6 +47,8 @@ mod wal;
 
 mod checkpoint;
 
+pub mod prometheus;
+
 mod append;
 mod db;
 mod maintain;
@@ -60,7 +62,7 @@ pub use error::OpenError;
 pub use index::{Cardinality, Counted};
 pub use maintain::Maintained;
 pub use options::{Options, SyncMode};
-pub use progress::{OnProgress, OpenProgress};
+pub use progress::{OnProgress, Progress, ProgressUnit, Work};
 pub use read_only::ReadOnlyDb;
 pub use stats::{Damage, DamageKind, DiskStats, MemoryStats, ReplayReport, Stats, WalStats};
 pub use thread::MaintenanceThread;

@@ -64,6 +64,9 @@ pub struct Options {
     /// On how many threads the log is replayed, the one that opens the database included. They end with the opening; what it
     /// finds does not depend on them. 0 for as many as there are processors, at most [`Options::REPLAY_THREADS_MAX`].
     pub replay_threads: usize,
+    /// When the directory has the log of a Prometheus and no head of ours yet, make blocks of it before opening
+    /// ([`crate::prometheus`]).
+    pub import_prometheus: bool,
     /// Told how far the opening has come.
     pub on_progress: Option<OnProgress>,
 }
@@ -89,6 +92,7 @@ impl Default for Options {
             checkpoint_close_bytes: 1 << 20,
             chunk_file_bytes: 128 << 20,
             replay_threads: 0,
+            import_prometheus: true,
             on_progress: None,
         }
     }

@@ -9,6 +9,7 @@ use super::error::{BlockDamage, BlockError};
 use super::index::{ChunkMeta, Symbols, read_postings};
 use super::reader::Block;
 use super::series::BlockSeries;
+use crate::progress::{Progress, ProgressUnit, STEP_SERIES, Work};
 
 /// What a block really holds.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -49,6 +50,17 @@ impl BlockReport {
 /// Reads all of a block: checksums, order of symbols, series, chunks and postings, samples against what the index says of their
 /// chunks, and the counts of meta.json. An error is a disk that fails, or symbols without which nothing can be read.
 pub fn verify_block(block: &Block) -> Result<BlockReport, BlockError> {
+    verify_block_telling(block, &mut |_| ())
+}
+
+/// The same, and `progress` is told, now and then, how many series were read.
+pub fn verify_block_telling(
+    block: &Block,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<BlockReport, BlockError> {
+    let total = block.meta().stats.num_series;
+    let mut tell =
+        |done| progress(Progress { what: Work::Verifying, unit: ProgressUnit::Series, done, total });
     let inner = &*block.inner;
     let mut report = BlockReport::default();
     if let Err(error) = inner.chunks.check_headers() {
@@ -84,6 +96,9 @@ pub fn verify_block(block: &Block) -> Result<BlockReport, BlockError> {
             let offset = series.number * inner.toc.series_factor();
             report.note(BlockDamage { file: index.to_owned(), offset, message });
         }
+        if report.series.is_multiple_of(STEP_SERIES) {
+            tell(report.series);
+        }
         report.series += 1;
         numbers.push(series.number as u32);
         for label in &series.labels {
@@ -92,6 +107,7 @@ pub fn verify_block(block: &Block) -> Result<BlockReport, BlockError> {
         verify_chunks(block, &series, &mut report)?;
         last = Some(series);
     }
+    tell(report.series);
     match &tables.postings {
         None => report.note(BlockDamage {
             file: index.to_owned(),
