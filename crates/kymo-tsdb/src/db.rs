@@ -141,11 +141,12 @@ impl Db {
         let newest_ms = head.time().map(|time| time.max.millis());
         let (wall_ms, monotonic_ms) = (options.clock.now().millis(), options.clock.monotonic_ms());
         let time = BelievedTime::at_opening(wall_ms, newest_ms, monotonic_ms);
+        let writer = Writer::new(log, &options);
         let shared = Shared {
             options,
             paths,
             head,
-            writer: Mutex::new(Writer::new(log)),
+            writer: Mutex::new(writer),
             syncer,
             files: Mutex::new(Files {
                 chunks: loaded.chunks,
@@ -203,8 +204,10 @@ impl Db {
             (files.checkpoint.map_or(0, |(_, bytes)| bytes), files.chunks.disk_bytes())
         };
         let (mut wal, wal_bytes) = {
-            let log = &lock(&shared.writer).log;
+            let writer = lock(&shared.writer);
+            let log = &writer.log;
             let wal = WalStats {
+                refused_for_reserve: writer.disk_room.refused,
                 records: log.records,
                 bytes: log.bytes,
                 write_failures: log.write_failures,

@@ -51,6 +51,7 @@ pub mod prometheus;
 
 mod append;
 mod db;
+mod disk_room;
 mod maintain;
 mod query;
 mod read_only;
@@ -61,7 +62,7 @@ pub use db::Db;
 pub use error::OpenError;
 pub use index::{Cardinality, Counted};
 pub use maintain::Maintained;
-pub use options::{Options, SyncMode};
+pub use options::{LabelBound, Options, SyncMode};
 pub use progress::{OnProgress, Progress, ProgressUnit, Work};
 pub use read_only::ReadOnlyDb;
 pub use stats::{Damage, DamageKind, DiskStats, MemoryStats, ReplayReport, Stats, WalStats};

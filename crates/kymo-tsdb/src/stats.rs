@@ -71,6 +71,8 @@ pub struct WalStats {
     pub syncs: u64,
     /// Writes that failed and were undone.
     pub write_failures: u64,
+    /// Appends that were refused because of [`Options::disk_reserve_bytes`](crate::Options::disk_reserve_bytes).
+    pub refused_for_reserve: u64,
     /// The number of the segment that is written to.
     pub segment: u64,
     /// Set when an fsync failed: no write is taken any more until the database is opened anew.

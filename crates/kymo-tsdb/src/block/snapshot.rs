@@ -102,14 +102,31 @@ impl Snapshot {
         if !start_timestamps_ms.is_empty() {
             start_timestamps_ms.resize(timestamps_ms.len(), 0);
         }
-        decoded.map_err(|error| {
+        // Whoever reads relies on the order; right checksums say only that the bytes are as somebody wrote them.
+        let added = &timestamps_ms[before..];
+        let in_order = added.is_sorted_by(|earlier, later| earlier < later)
+            && added.first().is_none_or(|first_ms| *first_ms >= chunk.min_ms)
+            && added.last().is_none_or(|last_ms| *last_ms <= chunk.max_ms);
+        if !in_order {
+            timestamps_ms.truncate(before);
+            start_timestamps_ms.truncate(before);
+            match values {
+                Values::Floats(values) => values.truncate(before),
+                Values::Histograms(values) => values.truncate(before),
+            }
+        }
+        let fault = match decoded {
+            Err(error) => format!("chunk does not decode: {error}"),
+            Ok(()) if in_order => return Ok(()),
+            Ok(()) => format!(
+                "expected samples in order from {} to {}, found them otherwise",
+                chunk.min_ms, chunk.max_ms
+            ),
+        };
+        Err({
             let file = self.block.dir.join(super::chunk_file::CHUNKS_DIR);
             let file = file.join(format!("{:06}", (chunk.reference >> 32) + 1));
-            BlockError::damaged(
-                &file,
-                chunk.reference & 0xffff_ffff,
-                format!("chunk does not decode: {error}"),
-            )
+            BlockError::damaged(&file, chunk.reference & 0xffff_ffff, fault)
         })
     }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use kymo_tsdb::block::{Block, Ulid, verify_block};
+use kymo_tsdb::block::{Block, Ulid, verify_block_telling};
 use serde_json::{Value, json};
 
 use super::sources::{Sources, SourcesError};
@@ -31,12 +31,11 @@ pub(super) fn run(args: &VerifyArgs) -> Result<Verdict, SourcesError> {
         Some(ulid) => vec![sources.block(Some(ulid))?],
         None => sources.blocks.iter().collect(),
     };
-    let progress = Progress::over(blocks.len());
     let (mut documents, mut sound): (Vec<Value>, bool) = (Vec::new(), sources.refused == 0);
     for block in blocks {
         let ulid = block.meta().ulid;
-        progress.doing(&ulid.to_string());
-        let report = verify_block(block)?;
+        let progress = Progress::work(ulid.to_string());
+        let report = verify_block_telling(block, &mut |now| progress.tell(now))?;
         sound &= report.is_sound();
         let (series, chunks, samples) = (report.series, report.chunks, report.samples);
         progress.aside(|| {
@@ -65,9 +64,7 @@ pub(super) fn run(args: &VerifyArgs) -> Result<Verdict, SourcesError> {
             "faults": report.damage_total,
             "damage": damage,
         }));
-        progress.done();
     }
-    drop(progress);
     if args.json {
         say_json(&json!({ "directory": args.dir, "refused": sources.refused, "blocks": documents }));
     }
