@@ -62,6 +62,8 @@ pub enum Refusal {
     DuplicateTimestamp,
     /// A new series, and the store is at its limit of series. Series that exist go on.
     SeriesLimit,
+    /// A new series, and the store is at its limit of series that have one of its labels. Series that exist go on.
+    SeriesPerLabelLimit,
     /// More labels than the store allows for a series.
     LabelCountLimit,
     /// A label name or value is longer than the store allows.
@@ -78,12 +80,13 @@ pub enum Refusal {
 
 impl Refusal {
     /// Every reason, for stores that keep a counter of each.
-    pub const ALL: [Refusal; 11] = [
+    pub const ALL: [Refusal; 12] = [
         Refusal::OutOfOrder,
         Refusal::TooOld,
         Refusal::TooFarAhead,
         Refusal::DuplicateTimestamp,
         Refusal::SeriesLimit,
+        Refusal::SeriesPerLabelLimit,
         Refusal::LabelCountLimit,
         Refusal::LabelSizeLimit,
         Refusal::InvalidLabels,
@@ -100,6 +103,7 @@ impl Refusal {
             Refusal::TooFarAhead => "too_far_ahead",
             Refusal::DuplicateTimestamp => "duplicate_timestamp",
             Refusal::SeriesLimit => "series_limit",
+            Refusal::SeriesPerLabelLimit => "series_per_label_limit",
             Refusal::LabelCountLimit => "label_count_limit",
             Refusal::LabelSizeLimit => "label_size_limit",
             Refusal::InvalidLabels => "invalid_labels",
@@ -118,6 +122,7 @@ impl fmt::Display for Refusal {
             Refusal::TooFarAhead => "sample is too far ahead of the clock",
             Refusal::DuplicateTimestamp => "duplicate sample for timestamp",
             Refusal::SeriesLimit => "limit of series reached",
+            Refusal::SeriesPerLabelLimit => "limit of series with one of its labels reached",
             Refusal::LabelCountLimit => "too many labels",
             Refusal::LabelSizeLimit => "label name or value too long",
             Refusal::InvalidLabels => "labels without a metric name",

@@ -10,16 +10,17 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::num::NonZeroU64;
 
 use kymo_model::{
-    Append, Appended, Batch, Labels, METRIC_NAME, Refusal, RefusedRow, RowSeries, SampleValue, SeriesHandle,
-    StoreError, StoreErrorKind,
+    Append, Appended, Batch, Labels, Refusal, RefusedRow, RowSeries, SampleValue, SeriesHandle, StoreError,
+    StoreErrorKind,
 };
 
 use crate::db::{Db, Shared};
+use crate::disk_room::DiskRoom;
 use crate::frame::{PAYLOAD_BYTES_MAX, begin_record};
 use crate::head::{Cursor, Lateness, ROWS_MAX, Second, Verdict, is_sound, judge_same_time};
 use crate::index::SeriesId;
 use crate::lock::{lock, write};
-use crate::options::{Options, SyncMode};
+use crate::options::{LabelBound, Options, SyncMode};
 use crate::wal::{BatchRecord, Log};
 
 /// A row that is taken.
@@ -44,23 +45,28 @@ pub(crate) struct Writer {
     /// For each new series 1 + the index of its newest taken row.
     new_pending: Vec<u32>,
     new_by_labels: HashMap<Labels, u32>,
-    /// How many of the new series have a metric name, when their number is limited.
-    new_by_name: HashMap<String, usize>,
+    label_bounds: Vec<LabelBound>,
+    /// How many of the new series have a value, for each label whose values are bounded.
+    new_by_label: Vec<HashMap<String, usize>>,
+    pub(crate) disk_room: DiskRoom,
     /// The definitions of the record before, to be repeated in the next.
     repeated: Vec<(SeriesId, Labels)>,
 }
 
 impl Writer {
-    pub(crate) fn new(log: Log) -> Writer {
+    pub(crate) fn new(log: Log, options: &Options) -> Writer {
+        let label_bounds = options.label_bounds();
         Writer {
             log,
+            new_by_label: label_bounds.iter().map(|_| HashMap::new()).collect(),
+            label_bounds,
+            disk_room: DiskRoom::new(options.disk_reserve_bytes),
             record: Vec::new(),
             taken: Vec::new(),
             before: Vec::new(),
             new: Vec::new(),
             new_pending: Vec::new(),
             new_by_labels: HashMap::new(),
-            new_by_name: HashMap::new(),
             repeated: Vec::new(),
         }
     }
@@ -71,7 +77,7 @@ impl Writer {
         self.new.clear();
         self.new_pending.clear();
         self.new_by_labels.clear();
-        self.new_by_name.clear();
+        self.new_by_label.iter_mut().for_each(HashMap::clear);
     }
 }
 
@@ -95,7 +101,7 @@ impl Append for Db {
             // Nothing to log, but what is repeated here may have been written a moment ago.
             shared.syncer.written()
         } else {
-            match log(&mut writer) {
+            match log(shared, &mut writer) {
                 Ok(record) => record,
                 Err(error) => {
                     forget_pending(shared, &writer.taken);
@@ -131,8 +137,8 @@ fn find_series(shared: &Shared, batch: &Batch) -> Vec<Option<SeriesId>> {
     }))
 }
 
-fn log(writer: &mut Writer) -> Result<u64, StoreError> {
-    let Writer { log, record, taken, new, repeated, .. } = writer;
+fn log(shared: &Shared, writer: &mut Writer) -> Result<u64, StoreError> {
+    let Writer { log, record, taken, new, repeated, disk_room, .. } = writer;
     begin_record(record);
     BatchRecord { repeated, new, rows: taken }.put(record);
     if record.len() > PAYLOAD_BYTES_MAX {
@@ -140,6 +146,7 @@ fn log(writer: &mut Writer) -> Result<u64, StoreError> {
             format!("expected a log record of at most {PAYLOAD_BYTES_MAX} bytes, found {}", record.len());
         return Err(StoreError::new(StoreErrorKind::Limit, message));
     }
+    disk_room.claim(record.len() as u64, &shared.options, &shared.paths.wal)?;
     log.append(record)
 }
 
@@ -371,9 +378,9 @@ impl<'a> Judge<'a> {
         if self.live + index >= self.options.series_max {
             return Err(Refusal::SeriesLimit);
         }
-        if self.options.series_per_name_max > 0 {
+        if !self.writer.label_bounds.is_empty() {
             cursor.release();
-            self.count_name(labels)?;
+            self.count_labels(labels)?;
         }
         self.writer.new.push((SeriesId(id), labels.clone()));
         self.writer.new_pending.push(0);
@@ -381,14 +388,22 @@ impl<'a> Judge<'a> {
         Ok(Place::New(index))
     }
 
-    /// Counts a new series under its metric name, if there may be one more.
-    fn count_name(&mut self, labels: &Labels) -> Result<(), Refusal> {
-        let name = labels.get(METRIC_NAME).unwrap_or_default();
-        let new = self.writer.new_by_name.get(name).copied().unwrap_or(0);
-        if self.shared.head.series_of_name(name) + new >= self.options.series_per_name_max {
-            return Err(Refusal::SeriesLimit);
+    /// Counts a new series under its labels whose values are bounded, if there may be one more of each.
+    fn count_labels(&mut self, labels: &Labels) -> Result<(), Refusal> {
+        let Writer { label_bounds, new_by_label, .. } = &mut *self.writer;
+        for (LabelBound { name, series_max }, new) in label_bounds.iter().zip(&*new_by_label) {
+            if let Some(value) = labels.get(name) {
+                let new = new.get(value).copied().unwrap_or(0);
+                if self.shared.head.series_of_label(name, value) + new >= *series_max {
+                    return Err(Refusal::SeriesPerLabelLimit);
+                }
+            }
         }
-        self.writer.new_by_name.insert(name.to_owned(), new + 1);
+        for (LabelBound { name, .. }, new) in label_bounds.iter().zip(new_by_label) {
+            if let Some(value) = labels.get(name) {
+                *new.entry(value.to_owned()).or_default() += 1;
+            }
+        }
         Ok(())
     }
 

@@ -15,6 +15,7 @@ use crate::head::{Head, Second};
 use crate::index::Cardinality;
 use crate::lock::lock;
 use crate::options::Options;
+use crate::prometheus::{ImportOptions, ImportReport, has_prometheus_head, import_locked};
 use crate::stats::{DiskStats, MemoryStats, ReplayReport, Stats, WalStats};
 use crate::vfs::{Vfs, VfsLock};
 use crate::wal::{Log, Syncer, WalTarget};
@@ -118,6 +119,7 @@ impl Db {
         let paths = Paths::new(dir.as_ref());
         vfs.create_dir_all(&paths.dir).map_err(OpenError::io("create directory", &paths.dir))?;
         let directory_lock = take_lock(&*vfs, &paths.dir)?;
+        let imported = import_before(&paths, &options)?;
         paths.create(&*vfs)?;
         let head = Head::default();
         let loaded = load(&paths, &head, &options)?;
@@ -134,15 +136,17 @@ impl Db {
             log.resume(number, path, file, size);
         }
         let mut replay = loaded.report;
+        replay.imported = imported.map(Box::new);
         replay.duration_ms = options.clock.monotonic_ms().saturating_sub(started_ms);
         let newest_ms = head.time().map(|time| time.max.millis());
         let (wall_ms, monotonic_ms) = (options.clock.now().millis(), options.clock.monotonic_ms());
         let time = BelievedTime::at_opening(wall_ms, newest_ms, monotonic_ms);
+        let writer = Writer::new(log, &options);
         let shared = Shared {
             options,
             paths,
             head,
-            writer: Mutex::new(Writer::new(log)),
+            writer: Mutex::new(writer),
             syncer,
             files: Mutex::new(Files {
                 chunks: loaded.chunks,
@@ -200,8 +204,10 @@ impl Db {
             (files.checkpoint.map_or(0, |(_, bytes)| bytes), files.chunks.disk_bytes())
         };
         let (mut wal, wal_bytes) = {
-            let log = &lock(&shared.writer).log;
+            let writer = lock(&shared.writer);
+            let log = &writer.log;
             let wal = WalStats {
+                refused_for_reserve: writer.disk_room.refused,
                 records: log.records,
                 bytes: log.bytes,
                 write_failures: log.write_failures,
@@ -247,6 +253,27 @@ impl Db {
     pub(crate) fn shared(&self) -> &Shared {
         &self.shared
     }
+}
+
+/// Makes blocks of what a Prometheus has left, before there is a head of ours.
+fn import_before(paths: &Paths, options: &Options) -> Result<Option<ImportReport>, OpenError> {
+    let vfs = &options.vfs;
+    let failed = |source| OpenError::Import { source };
+    let is_new = matches!(vfs.list(&paths.dir.join("head")), Err(error) if error.kind() == std::io::ErrorKind::NotFound);
+    if !options.import_prometheus || !is_new || !has_prometheus_head(&**vfs, &paths.dir).map_err(failed)? {
+        return Ok(None);
+    }
+    let import = ImportOptions {
+        series_max: options.series_max,
+        clock: options.clock.clone(),
+        ..ImportOptions::default()
+    };
+    let mut tell = |progress| {
+        if let Some(on_progress) = &options.on_progress {
+            on_progress.tell(progress);
+        }
+    };
+    import_locked(vfs, &paths.dir, &import, &mut tell).map(Some).map_err(failed)
 }
 
 fn take_lock(vfs: &dyn Vfs, dir: &Path) -> Result<Box<dyn VfsLock>, OpenError> {

@@ -39,6 +39,13 @@ pub enum OpenError {
         /// What it said.
         source: io::Error,
     },
+    /// What a Prometheus has left in the directory could not be imported.
+    #[error("cannot import what a Prometheus has left: {source}")]
+    Import {
+        /// Why.
+        #[source]
+        source: crate::prometheus::ImportError,
+    },
     /// A file was written by a version of this crate that this one does not know.
     #[error("expected format version {expected}, found {found} ({}, offset 8)", .path.display())]
     Version {

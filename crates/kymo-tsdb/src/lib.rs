@@ -48,8 +48,11 @@ mod wal;
 
 mod checkpoint;
 
+pub mod prometheus;
+
 mod append;
 mod db;
+mod disk_room;
 mod maintain;
 mod query;
 mod read_only;
@@ -60,8 +63,8 @@ pub use db::Db;
 pub use error::OpenError;
 pub use index::{Cardinality, Counted};
 pub use maintain::Maintained;
-pub use options::{Options, SyncMode};
-pub use progress::{OnProgress, OpenProgress};
+pub use options::{LabelBound, Options, SyncMode};
+pub use progress::{OnProgress, Progress, ProgressUnit, Work};
 pub use read_only::ReadOnlyDb;
 pub use stats::{Damage, DamageKind, DiskStats, MemoryStats, ReplayReport, Stats, WalStats};
 pub use thread::MaintenanceThread;

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use kymo_model::METRIC_NAME;
+
 use crate::{Clock, OnProgress, OsVfs, SystemClock, Vfs};
 
 /// When a write is durable against power loss. Against the end of the process it always is: the write-ahead log is written
@@ -44,6 +46,12 @@ pub struct Options {
     pub series_max: usize,
     /// How many series of one metric name there may be; 0 for no limit of its own. Series that exist go on.
     pub series_per_name_max: usize,
+    /// How many series may have one value of a label: of each `job`, of each `tenant`. Series without the label are not
+    /// counted, series that exist go on.
+    pub series_per_label_max: Vec<LabelBound>,
+    /// So many bytes are to stay free on the disk: what would leave less is refused before the disk is full, so that there is
+    /// room for a checkpoint and for others. Writes go on when there is space again. 0 for none.
+    pub disk_reserve_bytes: u64,
     /// How many labels a series may have, the metric name included.
     pub labels_max: usize,
     /// How long a label's name may be.
@@ -64,8 +72,38 @@ pub struct Options {
     /// On how many threads the log is replayed, the one that opens the database included. They end with the opening; what it
     /// finds does not depend on them. 0 for as many as there are processors, at most [`Options::REPLAY_THREADS_MAX`].
     pub replay_threads: usize,
+    /// When the directory has the log of a Prometheus and no head of ours yet, make blocks of it before opening
+    /// ([`crate::prometheus`]).
+    pub import_prometheus: bool,
     /// Told how far the opening has come.
     pub on_progress: Option<OnProgress>,
+}
+
+/// A bound for the series that have one value of a label.
+///
+/// ```
+/// use kymo_model::{Append, Batch, Labels, Refusal, Timestamp};
+/// use kymo_tsdb::{Db, LabelBound, Options};
+/// # let dir = std::env::temp_dir().join(format!("kymo-tsdb-bound-{}", std::process::id()));
+/// let series_per_label_max = vec![LabelBound { name: "tenant".to_owned(), series_max: 1 }];
+/// let db = Db::open(&dir, Options { series_per_label_max, ..Options::default() })?;
+/// let mut batch = Batch::new();
+/// for (name, tenant) in [("up", "a"), ("down", "a"), ("up", "b")] {
+///     let labels = Labels::from_pairs([("__name__", name), ("tenant", tenant)]);
+///     batch.push(labels, Timestamp::from_millis(1000), 1.0);
+/// }
+/// let refused = db.append(&batch)?.refused;
+/// assert_eq!((refused.len(), refused[0].row, refused[0].reason), (1, 1, Refusal::SeriesPerLabelLimit));
+/// # db.close()?;
+/// # std::fs::remove_dir_all(&dir)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LabelBound {
+    /// The label.
+    pub name: String,
+    /// How many series may have one value of it.
+    pub series_max: usize,
 }
 
 impl Default for Options {
@@ -80,6 +118,8 @@ impl Default for Options {
             ahead_ms_max: 10 * 60_000,
             series_max: 5_000_000,
             series_per_name_max: 0,
+            series_per_label_max: Vec::new(),
+            disk_reserve_bytes: 0,
             labels_max: 128,
             label_name_bytes_max: 1024,
             label_value_bytes_max: 4096,
@@ -89,6 +129,7 @@ impl Default for Options {
             checkpoint_close_bytes: 1 << 20,
             chunk_file_bytes: 128 << 20,
             replay_threads: 0,
+            import_prometheus: true,
             on_progress: None,
         }
     }
@@ -97,6 +138,13 @@ impl Default for Options {
 impl Options {
     /// No more threads replay the log: reading it keeps that many busy.
     pub const REPLAY_THREADS_MAX: usize = 8;
+
+    /// All bounds by label, that of metric names among them.
+    pub(crate) fn label_bounds(&self) -> Vec<LabelBound> {
+        let by_name = LabelBound { name: METRIC_NAME.to_owned(), series_max: self.series_per_name_max };
+        let by_name = (self.series_per_name_max > 0).then_some(by_name);
+        self.series_per_label_max.iter().cloned().chain(by_name).collect()
+    }
 
     pub(crate) fn replay_threads_effective(&self) -> usize {
         let wanted = match self.replay_threads {

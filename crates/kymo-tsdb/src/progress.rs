@@ -1,15 +1,60 @@
-//! Progress: how far a long opening has come, told to whoever asked for it.
+//! Progress: how far long work has come, told to whoever asked for it.
 
 use std::fmt;
 use std::sync::Arc;
 
-/// How far an opening has come.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct OpenProgress {
-    /// Bytes of files read.
-    pub bytes_read: u64,
-    /// Bytes there were to read when it began; files that grow meanwhile may make it more in the end.
-    pub bytes_total: u64,
+/// How far long work has come: opening, importing, writing a block, compacting, verifying.
+///
+/// Bytes and series that are found on the way may make the total more in the end; what is done only grows while
+/// [`Progress::what`] is the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// What is being done.
+    pub what: Work,
+    /// What is counted.
+    pub unit: ProgressUnit,
+    /// How much is done.
+    pub done: u64,
+    /// How much there is.
+    pub total: u64,
+}
+
+/// What takes long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Work {
+    /// The files of a database are read.
+    Opening,
+    /// The log and head of a Prometheus are read.
+    Importing,
+    /// A block is written.
+    Writing,
+    /// Several blocks become one.
+    Compacting,
+    /// All of a block is checked.
+    Verifying,
+}
+
+impl fmt::Display for Work {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Work::Opening => "reading",
+            Work::Importing => "importing",
+            Work::Writing => "writing",
+            Work::Compacting => "compacting",
+            Work::Verifying => "verifying",
+        })
+    }
+}
+
+/// What is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ProgressUnit {
+    /// Bytes of files.
+    Bytes,
+    /// Series.
+    Series,
 }
 
 /// Told about the progress of an opening, about once a megabyte; on the thread that opens, so it should not take long.
@@ -21,19 +66,24 @@ pub struct OpenProgress {
 /// Db::open(&dir, Options::default())?.checkpoint()?;
 /// let read = std::sync::Arc::new(AtomicU64::new(0));
 /// let seen = read.clone();
-/// let on_progress = OnProgress::new(move |progress| seen.store(progress.bytes_read, Relaxed));
+/// let on_progress = OnProgress::new(move |progress| seen.store(progress.done, Relaxed));
 /// ReadOnlyDb::open(&dir, Options { on_progress: Some(on_progress), ..Options::default() })?;
 /// assert!(read.load(Relaxed) > 0);
 /// # std::fs::remove_dir_all(&dir)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
-pub struct OnProgress(Arc<dyn Fn(OpenProgress) + Send + Sync>);
+pub struct OnProgress(Arc<dyn Fn(Progress) + Send + Sync>);
 
 impl OnProgress {
     /// Calls `tell` with the progress.
-    pub fn new(tell: impl Fn(OpenProgress) + Send + Sync + 'static) -> OnProgress {
+    pub fn new(tell: impl Fn(Progress) + Send + Sync + 'static) -> OnProgress {
         OnProgress(Arc::new(tell))
+    }
+
+    /// Tells it.
+    pub fn tell(&self, progress: Progress) {
+        (self.0)(progress);
     }
 }
 
@@ -44,7 +94,10 @@ impl fmt::Debug for OnProgress {
 }
 
 /// After so many bytes it is told again.
-const STEP_BYTES: u64 = 1 << 20;
+pub(crate) const STEP_BYTES: u64 = 1 << 20;
+
+/// After so many series it is told again.
+pub(crate) const STEP_SERIES: u64 = 4096;
 
 /// Adds up what was read.
 #[derive(Debug)]
@@ -76,8 +129,9 @@ impl<'a> Reading<'a> {
 
     fn tell(&mut self, bytes_read: u64) {
         self.told = bytes_read;
-        if let Some(OnProgress(tell)) = self.tell {
-            tell(OpenProgress { bytes_read, bytes_total: self.bytes_total.max(bytes_read) });
+        if let Some(tell) = self.tell {
+            let total = self.bytes_total.max(bytes_read);
+            tell.tell(Progress { what: Work::Opening, unit: ProgressUnit::Bytes, done: bytes_read, total });
         }
     }
 }

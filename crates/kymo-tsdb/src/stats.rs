@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use kymo_model::{Refusal, Timestamp};
 
+use crate::prometheus::ImportReport;
+
 /// The figures of a database at one moment.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Stats {
@@ -69,6 +71,8 @@ pub struct WalStats {
     pub syncs: u64,
     /// Writes that failed and were undone.
     pub write_failures: u64,
+    /// Appends that were refused because of [`Options::disk_reserve_bytes`](crate::Options::disk_reserve_bytes).
+    pub refused_for_reserve: u64,
     /// The number of the segment that is written to.
     pub segment: u64,
     /// Set when an fsync failed: no write is taken any more until the database is opened anew.
@@ -92,6 +96,8 @@ pub struct ReplayReport {
     pub duration_ms: u64,
     /// Samples and chunks whose series is not known because its definition was lost to damage.
     pub orphans: u64,
+    /// What was made of the log of a Prometheus that was in the directory.
+    pub imported: Option<Box<ImportReport>>,
     /// Places where the bytes on disk are not what was written, in the order found; at most [`ReplayReport::DAMAGED_MAX`].
     pub damaged: Vec<Damage>,
     /// How many such places, listed or not.

@@ -5,7 +5,7 @@ use kymo_model::{
     SeriesSet, StoreErrorKind, TimeRange, Timestamp,
 };
 use kymo_testkit::{SimClock, SimDisk};
-use kymo_tsdb::{Db, OpenError, Options, SyncMode};
+use kymo_tsdb::{Db, LabelBound, OpenError, Options, SyncMode};
 
 const NOW_MS: i64 = 1_700_000_000_000;
 const HOUR_MS: i64 = 3_600_000;
@@ -124,10 +124,71 @@ fn one_metric_name_cannot_use_up_the_room_of_others() {
         })
     };
     assert_eq!(append(&db, rows("a", 0..2, 0)).1, []);
-    let limit = |row| (row, Refusal::SeriesLimit);
+    let limit = |row| (row, Refusal::SeriesPerLabelLimit);
     assert_eq!(append(&db, rows("a", 0..6, 1000)).1, [limit(3), limit(4), limit(5)]);
     assert_eq!(append(&db, rows("b", 0..4, 1000).chain(rows("a", 2..4, 2000))).1, [limit(3), limit(5)]);
     assert_eq!(db.stats().series, 6);
+}
+
+#[test]
+fn one_value_of_a_label_cannot_use_up_the_room_of_others() {
+    let bound = |name: &str, series_max| LabelBound { name: name.to_owned(), series_max };
+    let (_disk, db) = open(|options| {
+        options.series_per_label_max = vec![bound("tenant", 3), bound("job", 4)];
+    });
+    let series = |tenant: &str, job: &str, number: i32| {
+        let number = number.to_string();
+        Labels::from_pairs([("__name__", "m"), ("tenant", tenant), ("job", job), ("s", &number)])
+    };
+    let limit = |row| (row, Refusal::SeriesPerLabelLimit);
+    let rows = |tenant: &'static str, job: &'static str, numbers: std::ops::Range<i32>| {
+        numbers.map(move |number| (series(tenant, job, number), 1000, f64::from(number)))
+    };
+    assert_eq!(append(&db, rows("a", "x", 0..4)).1, [limit(3)]);
+    // What the tenant may have, the job may not; what was refused counts nowhere.
+    assert_eq!(append(&db, rows("b", "x", 0..3)).1, [limit(1), limit(2)]);
+    assert_eq!(append(&db, rows("b", "y", 0..3)).1, [limit(2)]);
+    // Series that exist go on, and those without the label are not counted.
+    assert_eq!(append(&db, (0..3).map(|number| (series("a", "x", number), 2000, 1.0))).1, []);
+    assert_eq!(append(&db, rows("", "", 0..9)).1, []);
+    let stats = db.stats();
+    let refused = stats.refused.iter().find(|(reason, _)| *reason == Refusal::SeriesPerLabelLimit);
+    assert_eq!((stats.series, refused.unwrap().1), (3 + 1 + 2 + 9, 4));
+}
+
+#[test]
+fn a_reserve_stays_free_on_the_disk() {
+    let clock = SimClock::at_ms(NOW_MS);
+    let (disk, db) = open(|options| {
+        options.disk_reserve_bytes = 10_000;
+        options.clock = clock.shared();
+    });
+    let append = |t_ms: i64| {
+        let mut batch = Batch::new();
+        batch.push(series("reserve=r"), Timestamp::from_millis(t_ms), t_ms as f64);
+        db.append(&batch)
+    };
+    append(0).unwrap();
+    let used: u64 = disk.files().iter().map(|file| disk.read(file).unwrap().len() as u64).sum();
+    disk.set_capacity(Some(used + 10_500));
+    // Asked once a second; what was free then is counted down.
+    clock.advance_ms(1000);
+    let mut taken = 1;
+    while append(taken).is_ok() {
+        taken += 1;
+        assert!(taken < 10_000, "the disk is full");
+    }
+    let error = append(taken).unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Full);
+    assert!(error.to_string().contains("expected 10000 bytes to stay free"), "{error}");
+    let free = disk.vfs().free_bytes("/data".as_ref()).unwrap();
+    assert!((10_000..10_500).contains(&free), "{free} bytes are free");
+    assert_eq!(db.stats().wal.refused_for_reserve, 2);
+    // What is reserved is for a checkpoint, and for closing.
+    db.checkpoint().unwrap();
+    disk.set_capacity(None);
+    append(taken).unwrap();
+    assert_eq!((db.stats().samples_appended, db.stats().wal.write_failures), (taken as u64 + 1, 0));
 }
 
 #[test]

@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex};
 use kymo_model::{Append, Batch, Labels, Queryable, Samples, Selector, TimeRange, Timestamp};
 use kymo_testkit::{SimClock, SimDisk};
 use kymo_tsdb::{
-    Db, DirEntry, OnProgress, OpenError, OpenMode, Options, ReadOnlyDb, SyncMode, Vfs, VfsFile, VfsLock,
+    Db, DirEntry, OnProgress, OpenError, OpenMode, Options, Progress, ReadOnlyDb, SyncMode, Vfs, VfsFile,
+    VfsLock,
 };
 
 const NOW_MS: i64 = 1_700_000_000_000;
@@ -60,14 +61,15 @@ fn what_was_acknowledged_is_seen_and_nothing_is_changed() {
         if i % 40 == 39 {
             let calls = disk.calls();
             let told = Arc::new(Mutex::new(Vec::new()));
-            let (on_progress, tell) = (told.clone(), move |progress| told.lock().unwrap().push(progress));
+            let (on_progress, tell) =
+                (told.clone(), move |progress: Progress| told.lock().unwrap().push(progress));
             let options = Options { on_progress: Some(OnProgress::new(tell)), ..options(disk.vfs()) };
             let seen = ReadOnlyDb::open("/data", options).unwrap();
             let told = on_progress.lock().unwrap().clone();
-            assert!(told.is_sorted_by_key(|progress| progress.bytes_read), "{told:?}");
+            assert!(told.is_sorted_by_key(|progress| progress.done), "{told:?}");
             let last = told.last().unwrap();
             let all = seen.stats().disk.total_bytes();
-            assert_eq!((last.bytes_read, last.bytes_total), (all, all));
+            assert_eq!((last.done, last.total), (all, all));
             assert_eq!(counts(&seen), [i as usize + 1; 10]);
             let (found, stats) = (seen.stats(), db.stats());
             assert_eq!((found.disk, found.samples, found.chunks), (stats.disk, stats.samples, stats.chunks));

@@ -1,9 +1,10 @@
 //! Progress: a bar or a spinner on stderr while work takes long. Only where stderr is a terminal; never in between lines.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use kymo_tsdb::OnProgress;
+use kymo_tsdb::{OnProgress, ProgressUnit, Work};
 
 /// How often a spinner turns.
 const TURN_MS: u64 = 100;
@@ -26,23 +27,9 @@ impl Progress {
         Progress { bar }
     }
 
-    /// A bar over bytes that are read, with the time it will take; how many there are is told while it runs.
-    pub(crate) fn bytes(what: impl Into<String>) -> Progress {
-        let bar = ProgressBar::new(0).with_message(what.into());
-        let template = "{wide_msg} {bar:30} {bytes}/{total_bytes}, {eta} left";
-        if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style);
-        }
-        Progress { bar }
-    }
-
-    /// What tells this bar about the opening of a database.
-    pub(crate) fn on_open(&self) -> OnProgress {
-        let bar = self.bar.clone();
-        OnProgress::new(move |progress| {
-            bar.set_length(progress.bytes_total);
-            bar.set_position(progress.bytes_read);
-        })
+    /// A bar for work that tells how far it has come, with the time it will take. What is done is told beside `of`.
+    pub(crate) fn work(of: impl Into<String>) -> WorkProgress {
+        WorkProgress { bar: Progress { bar: ProgressBar::new(0) }, of: of.into(), shown: Mutex::default() }
     }
 
     /// A spinner beside what is going on.
@@ -65,6 +52,48 @@ impl Progress {
     /// Prints while the bar is out of the way.
     pub(crate) fn aside<T>(&self, print: impl FnOnce() -> T) -> T {
         self.bar.suspend(print)
+    }
+}
+
+/// A bar for what the database tells of its work.
+pub(crate) struct WorkProgress {
+    bar: Progress,
+    of: String,
+    /// What the bar is dressed for.
+    shown: Mutex<Option<(Work, ProgressUnit)>>,
+}
+
+impl WorkProgress {
+    pub(crate) fn tell(&self, progress: kymo_tsdb::Progress) {
+        let kymo_tsdb::Progress { what, unit, done, total } = progress;
+        let bar = &self.bar.bar;
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        if shown.replace((what, unit)) != Some((what, unit)) {
+            let counted = match unit {
+                ProgressUnit::Bytes => "{bytes}/{total_bytes}",
+                _ => "{human_pos}/{human_len} series",
+            };
+            let template = format!("{{wide_msg}} {{bar:30}} {counted}, {{eta}} left");
+            if let Ok(style) = ProgressStyle::with_template(&template) {
+                bar.set_style(style);
+            }
+            bar.set_message(format!("{what} {}", self.of));
+            // The time it will take is reckoned from its own beginning.
+            bar.reset();
+        }
+        bar.set_length(total);
+        bar.set_position(done);
+    }
+
+    /// What tells this bar about the opening of a database.
+    pub(crate) fn on_open(self: &Arc<Self>) -> OnProgress {
+        let this = Arc::clone(self);
+        OnProgress::new(move |progress| this.tell(progress))
+    }
+
+    /// Prints while the bar is out of the way.
+    pub(crate) fn aside<T>(&self, print: impl FnOnce() -> T) -> T {
+        self.bar.aside(print)
     }
 }
 

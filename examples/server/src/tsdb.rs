@@ -6,12 +6,14 @@ mod change;
 mod cold;
 mod dump;
 mod go_format;
+mod import_prometheus;
 mod list;
 mod sources;
 mod verify;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use kymo_model::Timestamp;
@@ -48,7 +50,7 @@ enum What {
     Delete(change::DeleteArgs),
     /// Makes Prometheus blocks of everything in a directory, blocks and head.
     Export(blocks_out::ExportArgs),
-    /// Makes Prometheus blocks of something else.
+    /// Makes Prometheus blocks of something else: of a text, or of the log and head of a Prometheus.
     Import(blocks_out::ImportArgs),
 }
 
@@ -104,7 +106,7 @@ enum StatsError {
 
 fn stats(args: &StatsArgs) -> Result<(), StatsError> {
     expect_database(&args.dir)?;
-    let opening = Progress::bytes(format!("reading {}", args.dir.display()));
+    let opening = Arc::new(Progress::work(args.dir.display().to_string()));
     let options = Options { on_progress: Some(opening.on_open()), ..Options::default() };
     let db = ReadOnlyDb::open(&args.dir, options)?;
     let (stats, cardinality) = (db.stats(), db.cardinality(args.limit));

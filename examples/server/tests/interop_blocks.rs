@@ -179,8 +179,7 @@ fn floats_both_ways() {
     let blocks: Vec<Block> = open(&theirs).into_iter().chain(open(&ours)).collect();
     let vfs: Arc<dyn kymo_tsdb::Vfs> = Arc::new(OsVfs);
     let options = CompactOptions::default();
-    let compacted =
-        compact_blocks(&vfs, &merged, Ulid::generate(1), &blocks, &options, &mut |_, _| ()).unwrap();
+    let compacted = compact_blocks(&vfs, &merged, Ulid::generate(1), &blocks, &options, &mut |_| ()).unwrap();
     assert_eq!(compacted.meta.unwrap().stats.num_samples, 40_000);
     check_directory(&merged);
 
@@ -381,13 +380,13 @@ fn histograms_both_ways() {
     fs::create_dir(&copied).unwrap();
     fs::create_dir(&cut).unwrap();
     let vfs: Arc<dyn kymo_tsdb::Vfs> = Arc::new(OsVfs);
-    compact_blocks(&vfs, &copied, Ulid::generate(1), &theirs, &CompactOptions::default(), &mut |_, _| ())
+    compact_blocks(&vfs, &copied, Ulid::generate(1), &theirs, &CompactOptions::default(), &mut |_| ())
         .unwrap();
     let mut writer =
         BlockWriter::create(vfs, &cut, Ulid::generate(2), BlockWriterOptions::default()).unwrap();
     let mut all = Selector::new(Vec::new(), TimeRange::ALL);
     all.hints.ordered = true;
-    write_select(&mut writer, &union(vec![theirs[0].select(&all).unwrap()]), &mut |_, _| ()).unwrap();
+    write_select(&mut writer, &union(vec![theirs[0].select(&all).unwrap()]), &mut |_| ()).unwrap();
     writer.finish(BlockOrigin::default()).unwrap();
     for dir_of_blocks in [&copied, &cut] {
         let block = Block::open_all(&OsVfs, dir_of_blocks).unwrap().blocks.remove(0);

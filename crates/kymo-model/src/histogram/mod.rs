@@ -146,18 +146,21 @@ impl FloatHistogram {
         self.schema == CUSTOM_BUCKETS_SCHEMA
     }
 
-    /// Equal as data: counts and sum compared by their bits, so that a NaN equals itself, and the same runs of buckets,
+    /// Equal as data: counts and sum compared by their bits, so that a NaN equals itself (bounds, too), and the same runs of buckets,
     /// empty ones too, whatever spans of no length lie between. The counter reset hint does not count.
     pub fn same_bits(&self, other: &FloatHistogram) -> bool {
         let same = |a: &[f64], b: &[f64]| a.iter().map(|x| x.to_bits()).eq(b.iter().map(|x| x.to_bits()));
+        let threshold_bits = |h: &FloatHistogram| h.zero_threshold.to_bits();
         self.schema == other.schema
-            && self.zero_threshold == other.zero_threshold
+            && (self.zero_threshold == other.zero_threshold || threshold_bits(self) == threshold_bits(other))
             && same(&[self.zero_count, self.count, self.sum], &[other.zero_count, other.count, other.sum])
             && same(&self.positive_buckets, &other.positive_buckets)
             && same(&self.negative_buckets, &other.negative_buckets)
             && runs(&self.positive_spans).eq(runs(&other.positive_spans))
             && runs(&self.negative_spans).eq(runs(&other.negative_spans))
-            && (!self.has_custom_buckets() || self.custom_values == other.custom_values)
+            && (!self.has_custom_buckets()
+                || self.custom_values == other.custom_values
+                || same(&self.custom_values, &other.custom_values))
     }
 
     /// Bytes in memory: this and what its lists hold.

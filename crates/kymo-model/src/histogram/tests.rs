@@ -212,3 +212,20 @@ fn stale_by_exact_bits() {
     assert!(stale.is_stale() && stale.same_bits(&stale.clone()));
     assert!(!FloatHistogram { sum: f64::NAN, ..FloatHistogram::default() }.is_stale());
 }
+
+/// Found by fuzzing chunks: a threshold or a bound may be NaN in bytes from outside, and equals itself.
+#[test]
+fn nan_bounds_equal_themselves() {
+    let threshold = FloatHistogram { zero_threshold: f64::NAN, ..FloatHistogram::default() };
+    let bound = FloatHistogram {
+        schema: CUSTOM_BUCKETS_SCHEMA,
+        custom_values: vec![f64::NAN],
+        ..FloatHistogram::default()
+    };
+    for histogram in [threshold, bound] {
+        assert!(histogram.same_bits(&histogram.clone()));
+        assert!(
+            !histogram.same_bits(&FloatHistogram { schema: histogram.schema, ..FloatHistogram::default() })
+        );
+    }
+}

@@ -103,6 +103,12 @@ impl Vfs for SimVfs {
         self.alive()?.perform(Op::SyncDir(dir.to_owned()))
     }
 
+    fn free_bytes(&self, _dir: &Path) -> io::Result<u64> {
+        let state = self.alive()?;
+        let used: u64 = state.names.values().map(|inode| state.inodes[inode].bytes.len() as u64).sum();
+        Ok(state.capacity.map_or(u64::MAX, |capacity| capacity.saturating_sub(used)))
+    }
+
     fn lock(&self, path: &Path) -> io::Result<Box<dyn VfsLock>> {
         let mut state = self.alive()?;
         if !state.locks.insert(path.to_owned()) {

@@ -5,6 +5,7 @@ use kymo_model::{Samples, SeriesSet, StoreError, Values};
 use super::encode::{Row, RowValue, encode};
 use super::error::WriteBlockError;
 use super::write::BlockWriter;
+use crate::progress::{Progress, ProgressUnit, STEP_SERIES, Work};
 
 /// Why selected series could not be written. The block is of no use then; discard it.
 #[derive(Debug, thiserror::Error)]
@@ -36,7 +37,7 @@ pub enum CutError {
 /// # let dir = std::env::temp_dir().join(format!("kymo-cut-doc-{}", std::process::id()));
 /// # std::fs::create_dir_all(&dir)?;
 /// let mut writer = BlockWriter::create(Arc::new(OsVfs), &dir, Ulid::generate(0), BlockWriterOptions::default())?;
-/// write_select(&mut writer, &store.select(&wanted)?, &mut |_, _| ())?;
+/// write_select(&mut writer, &store.select(&wanted)?, &mut |_| ())?;
 /// let origin = BlockOrigin { range_ms: Some((0, 7_200_000)), ..BlockOrigin::default() };
 /// assert_eq!(writer.finish(origin)?.stats.num_samples, 1);
 /// # std::fs::remove_dir_all(&dir)?;
@@ -45,14 +46,14 @@ pub enum CutError {
 pub fn write_select(
     writer: &mut BlockWriter,
     set: &SeriesSet,
-    progress: &mut dyn FnMut(u64, u64),
+    progress: &mut dyn FnMut(Progress),
 ) -> Result<(), CutError> {
-    /// How often progress is told.
-    const SERIES_PER_REPORT: usize = 4096;
+    let total = set.len() as u64;
+    let mut tell = |done| progress(Progress { what: Work::Writing, unit: ProgressUnit::Series, done, total });
     let (mut samples, mut rows, mut chunks) = (Samples::new(), Vec::new(), Vec::new());
     for (done, series) in set.iter().enumerate() {
-        if done % SERIES_PER_REPORT == 0 {
-            progress(done as u64, set.len() as u64);
+        if (done as u64).is_multiple_of(STEP_SERIES) {
+            tell(done as u64);
         }
         rows.clear();
         chunks.clear();
@@ -73,6 +74,6 @@ pub fn write_select(
             writer.add_series(&series.labels(), &borrowed)?;
         }
     }
-    progress(set.len() as u64, set.len() as u64);
+    tell(total);
     Ok(())
 }

@@ -1,8 +1,9 @@
 //! Samples to chunks, cut as Prometheus cuts: by number for floats, by bytes for histograms.
 
 use kymo_chunk::{
-    CutPolicy, Encoding, FloatHistogramAppender, HistogramAppender, HistogramCutPolicy, HistogramPushed,
-    XorAppender,
+    ChunkError, CutPolicy, Encoding, FloatHistogramAppender, HistogramAppender, HistogramCutPolicy,
+    HistogramIter, HistogramPushed, HistogramSample, HistogramValue, StartedSample, Xor2Iter, XorAppender,
+    XorIter,
 };
 use kymo_model::{FloatHistogram, Histogram};
 
@@ -10,15 +11,15 @@ use super::write::BlockChunk;
 
 /// A chunk that is not in a file yet.
 #[derive(Clone, Debug)]
-pub(super) struct EncodedChunk {
-    pub(super) min_ms: i64,
-    pub(super) max_ms: i64,
-    pub(super) encoding: Encoding,
-    pub(super) data: Vec<u8>,
+pub(crate) struct EncodedChunk {
+    pub(crate) min_ms: i64,
+    pub(crate) max_ms: i64,
+    pub(crate) encoding: Encoding,
+    pub(crate) data: Vec<u8>,
 }
 
 impl EncodedChunk {
-    pub(super) fn borrowed(&self) -> BlockChunk<'_> {
+    pub(crate) fn borrowed(&self) -> BlockChunk<'_> {
         let EncodedChunk { min_ms, max_ms, encoding, data } = self;
         BlockChunk { min_ms: *min_ms, max_ms: *max_ms, encoding: *encoding, data }
     }
@@ -26,21 +27,23 @@ impl EncodedChunk {
 
 /// A sample that is encoded anew.
 #[derive(Clone, Debug)]
-pub(super) struct Row {
-    pub(super) t_ms: i64,
+pub(crate) struct Row {
+    pub(crate) t_ms: i64,
     /// Kept with histograms; XOR, which floats are written in, has no place for it.
-    pub(super) start_ms: i64,
-    pub(super) value: RowValue,
+    pub(crate) start_ms: i64,
+    pub(crate) value: RowValue,
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum RowValue {
+pub(crate) enum RowValue {
     Float(f64),
     Histogram(Histogram),
     FloatHistogram(FloatHistogram),
 }
 
-enum Open {
+/// A chunk that samples are added to.
+#[derive(Clone, Debug)]
+pub(crate) enum Open {
     Float(XorAppender),
     Histogram(HistogramAppender),
     FloatHistogram(FloatHistogramAppender),
@@ -48,7 +51,7 @@ enum Open {
 
 impl Open {
     /// A chunk that begins with `row`, behind another of its kind if there was one.
-    fn beginning(row: &Row, starts: bool, before: Option<&Open>) -> Open {
+    pub(crate) fn beginning(row: &Row, starts: bool, before: Option<&Open>) -> Open {
         match (&row.value, before) {
             (RowValue::Float(_), _) => Open::Float(XorAppender::new()),
             (RowValue::Histogram(histogram), Some(Open::Histogram(before))) => {
@@ -67,7 +70,7 @@ impl Open {
     }
 
     /// Takes the sample, or says that it belongs into the next chunk.
-    fn push(&mut self, row: &Row) -> bool {
+    pub(crate) fn push(&mut self, row: &Row) -> bool {
         let pushed = match (self, &row.value) {
             (Open::Float(chunk), RowValue::Float(value)) => {
                 let policy = CutPolicy::default();
@@ -94,7 +97,7 @@ impl Open {
         pushed != HistogramPushed::Cut
     }
 
-    fn finish(self, starts: bool) -> (Encoding, Vec<u8>) {
+    pub(crate) fn finish(self, starts: bool) -> (Encoding, Vec<u8>) {
         match self {
             Open::Float(chunk) => (Encoding::Xor, chunk.into_bytes()),
             Open::Histogram(chunk) if starts => (Encoding::HistogramStart, chunk.into_bytes()),
@@ -106,7 +109,7 @@ impl Open {
 }
 
 /// Appends the chunks of samples in order of time.
-pub(super) fn encode(rows: &[Row], chunks: &mut Vec<EncodedChunk>) {
+pub(crate) fn encode(rows: &[Row], chunks: &mut Vec<EncodedChunk>) {
     let starts = rows.iter().any(|row| row.start_ms != 0);
     let mut open: Option<(i64, i64, Open)> = None;
     let mut close = |open: (i64, i64, Open)| {
@@ -129,5 +132,32 @@ pub(super) fn encode(rows: &[Row], chunks: &mut Vec<EncodedChunk>) {
     }
     if let Some(last) = open {
         close(last);
+    }
+}
+
+/// Calls `each` with the samples of a chunk, up to the first that does not decode.
+pub(crate) fn for_each_row(
+    encoding: Encoding,
+    data: &[u8],
+    mut each: impl FnMut(Row),
+) -> Result<(), ChunkError> {
+    match encoding {
+        Encoding::Xor => XorIter::new(data)?.try_for_each(|sample| {
+            sample.map(|(t_ms, value)| each(Row { t_ms, start_ms: 0, value: RowValue::Float(value) }))
+        }),
+        Encoding::Xor2 => Xor2Iter::new(data)?.try_for_each(|sample| {
+            sample.map(|StartedSample { t_ms, start_ms, value }| {
+                each(Row { t_ms, start_ms, value: RowValue::Float(value) });
+            })
+        }),
+        _ => HistogramIter::new(encoding, data)?.try_for_each(|sample| {
+            sample.map(|HistogramSample { t_ms, start_ms, value }| {
+                let value = match value {
+                    HistogramValue::Integer(histogram) => RowValue::Histogram(histogram),
+                    HistogramValue::Float(histogram) => RowValue::FloatHistogram(histogram),
+                };
+                each(Row { t_ms, start_ms, value });
+            })
+        }),
     }
 }

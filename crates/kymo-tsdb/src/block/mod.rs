@@ -36,8 +36,12 @@ mod union;
 mod verify;
 
 pub use chunk_file::ChunkData;
+pub(crate) use compact::compact_blocks_as;
 pub use compact::{CompactError, CompactOptions, Compacted, CompactionPlan, compact_blocks};
 pub use cut::{CutError, write_select};
+pub(crate) use encode::{EncodedChunk, Open, Row, RowValue, encode, for_each_row};
+pub(crate) use write::remove_tree;
+
 pub use error::{BlockDamage, BlockError, WriteBlockError};
 pub use index::ChunkMeta;
 pub use meta::{BlockCompaction, BlockMeta, BlockParent, BlockStats};
@@ -47,7 +51,7 @@ pub use store::{BlockStore, BlockStoreOptions};
 pub use tombstones::{Interval, Tombstones};
 pub use ulid::{Ulid, UlidError};
 pub use union::union;
-pub use verify::{BlockReport, verify_block};
+pub use verify::{BlockReport, verify_block, verify_block_telling};
 pub use write::{
     BlockChunk, BlockOrigin, BlockWriter, BlockWriterOptions, remove_block, remove_unfinished_blocks,
     write_tombstones,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kymo_chunk::{ChunkError, decode_floats, decode_histograms};
+use kymo_chunk::{decode_floats, decode_histograms};
 use kymo_model::{
     FloatHistogram, Labels, Resume, Samples, Selector, SeriesSource, StoreError, TimeRange, Values,
 };
@@ -76,14 +76,10 @@ impl Snapshot {
     }
 
     fn decode(&self, chunk: &ChunkMeta, data: &ChunkData, out: &mut Samples) -> Result<(), BlockError> {
-        append_chunk(data, self.range, out).map_err(|error| {
+        append_chunk(chunk, data, self.range, out).map_err(|fault| {
             let file = self.block.dir.join(super::chunk_file::CHUNKS_DIR);
             let file = file.join(format!("{:06}", (chunk.reference >> 32) + 1));
-            BlockError::damaged(
-                &file,
-                chunk.reference & 0xffff_ffff,
-                format!("chunk does not decode: {error}"),
-            )
+            BlockError::damaged(&file, chunk.reference & 0xffff_ffff, fault)
         })
     }
 
@@ -145,9 +141,13 @@ impl Snapshot {
     }
 }
 
-/// Appends the samples of a chunk inside a range to columns of its kind.
-pub(super) fn append_chunk(data: &ChunkData, range: TimeRange, out: &mut Samples) -> Result<(), ChunkError> {
-    let ChunkData { encoding, data } = data;
+/// Appends the samples of a chunk inside a range to columns of its kind, or says what is wrong with it.
+pub(super) fn append_chunk(
+    chunk: &ChunkMeta,
+    ChunkData { encoding, data }: &ChunkData,
+    range: TimeRange,
+    out: &mut Samples,
+) -> Result<(), String> {
     if out.is_empty() {
         // Both make the columns those of their kind.
         if encoding.is_float() {
@@ -172,7 +172,27 @@ pub(super) fn append_chunk(data: &ChunkData, range: TimeRange, out: &mut Samples
     if !start_timestamps_ms.is_empty() {
         start_timestamps_ms.resize(timestamps_ms.len(), 0);
     }
-    decoded
+    // Whoever reads relies on the order; right checksums say only that the bytes are as somebody wrote them.
+    let added = &timestamps_ms[before..];
+    let in_order = added.is_sorted_by(|earlier, later| earlier < later)
+        && added.first().is_none_or(|first_ms| *first_ms >= chunk.min_ms)
+        && added.last().is_none_or(|last_ms| *last_ms <= chunk.max_ms);
+    if !in_order {
+        timestamps_ms.truncate(before);
+        start_timestamps_ms.truncate(before);
+        match values {
+            Values::Floats(values) => values.truncate(before),
+            Values::Histograms(values) => values.truncate(before),
+        }
+    }
+    match decoded {
+        Err(error) => Err(format!("chunk does not decode: {error}")),
+        Ok(()) if in_order => Ok(()),
+        Ok(()) => Err(format!(
+            "expected samples in order from {} to {}, found them otherwise",
+            chunk.min_ms, chunk.max_ms
+        )),
+    }
 }
 
 enum Value {

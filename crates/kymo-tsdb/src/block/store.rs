@@ -20,6 +20,7 @@ use super::write::{
     BlockOrigin, BlockWriter, BlockWriterOptions, remove_block, remove_unfinished_blocks, write_tombstones,
 };
 use crate::lock::{lock, read, write};
+use crate::progress::Progress;
 use crate::vfs::Vfs;
 
 /// Where damaged blocks go, in the directory of the blocks.
@@ -158,7 +159,7 @@ impl BlockStore {
         let set = source.select(&wanted)?;
         let mut writer =
             BlockWriter::create(self.vfs.clone(), &self.dir, Ulid::generate(now_ms), self.options.writer)?;
-        let written = write_select(&mut writer, &set, &mut |_, _| ());
+        let written = write_select(&mut writer, &set, &mut |_| ());
         if written.is_err() || writer.stats().num_series == 0 {
             // A failure to clean up says less than the failure before it; the next opening cleans up.
             let discarded = writer.discard();
@@ -182,7 +183,7 @@ impl BlockStore {
     pub fn compact(
         &self,
         now_ms: u64,
-        progress: &mut dyn FnMut(u64, u64),
+        progress: &mut dyn FnMut(Progress),
     ) -> Result<Option<Compacted>, CompactError> {
         let _one_at_a_time = lock(&self.changing);
         let blocks = self.blocks();

@@ -9,6 +9,7 @@ use super::error::{BlockDamage, BlockError};
 use super::index::{ChunkMeta, Symbols, read_postings};
 use super::reader::{Block, Inner};
 use super::series::{BlockSeries, BlockSeriesIter};
+use crate::progress::{Progress, ProgressUnit, STEP_SERIES, Work};
 
 /// What a block really holds.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -49,11 +50,20 @@ impl BlockReport {
 /// Reads all of a block: checksums, order of symbols, series, chunks and postings, samples against what the index says of their
 /// chunks, and the counts of meta.json. An error is a disk that fails, or symbols without which nothing can be read.
 pub fn verify_block(block: &Block) -> Result<BlockReport, BlockError> {
+    verify_block_telling(block, &mut |_| ())
+}
+
+/// The same, and `progress` is told, now and then, how many series were read.
+pub fn verify_block_telling(
+    block: &Block,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<BlockReport, BlockError> {
     let mut report = BlockReport::default();
     if let Err(error) = block.inner.chunks.check_headers() {
         report.note_error(error)?;
     }
-    verify_index(&block.inner, &mut report, |series, report| verify_chunks(block, series, report))?;
+    let chunks = |series: &BlockSeries, report: &mut BlockReport| verify_chunks(block, series, report);
+    verify_index(&block.inner, &mut report, chunks, progress)?;
     Ok(report)
 }
 
@@ -62,7 +72,11 @@ pub(super) fn verify_index(
     inner: &Inner,
     report: &mut BlockReport,
     mut chunks: impl FnMut(&BlockSeries, &mut BlockReport) -> Result<(), BlockError>,
+    progress: &mut dyn FnMut(Progress),
 ) -> Result<(), BlockError> {
+    let total = inner.meta.stats.num_series;
+    let mut tell =
+        |done| progress(Progress { what: Work::Verifying, unit: ProgressUnit::Series, done, total });
     let tables = inner.tables()?;
     let index = inner.index.path();
     if !tables.symbols.are_sorted() {
@@ -93,6 +107,9 @@ pub(super) fn verify_index(
             let offset = series.number * inner.toc.series_factor();
             report.note(BlockDamage { file: index.to_owned(), offset, message });
         }
+        if report.series.is_multiple_of(STEP_SERIES) {
+            tell(report.series);
+        }
         report.series += 1;
         numbers.push(series.number as u32);
         for label in &series.labels {
@@ -101,6 +118,7 @@ pub(super) fn verify_index(
         chunks(&series, report)?;
         last = Some(series);
     }
+    tell(report.series);
     match &tables.postings {
         None => report.note(BlockDamage {
             file: index.to_owned(),

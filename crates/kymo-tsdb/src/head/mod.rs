@@ -133,10 +133,10 @@ impl Head {
         pages.clone()
     }
 
-    /// How many series have this metric name.
-    pub(crate) fn series_of_name(&self, name: &str) -> usize {
+    /// How many series have this label.
+    pub(crate) fn series_of_label(&self, name: &str, value: &str) -> usize {
         let directory = read(&self.directory);
-        let list = directory.postings.values(METRIC_NAME).and_then(|values| values.get(name));
+        let list = directory.postings.values(name).and_then(|values| values.get(value));
         list.map_or(0, |list| list.as_slice().len())
     }
 

@@ -35,6 +35,12 @@ pub trait Vfs: fmt::Debug + Send + Sync {
     /// Makes the names in a directory durable.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
 
+    /// How many bytes can be written to the file system that a directory is on; `u64::MAX` where that is not known.
+    fn free_bytes(&self, dir: &Path) -> io::Result<u64> {
+        let _anywhere = dir;
+        Ok(u64::MAX)
+    }
+
     /// Takes the lock file at `path`, creating it when needed, for as long as the returned value lives.
     ///
     /// `ErrorKind::WouldBlock` when somebody else holds it; never waits.

@@ -3,9 +3,10 @@
 
 use std::path::{Path, PathBuf};
 
+use kymo_chunk::{Encoding, XorAppender};
 use kymo_model::TimeRange;
 use kymo_testkit::{Random, SimDisk, report, setting};
-use kymo_tsdb::block::{Block, verify_block};
+use kymo_tsdb::block::{Block, BlockChunk, BlockOrigin, BlockWriter, Ulid, verify_block};
 
 use crate::data::{Data, Rows, read_all, write};
 use crate::{DATA, options};
@@ -156,4 +157,39 @@ fn any_bytes() {
         }
         disk.put(&path, bytes);
     }
+}
+
+/// Found by fuzzing: a chunk with a right checksum whose samples go back in time, or are not where the index has them, is left
+/// out and told; whoever reads relies on the order.
+#[test]
+fn samples_out_of_order_behind_right_checksums() {
+    let disk = SimDisk::new(1);
+    let vfs = disk.vfs();
+    vfs.create_dir_all(Path::new(DATA)).unwrap();
+    let mut writer = BlockWriter::create(vfs, Path::new(DATA), Ulid::new(1, 0), options()).unwrap();
+    let chunk = |times: &[i64]| {
+        let mut chunk = XorAppender::new();
+        times.iter().for_each(|t_ms| chunk.push(*t_ms, 1.0));
+        chunk.into_bytes()
+    };
+    let chunks = [
+        (1000, 2000, chunk(&[1000, 2000, 1500])),
+        (3000, 4000, chunk(&[3000, 5000])),
+        (6000, 7000, chunk(&[6000, 7000])),
+    ];
+    let borrowed = chunks.each_ref().map(|(min_ms, max_ms, data)| BlockChunk {
+        min_ms: *min_ms,
+        max_ms: *max_ms,
+        encoding: Encoding::Xor,
+        data,
+    });
+    let labels = kymo_model::Labels::from_pairs([("__name__", "m")]);
+    writer.add_series(&labels, &borrowed).unwrap();
+    let meta = writer.finish(BlockOrigin::default()).unwrap();
+    let block = Block::open(&*disk.vfs(), &Path::new(DATA).join(meta.ulid.to_string())).unwrap();
+    let rows = read_all(&block, TimeRange::ALL);
+    assert_eq!(rows[&labels].keys().copied().collect::<Vec<_>>(), [6000, 7000]);
+    let (damage, total) = block.damage();
+    assert_eq!(total, 2, "{damage:?}");
+    assert!(damage[0].message.contains("samples in order from 1000 to 2000"), "{damage:?}");
 }

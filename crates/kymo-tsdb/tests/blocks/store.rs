@@ -68,7 +68,7 @@ fn cut_compact_delete_retain() {
     assert_eq!(all(&store), wanted);
 
     let (before, mut rounds) = (store.blocks().len(), 0);
-    while store.compact(20 + rounds, &mut |_, _| ()).unwrap().is_some() {
+    while store.compact(20 + rounds, &mut |_| ()).unwrap().is_some() {
         rounds += 1;
         assert_eq!(all(&store), wanted, "round {rounds}");
         assert!(rounds < 20);
@@ -110,7 +110,7 @@ fn compaction_and_crashes() {
     let counting = prepared(0);
     let data = fill(&counting);
     let first = counting.calls();
-    open(&counting).compact(9, &mut |_, _| ()).unwrap().unwrap();
+    open(&counting).compact(9, &mut |_| ()).unwrap().unwrap();
     let calls = counting.calls();
     for call in first..calls {
         for (fault, crash) in
@@ -119,7 +119,7 @@ fn compaction_and_crashes() {
             let disk = prepared(call);
             fill(&disk);
             disk.plan(call, fault);
-            let compacted = open(&disk).compact(9, &mut |_, _| ());
+            let compacted = open(&disk).compact(9, &mut |_| ());
             disk.restart(crash);
             let store = open(&disk);
             assert_eq!(all(&store), data.all(), "seed and call {call}: {compacted:?}");
@@ -139,7 +139,7 @@ fn damaged_blocks_are_set_aside() {
     let dir = Path::new(DATA).join(meta.ulid.to_string());
     disk.flip(&dir.join("chunks/000001"), 300, 4).unwrap();
     let store = open(&disk);
-    let compacted = store.compact(9, &mut |_, _| ()).unwrap().unwrap();
+    let compacted = store.compact(9, &mut |_| ()).unwrap().unwrap();
     assert_eq!(compacted.damage.len(), 1, "{:?}", compacted.damage);
     assert_eq!(store.blocks().len(), 1);
     let aside = Path::new(DATA).join("quarantine").join(meta.ulid.to_string());

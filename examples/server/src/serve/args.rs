@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use kymo_model::{Regex, format_duration, parse_duration};
+use kymo_tsdb::LabelBound;
 
 use super::carried::CarriedFlags;
 use super::logging::{LogFormat, LogLevel};
@@ -50,6 +51,18 @@ pub(crate) struct ServeArgs {
     /// How many series of one metric name there may be, so that one metric cannot use up the others' room; 0 for no limit.
     #[arg(long = "storage.tsdb.max-series-per-name", value_name = "N", default_value_t = 0)]
     pub(crate) series_per_name_max: usize,
+
+    /// How many series may have one value of a label (`job=10000`): of each job, each tenant. Can be repeated.
+    #[arg(long = "storage.tsdb.max-series-per-label", value_name = "LABEL=N", value_parser = label_bound)]
+    pub(crate) series_per_label_max: Vec<LabelBound>,
+
+    /// So many bytes stay free on the disk (512MB, 10GB); samples that would leave less are refused. 0 for none.
+    #[arg(long = "storage.tsdb.disk-reserve", value_name = "BYTES", default_value = "0", value_parser = bytes)]
+    pub(crate) disk_reserve: Bytes,
+
+    /// Leave the log and head of a Prometheus alone that are in the data directory, instead of making blocks of them first.
+    #[arg(long = "storage.tsdb.no-prometheus-import")]
+    pub(crate) no_prometheus_import: bool,
 
     /// Address to listen on. Can be repeated.
     #[arg(long = "web.listen-address", value_name = "HOST:PORT", default_value = "127.0.0.1:9090")]
@@ -208,6 +221,13 @@ fn duration(text: &str) -> Result<DurationMs, String> {
     parse_duration(text).map(DurationMs).map_err(|error| error.to_string())
 }
 
+fn label_bound(text: &str) -> Result<LabelBound, String> {
+    let bound = text.split_once('=').filter(|(name, _)| !name.is_empty()).and_then(|(name, number)| {
+        Some(LabelBound { name: name.to_owned(), series_max: number.parse().ok()? })
+    });
+    bound.ok_or_else(|| format!("expected a label and a number of series such as job=10000, found {text:?}"))
+}
+
 fn positive_duration(text: &str) -> Result<DurationMs, String> {
     match duration(text)? {
         DurationMs(ms) if ms > 0 => Ok(DurationMs(ms)),
@@ -235,7 +255,7 @@ fn write_message(text: &str) -> Result<String, String> {
 }
 
 /// Prometheus' units: powers of 1024, with or without an `i`.
-pub(super) fn bytes(text: &str) -> Result<Bytes, String> {
+pub(crate) fn bytes(text: &str) -> Result<Bytes, String> {
     let digits = text.bytes().take_while(|b| b.is_ascii_digit() || *b == b'.').count();
     let (number, unit) = text.split_at(digits);
     let number: f64 =
@@ -318,6 +338,16 @@ impl ServeArgs {
             ("storage.tsdb.out-of-order-time-window", format_duration(self.out_of_order_window.0)),
             ("storage.tsdb.max-series", self.series_max.to_string()),
             ("storage.tsdb.max-series-per-name", self.series_per_name_max.to_string()),
+            (
+                "storage.tsdb.max-series-per-label",
+                self.series_per_label_max
+                    .iter()
+                    .map(|bound| format!("{}={}", bound.name, bound.series_max))
+                    .collect::<Vec<_>>()
+                    .join(","),
+            ),
+            ("storage.tsdb.disk-reserve", format_bytes(self.disk_reserve.0)),
+            ("storage.tsdb.no-prometheus-import", self.no_prometheus_import.to_string()),
             ("web.listen-address", self.listen_addresses.join(",")),
             ("web.external-url", self.external_url.clone()),
             ("web.route-prefix", self.route_prefix.clone().unwrap_or_default()),

@@ -131,6 +131,11 @@ fn storage(page: &mut Page, stats: &Stats) {
         ("kymo_tsdb_wal_written_bytes_total", "Bytes written to the write-ahead log.", stats.wal.bytes),
         ("kymo_tsdb_wal_syncs_total", "Successful fsyncs of the write-ahead log.", stats.wal.syncs),
         ("kymo_tsdb_wal_write_failures_total", "Writes to the log that failed.", stats.wal.write_failures),
+        (
+            "kymo_tsdb_disk_reserve_refusals_total",
+            "Appends refused because the disk has no more than its reserve free.",
+            stats.wal.refused_for_reserve,
+        ),
         ("kymo_tsdb_checkpoints_total", "Checkpoints written.", stats.checkpoints),
     ] {
         page.counter(name, help, count(value));

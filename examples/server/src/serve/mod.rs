@@ -29,8 +29,8 @@ use kymo_tsdb::{Db, Options, SyncMode};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
-pub(crate) use args::ServeArgs;
 use args::Sync;
+pub(crate) use args::{Bytes, ServeArgs, bytes};
 use configuration::{Loaded, Source};
 use external_url::ExternalUrl;
 use features::Features;
@@ -173,6 +173,9 @@ async fn open(args: &ServeArgs, loaded: &Loaded, retention: Retention) -> Result
         out_of_order_window_ms: storage.out_of_order_time_window_ms.unwrap_or(args.out_of_order_window.0),
         series_max: args.series_max,
         series_per_name_max: args.series_per_name_max,
+        series_per_label_max: args.series_per_label_max.clone(),
+        disk_reserve_bytes: args.disk_reserve.0,
+        import_prometheus: !args.no_prometheus_import,
         ..Options::default()
     };
     let dir = args.storage_path.clone();
@@ -181,6 +184,18 @@ async fn open(args: &ServeArgs, loaded: &Loaded, retention: Retention) -> Result
         .map_err(|error| format!("opening the database failed: {error}"))?
         .map_err(|error| format!("cannot open the database: {error}"))?;
     let replay = db.stats().replay;
+    if let Some(imported) = &replay.imported {
+        for damage in &imported.damaged {
+            tracing::warn!("log of Prometheus: {damage}");
+        }
+        tracing::info!(
+            blocks = imported.blocks.len(),
+            series = imported.series,
+            samples = imported.samples(),
+            damaged = imported.damaged_total,
+            "what a Prometheus left was imported"
+        );
+    }
     for damage in &replay.damaged {
         tracing::warn!("write-ahead log: {damage}");
     }

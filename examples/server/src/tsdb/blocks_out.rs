@@ -16,6 +16,7 @@ use kymo_tsdb::block::{
 };
 
 use super::go_format;
+use super::import_prometheus;
 use super::sources::{Sources, SourcesError};
 use crate::output::{Verdict, say};
 use crate::progress::Progress;
@@ -53,6 +54,15 @@ pub(super) struct ImportArgs {
 
 #[derive(Subcommand)]
 enum Import {
+    /// Blocks of two hours out of the log and head that a Prometheus left in its data directory, which then go to imported/.
+    Prometheus {
+        /// The data directory. No server may have it open.
+        #[arg(value_name = "DIR")]
+        dir: PathBuf,
+        /// How many bytes samples may take in memory (512MB, 2GB) before they are written to disk.
+        #[arg(long, value_name = "BYTES", default_value = "256MB", value_parser = crate::serve::bytes)]
+        max_memory: crate::serve::Bytes,
+    },
     /// Blocks of two hours out of samples with timestamps, in OpenMetrics text.
     Openmetrics {
         /// The text.
@@ -75,6 +85,8 @@ pub(super) enum OutError {
     Cut(#[from] CutError),
     #[error(transparent)]
     Write(#[from] WriteBlockError),
+    #[error(transparent)]
+    Import(#[from] kymo_tsdb::prometheus::ImportError),
     #[error("cannot {action} {}: {source}", .path.display())]
     Io { action: &'static str, path: PathBuf, source: std::io::Error },
     #[error("{}: {error}", .path.display())]
@@ -96,7 +108,7 @@ fn make_dir(out: &Path) -> Result<(), OutError> {
     std::fs::create_dir_all(out).map_err(io)
 }
 
-fn tell(meta: &BlockMeta) {
+pub(super) fn tell(meta: &BlockMeta) {
     let BlockMeta { ulid, min_time_ms, max_time_ms, stats, .. } = meta;
     let duration = go_format::duration(max_time_ms - min_time_ms);
     say(format!(
@@ -124,10 +136,9 @@ pub(super) fn export(args: &ExportArgs) -> Result<Verdict, OutError> {
         let wanted = Selector::new(Vec::new(), TimeRange::from_millis(range.0, range.1 - 1));
         let set = sources.select(&wanted)?;
         if !set.is_empty() {
-            let progress = Progress::spinner(format!("writing {} series", set.len()));
+            let progress = Progress::work("a block");
             let mut writer = writer(&args.out)?;
-            let doing = |done, total| progress.doing(&format!("{done} of {total} series"));
-            write_select(&mut writer, &set, &mut { doing })?;
+            write_select(&mut writer, &set, &mut |now| progress.tell(now))?;
             if writer.stats().num_series == 0 {
                 writer.discard().map_err(SourcesError::from)?;
             } else {
@@ -144,7 +155,12 @@ pub(super) fn export(args: &ExportArgs) -> Result<Verdict, OutError> {
 }
 
 pub(super) fn import(args: &ImportArgs) -> Result<Verdict, OutError> {
-    let Import::Openmetrics { file, out } = &args.what;
+    let (file, out) = match &args.what {
+        Import::Prometheus { dir, max_memory } => {
+            return Ok(import_prometheus::run(dir, usize::try_from(max_memory.0).unwrap_or(usize::MAX))?);
+        }
+        Import::Openmetrics { file, out } => (file, out),
+    };
     let io = |source| OutError::Io { action: "read", path: file.clone(), source };
     let text = std::fs::read(file).map_err(io)?;
     make_dir(out)?;

@@ -86,9 +86,8 @@ pub(super) fn compact(args: &CompactArgs) -> Result<Verdict, ChangeError> {
     let mut good = store.refused().is_empty();
     loop {
         let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
-        let progress = Progress::spinner("compacting");
-        let doing = |done, total| progress.doing(&format!("compacting, {done} of {total} series"));
-        let compacted = store.compact(now_ms, &mut { doing })?;
+        let progress = Progress::work("blocks");
+        let compacted = store.compact(now_ms, &mut |now| progress.tell(now))?;
         drop(progress);
         let Some(compacted) = compacted else { return Ok(Verdict::good_if(good)) };
         good &= compacted.damage.is_empty();

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use kymo_tsdb::block::{Block, BlockError, BlockMeta, BlockReport, Ulid, verify_block};
+use kymo_tsdb::Progress as Told;
+use kymo_tsdb::block::{Block, BlockError, BlockMeta, BlockReport, Ulid, verify_block_telling};
 use kymo_tsdb::cold::{self, COLD_ENDING, ColdBlock};
 use serde_json::{Value, json};
 
@@ -45,10 +46,10 @@ impl Checked<'_> {
         format!("{}{ending}", self.meta().ulid)
     }
 
-    fn verify(&self) -> Result<BlockReport, BlockError> {
+    fn verify(&self, progress: &mut dyn FnMut(Told)) -> Result<BlockReport, BlockError> {
         match self {
-            Checked::Plain(block) => verify_block(block),
-            Checked::Cold(block) => cold::verify(block),
+            Checked::Plain(block) => verify_block_telling(block, progress),
+            Checked::Cold(block) => cold::verify_telling(block, progress),
         }
     }
 }
@@ -62,12 +63,11 @@ pub(super) fn run(args: &VerifyArgs) -> Result<Verdict, SourcesError> {
     if let (Some(ulid), true) = (args.block, blocks.is_empty()) {
         return Err(SourcesError::NoBlock(ulid));
     }
-    let progress = Progress::over(blocks.len());
     let (mut documents, mut sound): (Vec<Value>, bool) = (Vec::new(), sources.refused == 0);
     for block in blocks {
         let ulid = block.name();
-        progress.doing(&ulid);
-        let report = block.verify()?;
+        let progress = Progress::work(ulid.clone());
+        let report = block.verify(&mut |now| progress.tell(now))?;
         sound &= report.is_sound();
         let (series, chunks, samples) = (report.series, report.chunks, report.samples);
         progress.aside(|| {
@@ -96,9 +96,7 @@ pub(super) fn run(args: &VerifyArgs) -> Result<Verdict, SourcesError> {
             "faults": report.damage_total,
             "damage": damage,
         }));
-        progress.done();
     }
-    drop(progress);
     if args.json {
         say_json(&json!({ "directory": args.dir, "refused": sources.refused, "blocks": documents }));
     }

@@ -30,7 +30,7 @@ pub use convert::{ConvertOptions, Converted, convert};
 pub use reader::ColdBlock;
 pub use restore::to_block;
 pub use step::{Current, Stepped, remove_unfinished, step};
-pub use verify::verify;
+pub use verify::{verify, verify_telling};
 pub use write::ColdWriteError;
 
 /// What follows the ULID in the name of a cold block.

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use kymo_model::{Samples, TimeRange, Values};
 
 use super::super::chunk_file::ChunkData;
-use super::super::compact::{CompactError, Compacted, chunk_rows};
+use super::super::compact::{CompactError, Compacted};
+use super::super::encode::for_each_row;
 use super::super::encode::{EncodedChunk, Row, RowValue, encode};
 use super::super::error::{BlockDamage, BlockError};
 use super::super::index::ChunkMeta;
@@ -118,7 +119,7 @@ impl ColdInner {
                     let touched =
                         deleted.iter().any(|interval| interval.min_ms <= max_ms && min_ms <= interval.max_ms);
                     if touched {
-                        let read = chunk_rows(&data, |row| rows.push(row));
+                        let read = for_each_row(encoding, &data.data, |row| rows.push(row));
                         return read.map_err(|error| {
                             self.damaged(column, format!("chunk does not decode: {error}"))
                         });

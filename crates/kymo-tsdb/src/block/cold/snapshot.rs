@@ -103,8 +103,8 @@ impl ColdInner {
         let read = match record.kind {
             Kind::Values => self.append_values(column, record.body, range, out),
             Kind::Chunk(encoding) => {
-                append_chunk(&ChunkData { encoding, data: record.body.to_vec() }, range, out)
-                    .map_err(|error| self.damaged(column, format!("chunk does not decode: {error}")))
+                append_chunk(column, &ChunkData { encoding, data: record.body.to_vec() }, range, out)
+                    .map_err(|fault| self.damaged(column, fault))
             }
             Kind::Times => Err(self.damaged(column, "expected values, found timestamps")),
         };

@@ -7,13 +7,23 @@ use kymo_model::{Samples, TimeRange};
 use super::super::chunk_file::ChunkData;
 use super::super::error::BlockError;
 use super::super::index::ChunkMeta;
+use super::super::series::BlockSeries;
 use super::super::verify::{BlockReport, check_samples, verify_index};
 use super::reader::{ColdBlock, ColdInner, read_times};
 use super::record::{self, Kind, ValuesColumn};
+use crate::progress::Progress;
 
 /// Reads all of a cold block, as [`verify_block`](super::super::verify_block) does of a block: the chunks it counts are columns.
 /// Timestamps that only their copy still has are damage, too.
 pub fn verify(block: &ColdBlock) -> Result<BlockReport, BlockError> {
+    verify_telling(block, &mut |_| ())
+}
+
+/// The same, and `progress` is told, now and then, how many series were read.
+pub fn verify_telling(
+    block: &ColdBlock,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<BlockReport, BlockError> {
     let inner = &*block.inner;
     let mut report = BlockReport::default();
     for file in [Some(&inner.columns), Some(&inner.times), inner.times_copy.as_ref()].into_iter().flatten() {
@@ -23,7 +33,7 @@ pub fn verify(block: &ColdBlock) -> Result<BlockReport, BlockError> {
     }
     let mut checked_times = HashSet::new();
     let mut samples = Samples::new();
-    verify_index(&inner.block, &mut report, |series, report| {
+    let columns = |series: &BlockSeries, report: &mut BlockReport| {
         for column in &series.chunks {
             match verify_column(inner, column, &mut checked_times, &mut samples, report) {
                 Ok(count) => {
@@ -38,7 +48,8 @@ pub fn verify(block: &ColdBlock) -> Result<BlockReport, BlockError> {
             }
         }
         Ok(())
-    })?;
+    };
+    verify_index(&inner.block, &mut report, columns, progress)?;
     Ok(report)
 }
 

@@ -1,10 +1,9 @@
 //! Merge: the series of several blocks in one order, and the chunks of each in order of time, none overlapping.
 
-use kymo_chunk::{ChunkError, Encoding, HistogramIter, HistogramValue, StartedSample, Xor2Iter, XorIter};
 use kymo_model::Labels;
 
 use super::super::chunk_file::{CHUNKS_DIR, ChunkData};
-use super::super::encode::{EncodedChunk, Row, RowValue, encode};
+use super::super::encode::{EncodedChunk, Row, encode, for_each_row};
 use super::super::error::{BlockDamage, BlockError};
 use super::super::index::ChunkMeta;
 use super::super::reader::Block;
@@ -113,12 +112,12 @@ impl Piece<'_> {
     fn rows(&self, data: &ChunkData, rows: &mut Vec<Row>) -> Result<(), BlockError> {
         let deleted: Vec<&Interval> = self.deleted.iter().filter(|interval| self.touches(interval)).collect();
         let before = rows.len();
-        let mut keep = |t_ms: i64, start_ms: i64, value: RowValue| {
-            if !deleted.iter().any(|interval| (interval.min_ms..=interval.max_ms).contains(&t_ms)) {
-                rows.push(Row { t_ms, start_ms, value });
+        let ChunkData { encoding, data } = data;
+        let read = for_each_row(*encoding, data, |row| {
+            if !deleted.iter().any(|interval| (interval.min_ms..=interval.max_ms).contains(&row.t_ms)) {
+                rows.push(row);
             }
-        };
-        let read = chunk_rows(data, |row| keep(row.t_ms, row.start_ms, row.value));
+        });
         read.map_err(|error| {
             rows.truncate(before);
             let segment =
@@ -126,32 +125,6 @@ impl Piece<'_> {
             let offset = self.chunk.reference & 0xffff_ffff;
             BlockError::damaged(&segment, offset, format!("chunk does not decode: {error}"))
         })
-    }
-}
-
-/// Every sample of a chunk.
-pub(in super::super) fn chunk_rows(
-    ChunkData { encoding, data }: &ChunkData,
-    mut each: impl FnMut(Row),
-) -> Result<(), ChunkError> {
-    match encoding {
-        Encoding::Xor => XorIter::new(data)?.try_for_each(|sample| {
-            sample.map(|(t_ms, value)| each(Row { t_ms, start_ms: 0, value: RowValue::Float(value) }))
-        }),
-        Encoding::Xor2 => Xor2Iter::new(data)?.try_for_each(|sample| {
-            sample.map(|StartedSample { t_ms, start_ms, value }| {
-                each(Row { t_ms, start_ms, value: RowValue::Float(value) });
-            })
-        }),
-        _ => HistogramIter::new(*encoding, data)?.try_for_each(|sample| {
-            sample.map(|sample| {
-                let value = match sample.value {
-                    HistogramValue::Integer(histogram) => RowValue::Histogram(histogram),
-                    HistogramValue::Float(histogram) => RowValue::FloatHistogram(histogram),
-                };
-                each(Row { t_ms: sample.t_ms, start_ms: sample.start_ms, value });
-            })
-        }),
     }
 }
 

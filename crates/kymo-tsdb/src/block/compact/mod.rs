@@ -14,8 +14,9 @@ use super::meta::{BlockCompaction, BlockMeta, BlockParent};
 use super::reader::Block;
 use super::ulid::Ulid;
 use super::write::{BlockOrigin, BlockWriter, BlockWriterOptions};
+use crate::progress::{Progress, ProgressUnit, STEP_SERIES, Work};
 use crate::vfs::Vfs;
-pub(super) use merge::{Merge, chunk_rows};
+pub(super) use merge::Merge;
 pub use plan::CompactionPlan;
 
 /// How blocks are compacted.
@@ -55,7 +56,19 @@ pub fn compact_blocks(
     ulid: Ulid,
     blocks: &[Block],
     options: &CompactOptions,
-    progress: &mut dyn FnMut(u64, u64),
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Compacted, CompactError> {
+    compact_blocks_as(vfs, parent, ulid, blocks, (options, origin(blocks)), progress)
+}
+
+/// The same, with something else to be said of where the new block came from.
+pub(crate) fn compact_blocks_as(
+    vfs: &Arc<dyn Vfs>,
+    parent: &Path,
+    ulid: Ulid,
+    blocks: &[Block],
+    (options, origin): (&CompactOptions, BlockOrigin),
+    progress: &mut dyn FnMut(Progress),
 ) -> Result<Compacted, CompactError> {
     let mut writer = BlockWriter::create(vfs.clone(), parent, ulid, options.writer)?;
     let mut damage = Vec::new();
@@ -64,7 +77,7 @@ pub fn compact_blocks(
             writer.discard()?;
             Ok(Compacted { meta: None, damage })
         }
-        Ok(()) => Ok(Compacted { meta: Some(writer.finish(origin(blocks))?), damage }),
+        Ok(()) => Ok(Compacted { meta: Some(writer.finish(origin)?), damage }),
         Err(error) => {
             // What made it fail says more than what keeps it from being cleaned up, which the next start does.
             drop(writer.discard());
@@ -77,11 +90,11 @@ fn copy(
     writer: &mut BlockWriter,
     blocks: &[Block],
     damage: &mut Vec<BlockDamage>,
-    progress: &mut dyn FnMut(u64, u64),
+    progress: &mut dyn FnMut(Progress),
 ) -> Result<(), CompactError> {
-    /// How often progress is told.
-    const SERIES_PER_REPORT: u64 = 4096;
     let total: u64 = blocks.iter().map(|block| block.meta().stats.num_series).sum();
+    let mut tell =
+        |done| progress(Progress { what: Work::Compacting, unit: ProgressUnit::Series, done, total });
     let mut merge = Merge::of(blocks)?;
     let mut told = 0;
     while let Some(series) = merge.next(damage)? {
@@ -91,12 +104,12 @@ fn copy(
                 &series.chunks.iter().map(|chunk| chunk.borrowed()).collect::<Vec<_>>(),
             )?;
         }
-        if merge.read() >= told + SERIES_PER_REPORT {
+        if merge.read() >= told + STEP_SERIES {
             told = merge.read();
-            progress(told, total);
+            tell(told);
         }
     }
-    progress(merge.read(), total);
+    tell(merge.read());
     Ok(())
 }
 
