@@ -154,7 +154,13 @@ fn work(dir: &Path, server: &Program) {
     // Without scrapes, so that it does not change any more.
     configure(dir, None);
     assert_eq!(post(server.port, "/-/reload", &[], b"").expect("an answer").status, 200);
-    eventually("no more scrapes", || vector(server.port, "up"), Vec::is_empty);
+    let count = || vector(server.port, "sum(count_over_time({job=\"self\"}[10m]))");
+    let twice = || {
+        let before = count();
+        std::thread::sleep(std::time::Duration::from_secs(3));
+        (before, count())
+    };
+    eventually("no more scrapes", twice, |(before, after)| before == after);
 }
 
 fn copy(from: &Path, to: &Path) {
