@@ -87,13 +87,14 @@ fn run(sync: SyncMode, rows: usize, threads: usize, seconds: u64) -> (Vec<Durati
 
 fn main() {
     let seconds = std::env::var("KYMO_BENCH_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(2);
-    let us = |took: &[Duration], part: f64| {
-        took[((took.len() - 1) as f64 * part) as usize].as_secs_f64() * 1e6
-    };
+    let us =
+        |took: &[Duration], part: f64| took[((took.len() - 1) as f64 * part) as usize].as_secs_f64() * 1e6;
     println!("one thread: time of an append");
-    for (name, sync) in
-        [("always", SyncMode::Always), ("interval 1 s", SyncMode::IntervalMs(1000)), ("never", SyncMode::Never)]
-    {
+    for (name, sync) in [
+        ("always", SyncMode::Always),
+        ("interval 1 s", SyncMode::IntervalMs(1000)),
+        ("never", SyncMode::Never),
+    ] {
         for rows in ROWS {
             let (took, syncs, _) = run(sync, rows, 1, seconds);
             println!(

@@ -10,8 +10,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::num::NonZeroU64;
 
 use kymo_model::{
-    Append, Appended, Batch, Labels, Refusal, RefusedRow, RowSeries, SampleValue, SeriesHandle,
-    StoreError, StoreErrorKind,
+    Append, Appended, Batch, Labels, Refusal, RefusedRow, RowSeries, SampleValue, SeriesHandle, StoreError,
+    StoreErrorKind,
 };
 
 use crate::db::{Db, Shared};

@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex};
 use kymo_model::{Append, Batch, Labels, Queryable, Samples, Selector, TimeRange, Timestamp};
 use kymo_testkit::{SimClock, SimDisk};
 use kymo_tsdb::{
-    Db, DirEntry, OnProgress, OpenError, OpenMode, Options, Progress, ReadOnlyDb, SyncMode, Vfs, VfsFile, VfsLock,
+    Db, DirEntry, OnProgress, OpenError, OpenMode, Options, Progress, ReadOnlyDb, SyncMode, Vfs, VfsFile,
+    VfsLock,
 };
 
 const NOW_MS: i64 = 1_700_000_000_000;
@@ -60,7 +61,8 @@ fn what_was_acknowledged_is_seen_and_nothing_is_changed() {
         if i % 40 == 39 {
             let calls = disk.calls();
             let told = Arc::new(Mutex::new(Vec::new()));
-            let (on_progress, tell) = (told.clone(), move |progress: Progress| told.lock().unwrap().push(progress));
+            let (on_progress, tell) =
+                (told.clone(), move |progress: Progress| told.lock().unwrap().push(progress));
             let options = Options { on_progress: Some(OnProgress::new(tell)), ..options(disk.vfs()) };
             let seen = ReadOnlyDb::open("/data", options).unwrap();
             let told = on_progress.lock().unwrap().clone();

@@ -179,8 +179,7 @@ fn floats_both_ways() {
     let blocks: Vec<Block> = open(&theirs).into_iter().chain(open(&ours)).collect();
     let vfs: Arc<dyn kymo_tsdb::Vfs> = Arc::new(OsVfs);
     let options = CompactOptions::default();
-    let compacted =
-        compact_blocks(&vfs, &merged, Ulid::generate(1), &blocks, &options, &mut |_| ()).unwrap();
+    let compacted = compact_blocks(&vfs, &merged, Ulid::generate(1), &blocks, &options, &mut |_| ()).unwrap();
     assert_eq!(compacted.meta.unwrap().stats.num_samples, 40_000);
     check_directory(&merged);
 

@@ -59,7 +59,8 @@ fn rows_of_server(port: u16) -> Rows {
     let mut rows = Rows::new();
     for series in answer["result"].as_array().unwrap() {
         let labels = series["metric"].as_object().unwrap();
-        let labels = Labels::from_pairs(labels.iter().map(|(name, value)| (&**name, value.as_str().unwrap())));
+        let labels =
+            Labels::from_pairs(labels.iter().map(|(name, value)| (&**name, value.as_str().unwrap())));
         let row = rows.entry(labels.to_string()).or_default();
         for point in series["values"].as_array().into_iter().flatten() {
             row.insert(t_ms(point), float(number(&point[1])));
@@ -154,7 +155,7 @@ fn work(dir: &Path, server: &Program) {
     // Without scrapes, so that it does not change any more.
     configure(dir, None);
     assert_eq!(post(server.port, "/-/reload", &[], b"").expect("an answer").status, 200);
-    let count = || vector(server.port, "sum(count_over_time({job=\"self\"}[10m]))");
+    let count = || vector(server.port, "count_over_time(up{job=\"self\"}[10m])");
     let twice = || {
         let before = count();
         std::thread::sleep(std::time::Duration::from_secs(3));
@@ -218,7 +219,8 @@ fn what_prometheus_answered_is_there() {
         files("chunks_head")
     ));
     assert!(files("wbl") > 0, "no log of samples out of order");
-    let (killed, flipped, theirs) = (dir.path().join("killed"), dir.path().join("flipped"), dir.path().join("theirs"));
+    let (killed, flipped, theirs) =
+        (dir.path().join("killed"), dir.path().join("flipped"), dir.path().join("theirs"));
     copy(&data, &killed);
     let (code, said) = import(&killed);
     assert_eq!(code, Some(0), "{said}");
@@ -269,11 +271,15 @@ fn a_server_starts_on_what_prometheus_left() {
     work(dir.path(), &server);
     let wanted = rows_of_server(server.port);
     assert_eq!(server.stop(), Some(0));
-    let server = kymo(dir.path(), free_port(), &[&format!("--config.file={}", {
-        let config = dir.path().join("kymo.yml");
-        fs::write(&config, "scrape_configs: []\n").unwrap();
-        config.display().to_string()
-    })]);
+    let server = kymo(
+        dir.path(),
+        free_port(),
+        &[&format!("--config.file={}", {
+            let config = dir.path().join("kymo.yml");
+            fs::write(&config, "scrape_configs: []\n").unwrap();
+            config.display().to_string()
+        })],
+    );
     assert!(server.log().contains("what a Prometheus left was imported"), "{}", server.log());
     drop(server);
     assert!(fs::metadata(data.join("imported/00000001/chunks_head/000001")).unwrap().len() > 8);

@@ -224,6 +224,8 @@ fn nan_bounds_equal_themselves() {
     };
     for histogram in [threshold, bound] {
         assert!(histogram.same_bits(&histogram.clone()));
-        assert!(!histogram.same_bits(&FloatHistogram { schema: histogram.schema, ..FloatHistogram::default() }));
+        assert!(
+            !histogram.same_bits(&FloatHistogram { schema: histogram.schema, ..FloatHistogram::default() })
+        );
     }
 }

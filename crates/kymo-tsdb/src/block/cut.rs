@@ -49,8 +49,7 @@ pub fn write_select(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<(), CutError> {
     let total = set.len() as u64;
-    let mut tell =
-        |done| progress(Progress { what: Work::Writing, unit: ProgressUnit::Series, done, total });
+    let mut tell = |done| progress(Progress { what: Work::Writing, unit: ProgressUnit::Series, done, total });
     let (mut samples, mut rows, mut chunks) = (Samples::new(), Vec::new(), Vec::new());
     for (done, series) in set.iter().enumerate() {
         if (done as u64).is_multiple_of(STEP_SERIES) {

@@ -1,8 +1,9 @@
 //! Samples to chunks, cut as Prometheus cuts: by number for floats, by bytes for histograms.
 
 use kymo_chunk::{
-    ChunkError, CutPolicy, Encoding, FloatHistogramAppender, HistogramAppender, HistogramCutPolicy, HistogramIter,
-    HistogramPushed, HistogramSample, HistogramValue, StartedSample, Xor2Iter, XorAppender, XorIter,
+    ChunkError, CutPolicy, Encoding, FloatHistogramAppender, HistogramAppender, HistogramCutPolicy,
+    HistogramIter, HistogramPushed, HistogramSample, HistogramValue, StartedSample, Xor2Iter, XorAppender,
+    XorIter,
 };
 use kymo_model::{FloatHistogram, Histogram};
 

@@ -34,9 +34,9 @@ mod union;
 mod verify;
 
 pub use chunk_file::ChunkData;
+pub(crate) use compact::compact_blocks_as;
 pub use compact::{CompactError, CompactOptions, Compacted, CompactionPlan, compact_blocks};
 pub use cut::{CutError, write_select};
-pub(crate) use compact::compact_blocks_as;
 pub(crate) use encode::{EncodedChunk, Open, Row, RowValue, encode, for_each_row};
 pub(crate) use write::remove_tree;
 

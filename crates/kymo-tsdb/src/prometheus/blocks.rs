@@ -150,10 +150,9 @@ impl Blocks {
         let range_ms = self.options.range_ms.max(1);
         let begin_ms = range.saturating_mul(range_ms);
         let end_ms = range.saturating_add(1).saturating_mul(range_ms);
-        let overlaps =
-            |((other_begin_ms, other_end_ms), _): &((i64, i64), bool)| {
-                *other_begin_ms < end_ms && begin_ms < *other_end_ms
-            };
+        let overlaps = |((other_begin_ms, other_end_ms), _): &((i64, i64), bool)| {
+            *other_begin_ms < end_ms && begin_ms < *other_end_ms
+        };
         let mut hints = vec![FROM_HEAD.to_owned()];
         if self.others.iter().any(overlaps) {
             hints.insert(0, NOT_IN_ORDER[0].to_owned());

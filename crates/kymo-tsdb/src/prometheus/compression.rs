@@ -74,10 +74,8 @@ mod tests {
         let mut scratch = Vec::new();
         let snappy = snap::raw::Encoder::new().compress_vec(&record).unwrap();
         assert_eq!(Compression::Snappy.decompress(&snappy, &mut scratch), Some(record.as_slice()));
-        let zstd = ruzstd::encoding::compress_to_vec(
-            record.as_slice(),
-            ruzstd::encoding::CompressionLevel::Fastest,
-        );
+        let zstd =
+            ruzstd::encoding::compress_to_vec(record.as_slice(), ruzstd::encoding::CompressionLevel::Fastest);
         assert_eq!(Compression::Zstd.decompress(&zstd, &mut scratch), Some(record.as_slice()));
     }
 }

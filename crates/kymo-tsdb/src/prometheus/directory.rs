@@ -136,7 +136,9 @@ fn numbered(entries: Vec<DirEntry>) -> Vec<(u64, DirEntry)> {
 pub(super) fn list(vfs: &dyn Vfs, dir: &Path) -> Result<Option<Vec<DirEntry>>, ImportError> {
     match vfs.list(dir) {
         Ok(entries) => Ok(Some(entries)),
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Ok(None)
+        }
         Err(error) => Err(ImportError::io("list", dir)(error)),
     }
 }

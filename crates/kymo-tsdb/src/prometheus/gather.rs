@@ -138,12 +138,8 @@ impl Gathered {
         for (done, number) in order.iter().enumerate() {
             tell(done as u64);
             let series = &self.series[*number as usize];
-            let pieces: Vec<&EncodedChunk> = series
-                .pieces
-                .iter()
-                .filter(|piece| piece.range == range)
-                .map(|piece| &piece.chunk)
-                .collect();
+            let pieces: Vec<&EncodedChunk> =
+                series.pieces.iter().filter(|piece| piece.range == range).map(|piece| &piece.chunk).collect();
             let merged = merge(&pieces, self.tombstones.of((*number).into()));
             let chunks: Vec<_> = merged.iter().map(|chunk| chunk.as_chunk().borrowed()).collect();
             if !chunks.is_empty() {

@@ -76,8 +76,14 @@ pub(super) struct HeadChunkReader {
 /// How a chunk lies in bytes that begin with it.
 #[derive(Clone, Copy)]
 enum Shape {
-    Sound { encoding: Encoding, data: (usize, usize), bytes: usize },
-    WrongChecksum { bytes: usize },
+    Sound {
+        encoding: Encoding,
+        data: (usize, usize),
+        bytes: usize,
+    },
+    WrongChecksum {
+        bytes: usize,
+    },
     /// The bytes end inside it.
     Cut,
     Unreadable,
@@ -88,14 +94,7 @@ enum Shape {
 impl HeadChunkReader {
     pub(super) fn new(file: Arc<dyn VfsFile>, path: &Path) -> std::io::Result<HeadChunkReader> {
         let size = file.size()?;
-        Ok(HeadChunkReader {
-            file,
-            path: path.to_owned(),
-            size,
-            window: Vec::new(),
-            window_start: 0,
-            at: 0,
-        })
+        Ok(HeadChunkReader { file, path: path.to_owned(), size, window: Vec::new(), window_start: 0, at: 0 })
     }
 
     pub(super) fn size(&self) -> u64 {

@@ -106,7 +106,10 @@ mod tests {
         let histogram = integer_histogram(&mut bytes).unwrap();
         assert!(bytes.0.is_empty());
         histogram.validate().unwrap();
-        assert_eq!((histogram.count, histogram.positive_buckets, histogram.custom_values), (5, vec![2, 1], vec![1.5]));
+        assert_eq!(
+            (histogram.count, histogram.positive_buckets, histogram.custom_values),
+            (5, vec![2, 1], vec![1.5])
+        );
         for length in 0..record.len() {
             assert_eq!(integer_histogram(&mut Bytes(&record[..length])), None, "{length} bytes");
         }

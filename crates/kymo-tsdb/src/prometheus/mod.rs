@@ -34,8 +34,8 @@ use crate::progress::Progress;
 use crate::vfs::Vfs;
 
 use blocks::Blocks;
-pub(crate) use directory::has_prometheus_head;
 use directory::Directory;
+pub(crate) use directory::has_prometheus_head;
 use reading::Reader;
 pub use report::{ImportError, ImportReport};
 

@@ -99,7 +99,9 @@ pub(super) fn decode(record: &[u8], entries: &mut Vec<Entry>) -> Option<()> {
             }
             Some(Entry::Metadata)
         }),
-        7 | 9 => deltas(&mut bytes, entries, |bytes| Some(Value::Histogram(integer_histogram(bytes)?.into()))),
+        7 | 9 => {
+            deltas(&mut bytes, entries, |bytes| Some(Value::Histogram(integer_histogram(bytes)?.into())))
+        }
         8 | 10 => {
             deltas(&mut bytes, entries, |bytes| Some(Value::FloatHistogram(float_histogram(bytes)?.into())))
         }
@@ -214,18 +216,15 @@ mod tests {
     fn samples_with_start_timestamps() {
         let one = 1f64.to_bits().to_be_bytes();
         // Number 3 at 100 since 60; number 5 at 101, as before; number 4 at 99 since 61; number 9 at 100, unknown.
-        let record = [
-            &[11, 6, 200, 1, 120][..],
-            &one,
-            &[4, 2, 1],
-            &one,
-            &[1, 1, 2, 2],
-            &one,
-            &[10, 0, 0],
-            &one,
-        ]
-        .concat();
-        let wanted = [sample(3, 100, 60, 1.0), sample(5, 101, 60, 1.0), sample(4, 99, 61, 1.0), sample(9, 100, 0, 1.0)];
+        let record =
+            [&[11, 6, 200, 1, 120][..], &one, &[4, 2, 1], &one, &[1, 1, 2, 2], &one, &[10, 0, 0], &one]
+                .concat();
+        let wanted = [
+            sample(3, 100, 60, 1.0),
+            sample(5, 101, 60, 1.0),
+            sample(4, 99, 61, 1.0),
+            sample(9, 100, 0, 1.0),
+        ];
         check(&record, Some(&wanted));
         // A marker that means nothing, and a record that was cut.
         let mut unknown = record.clone();

@@ -26,7 +26,8 @@ struct Log {
 fn log(seed: u64, compression: Compression) -> Log {
     let mut random = Random::new(seed);
     let all: Vec<Labels> = (0..200u64).map(super::labels).collect();
-    let numbered: Vec<(u64, &Labels)> = all.iter().enumerate().map(|(at, one)| (at as u64 + 1, one)).collect();
+    let numbered: Vec<(u64, &Labels)> =
+        all.iter().enumerate().map(|(at, one)| (at as u64 + 1, one)).collect();
     let (mut records, mut said) = (vec![], vec![]);
     records.push((series(&numbered), compression));
     said.push(vec![]);
@@ -123,7 +124,8 @@ fn sectors_and_ends_of_the_log() {
         let files = BTreeMap::from([("wal/00000000".to_owned(), log.bytes[..cut].to_vec())]);
         let disk = on_disk(1, &files);
         let report = import(&disk, &options()).unwrap();
-        let whole: usize = log.said.iter().zip(&hit).filter(|(_, hit)| !**hit).map(|(said, _)| said.len()).sum();
+        let whole: usize =
+            log.said.iter().zip(&hit).filter(|(_, hit)| !**hit).map(|(said, _)| said.len()).sum();
         let found: usize = rows(&disk).values().map(BTreeMap::len).sum();
         assert_eq!(found, whole, "cut at {cut}");
         assert!(!report.has_loss(), "cut at {cut}: an end that was torn was never acknowledged: {report:?}");
@@ -148,14 +150,17 @@ fn pages_of_zeros() {
 #[test]
 fn one_has_what_the_other_lost() {
     let all: Vec<Labels> = (0..20u64).map(super::labels).collect();
-    let numbered: Vec<(u64, &Labels)> = all.iter().enumerate().map(|(at, one)| (at as u64 + 1, one)).collect();
+    let numbered: Vec<(u64, &Labels)> =
+        all.iter().enumerate().map(|(at, one)| (at as u64 + 1, one)).collect();
     let row = |number: u64, n: i64| (START_MS + n * 15_000, (number * 1000) as f64 + n as f64);
     let mut records = vec![(series(&numbered), Compression::None), (series(&numbered), Compression::None)];
     for n in 0..100 {
-        let list: Vec<(u64, i64, f64)> = (1..=20).map(|number| {
-            let (t_ms, value) = row(number, n);
-            (number, t_ms, value)
-        }).collect();
+        let list: Vec<(u64, i64, f64)> = (1..=20)
+            .map(|number| {
+                let (t_ms, value) = row(number, n);
+                (number, t_ms, value)
+            })
+            .collect();
         records.push((samples(&list), Compression::None));
     }
     let chunks: Vec<_> =
@@ -182,10 +187,8 @@ fn one_has_what_the_other_lost() {
         if alone {
             log.truncate(begin);
         }
-        let files = BTreeMap::from([
-            ("wal/00000000".to_owned(), log),
-            ("chunks_head/000001".to_owned(), chunks),
-        ]);
+        let files =
+            BTreeMap::from([("wal/00000000".to_owned(), log), ("chunks_head/000001".to_owned(), chunks)]);
         let disk = on_disk(1, &files);
         let report = import(&disk, &options()).unwrap();
         assert!(report.damaged_total > 0, "round {round}: bytes {in_log} and {in_chunks}");

@@ -93,7 +93,9 @@ fn whole(seed: u64, compression: Compression, steps: i64) -> (BTreeMap<String, V
     let all: Vec<Labels> = (0..count).map(labels).collect();
     // Numbers leave gaps, and begin anew after a restart: the same series under another number.
     let number = |series: u64| series * 3 + 1;
-    log.push(series(&all.iter().enumerate().map(|(at, labels)| (number(at as u64), labels)).collect::<Vec<_>>()));
+    log.push(series(
+        &all.iter().enumerate().map(|(at, labels)| (number(at as u64), labels)).collect::<Vec<_>>(),
+    ));
     let mut keep = |series: u64, t_ms: i64, value: String| {
         rows.entry(labels(series)).or_default().entry(t_ms).or_insert(value);
     };
@@ -151,7 +153,8 @@ fn whole(seed: u64, compression: Compression, steps: i64) -> (BTreeMap<String, V
             chunks.push((number(series), out_of_order, chunk(series, from)));
         }
     }
-    let same: Vec<(i64, f64)> = (0..steps.min(100)).map(|step| (START_MS + step * 30_000 + 1, step as f64)).collect();
+    let same: Vec<(i64, f64)> =
+        (0..steps.min(100)).map(|step| (START_MS + step * 30_000 + 1, step as f64)).collect();
     chunks.push((number(1), false, same));
 
     rows.get_mut(&labels(3)).unwrap().retain(|t_ms, _| *t_ms < middle_ms);
@@ -182,7 +185,8 @@ fn everything_comes_back() {
             let mut told: Vec<Progress> = Vec::new();
             let options = ImportOptions { memory_bytes_max, ..options() };
             let report =
-                import_prometheus(&disk.vfs(), Path::new("/data"), &options, &mut |now| told.push(now)).unwrap();
+                import_prometheus(&disk.vfs(), Path::new("/data"), &options, &mut |now| told.push(now))
+                    .unwrap();
             assert_eq!(report.damaged, [], "{compression:?}");
             assert!(!report.has_loss());
             let found = rows(&disk);
@@ -339,8 +343,10 @@ fn a_database_opens_on_it() {
 #[test]
 fn a_real_log() {
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/prometheus-2.42");
-    let hex: String = std::fs::read_to_string(golden.join("wal-00000000.hex")).unwrap().split_whitespace().collect();
-    let bytes = (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect();
+    let hex: String =
+        std::fs::read_to_string(golden.join("wal-00000000.hex")).unwrap().split_whitespace().collect();
+    let bytes =
+        (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect();
     let disk = on_disk(1, &BTreeMap::from([("wal/00000000".to_owned(), bytes)]));
     let report = import(&disk, &options()).unwrap();
     assert_eq!(report.damaged, []);

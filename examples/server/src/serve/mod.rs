@@ -29,8 +29,8 @@ use kymo_tsdb::{Db, Options, SyncMode};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
-pub(crate) use args::{Bytes, ServeArgs, bytes};
 use args::Sync;
+pub(crate) use args::{Bytes, ServeArgs, bytes};
 use configuration::{Loaded, Source};
 use external_url::ExternalUrl;
 use features::Features;

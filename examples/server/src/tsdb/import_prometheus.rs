@@ -30,12 +30,7 @@ pub(super) fn run(dir: &Path, memory_bytes_max: usize) -> Result<Verdict, Import
         complain(format_args!("left out: {count} {what}"));
     }
     report.blocks.iter().for_each(tell);
-    say(format!(
-        "{} series, {} samples in {} blocks",
-        report.series,
-        report.samples(),
-        report.blocks.len()
-    ));
+    say(format!("{} series, {} samples in {} blocks", report.series, report.samples(), report.blocks.len()));
     if let Some(moved_to) = &report.moved_to {
         say(format!("what was imported is in {} now", moved_to.display()));
     }
