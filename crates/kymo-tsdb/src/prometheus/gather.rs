@@ -11,8 +11,9 @@ use crate::block::{BlockWriter, EncodedChunk, Interval, Open, Row, Tombstones, e
 /// What a chunk takes besides its bytes.
 const PIECE_BYTES: usize = size_of::<Piece>();
 
-/// What an open chunk is counted with; its buffer grows while it is open.
-const OPEN_BYTES: usize = 1024;
+/// What an open chunk is counted with, and each of its samples, until it is known what they take.
+const OPEN_BYTES: usize = 256;
+const SAMPLE_BYTES: usize = 8;
 
 /// Series by labels and by the numbers that Prometheus gave them, with samples that are not in a block yet.
 #[derive(Debug, Default)]
@@ -40,6 +41,8 @@ struct OpenPiece {
     range: i64,
     min_ms: i64,
     max_ms: i64,
+    /// What it is counted with.
+    bytes: usize,
 }
 
 /// A chunk inside one range.
@@ -87,6 +90,8 @@ impl Gathered {
             && open.chunk.push(row)
         {
             open.max_ms = row.t_ms;
+            open.bytes += SAMPLE_BYTES;
+            self.bytes += SAMPLE_BYTES;
             return;
         }
         let starts = row.start_ms != 0;
@@ -95,10 +100,11 @@ impl Gathered {
         let mut chunk = Open::beginning(row, starts, before);
         let taken = chunk.push(row);
         assert!(taken, "BUG: an empty chunk refused a sample");
-        let next = OpenPiece { chunk, starts, range, min_ms: row.t_ms, max_ms: row.t_ms };
-        self.bytes += OPEN_BYTES;
-        if let Some(full) = series.open.replace(next) {
-            self.bytes = self.bytes - OPEN_BYTES + series.seal(full);
+        let (min_ms, max_ms, bytes) = (row.t_ms, row.t_ms, OPEN_BYTES);
+        self.bytes += bytes;
+        if let Some(full) = series.open.replace(OpenPiece { chunk, starts, range, min_ms, max_ms, bytes }) {
+            self.bytes -= full.bytes;
+            self.bytes += series.seal(full);
         }
     }
 
@@ -106,7 +112,8 @@ impl Gathered {
     pub(super) fn ranges(&mut self) -> BTreeSet<i64> {
         for series in &mut self.series {
             if let Some(open) = series.open.take() {
-                self.bytes = self.bytes - OPEN_BYTES + series.seal(open);
+                self.bytes -= open.bytes;
+                self.bytes += series.seal(open);
             }
         }
         self.series.iter().flat_map(|series| series.pieces.iter().map(|piece| piece.range)).collect()

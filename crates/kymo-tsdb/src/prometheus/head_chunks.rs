@@ -42,6 +42,7 @@ const WINDOW_BYTES: usize = 1 << 20;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct HeadChunk<'a> {
     pub(super) number: u64,
+    pub(super) max_ms: i64,
     pub(super) encoding: Encoding,
     pub(super) out_of_order: bool,
     pub(super) data: &'a [u8],
@@ -125,8 +126,10 @@ impl HeadChunkReader {
                 let start = (begin - self.window_start) as usize;
                 let chunk = &self.window[start..start + bytes];
                 let number = be_u64(&mut Bytes(chunk)).unwrap_or_default();
+                let max_ms = be_u64(&mut Bytes(&chunk[16..])).unwrap_or_default() as i64;
                 let chunk = HeadChunk {
                     number,
+                    max_ms,
                     encoding,
                     out_of_order: chunk[FIXED_BYTES - 1] & OUT_OF_ORDER != 0,
                     data: &chunk[data.0..data.1],

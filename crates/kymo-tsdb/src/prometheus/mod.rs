@@ -44,7 +44,8 @@ pub use report::{ImportError, ImportReport};
 pub struct ImportOptions {
     /// How long the range of a block is.
     pub range_ms: i64,
-    /// When samples take more memory than this, what there is of them is written to disk, and put together at the end.
+    /// When samples take more memory than this, and [`ImportOptions::SERIES_BYTES`] for each series besides, what there is of them is
+    /// written to disk, and put together at the end.
     pub memory_bytes_max: usize,
     /// How many series there may be; their labels are in memory all the time.
     pub series_max: usize,
@@ -52,6 +53,15 @@ pub struct ImportOptions {
     pub writer: BlockWriterOptions,
     /// The clock that names the new blocks.
     pub clock: Arc<dyn Clock>,
+}
+
+impl ImportOptions {
+    /// So many bytes of samples each series may have in memory, or there would be a part for every few samples.
+    pub const SERIES_BYTES: usize = 768;
+
+    fn samples_bytes_max(&self, series: usize) -> usize {
+        self.memory_bytes_max.saturating_add(series.saturating_mul(Self::SERIES_BYTES))
+    }
 }
 
 impl Default for ImportOptions {

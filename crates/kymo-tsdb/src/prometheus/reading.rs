@@ -41,6 +41,8 @@ pub(super) struct Reader<'a> {
     reading: Reading<'a>,
     entries: Vec<Entry>,
     rows: Vec<Row>,
+    /// Deletions before the definition of their series: the one before them is lost, or the series was gone already.
+    early: Vec<(u64, Interval)>,
 }
 
 /// The series that Prometheus' numbers mean.
@@ -115,6 +117,7 @@ impl<'a> Reader<'a> {
             reading: Reading { progress, before: 0, told: 0, total },
             entries: Vec::new(),
             rows: Vec::new(),
+            early: Vec::new(),
         }
     }
 
@@ -126,6 +129,11 @@ impl<'a> Reader<'a> {
         {
             for file in files {
                 self.segment(file, pass, blocks)?;
+            }
+            for (number, interval) in std::mem::take(&mut self.early) {
+                if let Some(series) = self.numbers.anywhere(number) {
+                    self.gathered.delete(series, interval);
+                }
             }
         }
         for file in &found.chunks {
@@ -204,10 +212,10 @@ impl<'a> Reader<'a> {
             }
             (Entry::Tombstone { number, min_ms, max_ms }, Pass::Series) => {
                 self.report.tombstones += 1;
-                // Its series may be defined behind it only where the definition before was lost.
+                let interval = Interval { min_ms, max_ms };
                 match self.numbers.series.get(&number) {
-                    Some(series) => self.gathered.delete(*series, Interval { min_ms, max_ms }),
-                    None => self.report.orphans += 1,
+                    Some(series) => self.gathered.delete(*series, interval),
+                    None => self.early.push((number, interval)),
                 }
             }
             (Entry::Cutoff { t_ms }, Pass::Series) => self.cutoff_ms = self.cutoff_ms.max(t_ms),
@@ -238,14 +246,15 @@ impl<'a> Reader<'a> {
 
     fn row(&mut self, series: Option<u32>, mut row: Row, cutoff_ms: i64) {
         self.report.samples_read += 1;
-        let Some(series) = series else {
-            self.report.orphans += 1;
-            return;
-        };
+        // First: Prometheus forgets the definitions of series that have nothing but such samples.
         if row.t_ms < cutoff_ms {
             self.report.samples_in_blocks += 1;
             return;
         }
+        let Some(series) = series else {
+            self.report.orphans += 1;
+            return;
+        };
         let is_sound = match &row.value {
             RowValue::Float(_) => {
                 self.report.float_starts_dropped += u64::from(row.start_ms != 0);
@@ -284,6 +293,12 @@ impl<'a> Reader<'a> {
     }
 
     fn chunk(&mut self, series: Option<u32>, chunk: HeadChunk<'_>, place: Place, file: &Path) {
+        if !chunk.out_of_order && chunk.max_ms < self.cutoff_ms {
+            let samples = u64::from(chunk.encoding.sample_count(chunk.data).unwrap_or(0));
+            self.report.samples_read += samples;
+            self.report.samples_in_blocks += samples;
+            return;
+        }
         let mut rows = std::mem::take(&mut self.rows);
         if series.is_none() {
             self.report.orphans += 1;
@@ -299,7 +314,7 @@ impl<'a> Reader<'a> {
     }
 
     fn make_room(&mut self, blocks: &mut Blocks) -> Result<(), ImportError> {
-        if self.gathered.bytes() <= self.options.memory_bytes_max {
+        if self.gathered.bytes() <= self.options.samples_bytes_max(self.gathered.len()) {
             return Ok(());
         }
         blocks.write(&mut self.gathered, self.reading.progress)

@@ -27,7 +27,7 @@ fn compact(disk: &SimDisk, metas: &[&BlockMeta], number: u64) -> Option<Block> {
         Ulid::new(number, 0),
         &blocks,
         &CompactOptions { writer: options() },
-        &mut |read, total| (told, done) = (told + 1, total - read),
+        &mut |now| (told, done) = (told + 1, now.total - now.done),
     )
     .unwrap();
     assert!(told > 0 && done == 0 && compacted.damage.is_empty());

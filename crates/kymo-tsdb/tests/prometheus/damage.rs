@@ -12,7 +12,7 @@ use super::{Rows, float, import, options, rows};
 const START_MS: i64 = super::START_MS;
 
 fn rounds() -> u64 {
-    std::env::var("KYMO_DAMAGE_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(100)
+    std::env::var("KYMO_DAMAGE_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(60)
 }
 
 struct Log {
@@ -32,7 +32,7 @@ fn log(seed: u64, compression: Compression) -> Log {
     records.push((series(&numbered), compression));
     said.push(vec![]);
     for step in 0..100i64 {
-        let length = if random.chance(1, 30) { 3000 } else { 1 + random.below(60) };
+        let length = if random.chance(1, 25) { 1500 } else { 1 + random.below(60) };
         let list: Vec<(u64, i64, f64)> = (0..length)
             .map(|n| (1 + n % 200, START_MS + step * 40_000 + (n / 200) as i64, random.unit()))
             .collect();
