@@ -25,6 +25,7 @@ mod append;
 mod batch;
 mod duration;
 mod error;
+mod exemplar;
 mod histogram;
 mod labels;
 mod matcher;
@@ -44,6 +45,10 @@ pub use append::{Append, Appended, Refusal, RefusedRow};
 pub use batch::{Batch, Row, RowSeries, SampleValue, SeriesHandle};
 pub use duration::{DurationError, format_duration, parse_duration};
 pub use error::{StoreError, StoreErrorKind};
+pub use exemplar::{
+    BatchExemplar, Exemplar, ExemplarQueryable, ExemplarRefusal, RefusedExemplar, SeriesExemplars,
+    StoredExemplar,
+};
 pub use histogram::{
     Bucket, CUSTOM_BUCKETS_SCHEMA, Combined, Compensation, CounterResetHint, FloatHistogram, Histogram,
     HistogramError, HistogramSide, IncompatibleHistograms, Span,
@@ -51,7 +56,7 @@ pub use histogram::{
 pub use labels::{Label, Labels, LabelsBuilder, LabelsIter};
 pub use matcher::{MatchOp, Matcher, MatcherError};
 pub use memory::MemoryStore;
-pub use metadata::{Metadata, MetricType};
+pub use metadata::{FamilyMetadata, Metadata, MetadataQueryable, MetricType};
 pub use name::{METRIC_NAME, NameScheme, is_legacy_label_name, is_legacy_metric_name};
 pub use number::{
     FloatParseError, format_float, format_float_g, format_openmetrics_float, parse_float, write_float,

@@ -42,6 +42,7 @@ mod frame;
 mod index;
 mod lock;
 
+mod beside;
 mod head;
 mod wal;
 
@@ -62,6 +63,8 @@ pub use maintain::Maintained;
 pub use options::{Options, SyncMode};
 pub use progress::{OnProgress, OpenProgress};
 pub use read_only::ReadOnlyDb;
-pub use stats::{Damage, DamageKind, DiskStats, MemoryStats, ReplayReport, Stats, WalStats};
+pub use stats::{
+    Damage, DamageKind, DiskStats, ExemplarStats, MemoryStats, MetadataStats, ReplayReport, Stats, WalStats,
+};
 pub use thread::MaintenanceThread;
 pub use vfs::{DirEntry, OpenMode, OsVfs, Vfs, VfsFile, VfsLock};

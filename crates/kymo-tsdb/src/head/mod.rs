@@ -1,7 +1,8 @@
 //! The head: every series with its samples, in memory. Sharded into pages of neighbouring series, each with its own lock,
 //! so that a batch of a scrape takes a lock per 256 rows and a select never holds more than one page.
 //!
-//! Locks are taken in this order and no other: the writer (append.rs), isolation, directory, pages table, one page.
+//! Locks are taken in this order and no other: the writer (append.rs), isolation, exemplars and metadata (beside), directory, pages
+//! table, one page.
 
 mod activity;
 mod closed;
@@ -18,6 +19,7 @@ use std::sync::{Arc, RwLock};
 
 use kymo_model::{Labels, METRIC_NAME, Matcher, Selector, StoreError, StoreErrorKind, TimeRange};
 
+use crate::beside::Beside;
 use crate::index::{Cardinality, LabelsTable, Postings, SeriesId, Top, cardinality, resolve};
 use crate::lock::{read, write};
 use crate::stats::{MemoryStats, Stats};
@@ -41,6 +43,7 @@ pub(crate) struct Head {
     max_ms: AtomicI64,
     pub(crate) samples: AtomicU64,
     pub(crate) chunks: AtomicU64,
+    pub(crate) beside: Beside,
 }
 
 /// From labels to series.
@@ -63,6 +66,7 @@ impl Default for Head {
             max_ms: AtomicI64::new(i64::MIN),
             samples: AtomicU64::new(0),
             chunks: AtomicU64::new(0),
+            beside: Beside::default(),
         }
     }
 }
@@ -284,6 +288,8 @@ impl Head {
             label_pairs: directory.postings.pairs() as u64,
             min_time: time.map(|time| time.min),
             max_time: time.map(|time| time.max),
+            exemplars: self.beside.exemplar_stats(),
+            metadata: self.beside.metadata_stats(),
             ..Stats::default()
         }
     }
@@ -298,6 +304,8 @@ impl Head {
             ..MemoryStats::default()
         };
         pages.for_each(|_, series| series.add_memory(&mut memory));
+        drop(directory);
+        self.beside.add_memory(&mut memory);
         memory
     }
 }
