@@ -1,7 +1,8 @@
-//! The shared words of kymo: labels, matchers, samples, native histograms, metadata, and the two border traits.
+//! The shared words of kymo: labels, matchers, samples, native histograms, exemplars, metadata, and the border traits.
 //!
 //! Every other crate depends on this one and this one depends on none of them. [`Append`] is how samples enter a
-//! store and [`Queryable`] is how they come out; both are synchronous, so the pure crates need no async runtime.
+//! store and [`Queryable`] is how they come out ([`ExemplarQueryable`] and [`MetadataQueryable`] for what lies beside them); all are
+//! synchronous, so the pure crates need no async runtime.
 //!
 //! ```
 //! use kymo_model::{Append, Batch, Labels, Matcher, MemoryStore, Queryable, Samples, Selector, TimeRange, Timestamp};
