@@ -207,7 +207,8 @@ fn pass(
     stats.exemplars_refused.fetch_add(counts.exemplars_refused as u64, Ordering::Relaxed);
     if counts.exemplars_refused > 0 {
         let refused = counts.exemplars_refused;
-        tracing::warn!(job = job.job_name, target_url = %target.url, refused, "exemplars not stored");
+        // A target repeats its exemplars at each scrape; counters tell how many there are.
+        tracing::debug!(job = job.job_name, target_url = %target.url, refused, "exemplars not stored");
     }
     error
 }

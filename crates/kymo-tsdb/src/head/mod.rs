@@ -280,6 +280,7 @@ impl Head {
     /// The figures that the head knows. Cheap: nothing is walked over.
     pub(crate) fn stats(&self) -> Stats {
         let time = self.time();
+        let (exemplars, metadata) = (self.beside.exemplar_stats(), self.beside.metadata_stats());
         let directory = read(&self.directory);
         Stats {
             series: directory.live as u64,
@@ -288,8 +289,8 @@ impl Head {
             label_pairs: directory.postings.pairs() as u64,
             min_time: time.map(|time| time.min),
             max_time: time.map(|time| time.max),
-            exemplars: self.beside.exemplar_stats(),
-            metadata: self.beside.metadata_stats(),
+            exemplars,
+            metadata,
             ..Stats::default()
         }
     }
