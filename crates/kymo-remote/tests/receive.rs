@@ -377,16 +377,13 @@ fn exemplar(trace: &str, value: f64, t_ms: i64) -> Exemplar {
 #[test]
 fn exemplars_never_fail_a_request() {
     let (receiver, store) = (WriteReceiver::default(), Store::default());
-    let nameless = labels(&[("job", "x")]);
     let send = |t: i64| {
         let mut request = RequestEncoder::new();
         // As Prometheus sends them, each in a series of its own; of a histogram in any order; before the sample; of nobody.
         request
             .exemplars(&up("a"), &[exemplar("z", 2.0, t + 5), exemplar("x", 1.0, t), exemplar("y", 0.5, t)]);
         request.series(&up("a"), &[(t, 1.0)]).exemplars(&up("a"), &[exemplar("w", 3.0, 0)]);
-        request
-            .exemplars(&up("nobody"), &[exemplar("x", 1.0, t)])
-            .exemplars(&nameless, &[exemplar("x", 1.0, t)]);
+        request.exemplars(&up("nobody"), &[exemplar("x", 1.0, t)]);
         receiver.receive(&request.to_snappy(), &store).unwrap()
     };
     let expected = |t: i64| {
@@ -405,13 +402,18 @@ fn exemplars_never_fail_a_request() {
         let written = send(t);
         assert_eq!(
             (written.samples, written.exemplars, written.exemplars_invalid),
-            (1, 4, 1),
+            (1, 4, 0),
             "round {round}"
         );
         assert_eq!(written.exemplars_refused, [(ExemplarRefusal::UnknownSeries, 1)]);
         assert_eq!(std::mem::take(&mut store.state().exemplars), expected(t), "round {round}");
     }
     assert_eq!(store.state().rows_by_handle, 2);
+    // A series without a name is a bad request, whatever it has.
+    let mut request = RequestEncoder::new();
+    request.exemplars(&labels(&[("job", "x")]), &[exemplar("x", 1.0, 1)]).series(&up("a"), &[(900, 1.0)]);
+    let refused = refused(receiver.receive(&request.to_snappy(), &store));
+    assert_eq!((refused.written.samples, refused.written.exemplars_invalid), (1, 1));
 }
 
 fn histogram() -> Histogram {
