@@ -4,7 +4,9 @@
 
 use std::path::Path;
 
-use kymo_model::{Append, Batch, Labels, Queryable, Samples, Selector, TimeRange, Timestamp};
+use kymo_model::{
+    Append, Batch, ExemplarQueryable, Labels, MetadataQueryable, Queryable, Samples, Selector, TimeRange, Timestamp,
+};
 use kymo_testkit::{SimClock, SimDisk};
 use kymo_tsdb::{Db, Options};
 
@@ -70,8 +72,8 @@ fn crc32(bytes: &[u8]) -> u32 {
     })
 }
 
-/// How many samples can be read; series whose chunks do not decode give an error and none.
-fn read(db: &Db) -> usize {
+/// How many samples, exemplars and families can be read; series whose chunks do not decode give an error and none.
+fn read(db: &Db) -> (usize, usize, usize) {
     let mut samples = Samples::new();
     let found = db.select(&Selector::new(Vec::new(), TimeRange::ALL)).unwrap();
     let mut count = 0;
@@ -82,5 +84,7 @@ fn read(db: &Db) -> usize {
             count += samples.len();
         }
     }
-    count
+    let exemplars = db.exemplars(&[Vec::new()], TimeRange::ALL).unwrap();
+    let exemplars = exemplars.iter().map(|series| series.exemplars.len()).sum();
+    (count, exemplars, db.metadata(None).unwrap().len())
 }

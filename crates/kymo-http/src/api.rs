@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kymo_model::{Labels, Queryable, Regex};
+use kymo_model::{ExemplarQueryable, Labels, MetadataQueryable, Queryable, Regex};
 use kymo_promql::Engine;
 use kymo_promql_syntax::Parser;
 use tokio::sync::Semaphore;
@@ -210,6 +210,8 @@ pub struct Api {
     pub(crate) store: Arc<dyn Queryable>,
     pub(crate) engine: Engine,
     pub(crate) limits: ApiLimits,
+    pub(crate) exemplars: Option<Arc<dyn ExemplarQueryable>>,
+    pub(crate) metadata: Option<Arc<dyn MetadataQueryable>>,
     pub(crate) targets: Option<Arc<dyn Targets>>,
     pub(crate) rules: Option<Arc<dyn Rules>>,
     pub(crate) status: Option<Arc<dyn Status>>,
@@ -233,6 +235,8 @@ impl Api {
         Api {
             store,
             engine,
+            exemplars: None,
+            metadata: None,
             targets: None,
             rules: None,
             status: None,
@@ -257,6 +261,18 @@ impl Api {
         self.write_slots = Arc::new(Semaphore::new(limits.writes_concurrent_max.max(1)));
         self.read_slots = Arc::new(Semaphore::new(limits.reads_concurrent_max.max(1)));
         self.limits = limits;
+        self
+    }
+
+    /// With exemplars.
+    pub fn exemplars(mut self, exemplars: Arc<dyn ExemplarQueryable>) -> Api {
+        self.exemplars = Some(exemplars);
+        self
+    }
+
+    /// With metadata of metric families that no target says anything about (any more).
+    pub fn metadata(mut self, metadata: Arc<dyn MetadataQueryable>) -> Api {
+        self.metadata = Some(metadata);
         self
     }
 

@@ -1,19 +1,21 @@
-//! `/metadata` and `/targets/metadata`: what targets say about their metrics.
+//! `/metadata` and `/targets/metadata`: what targets say about their metrics. Of metrics that no target says anything about,
+//! `/metadata` has what the store was told: by targets that are gone, and by remote write.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use axum::extract::State;
 use axum::response::Response;
-use kymo_model::{MetricType, Selector, TimeRange};
+use kymo_model::{FamilyMetadata, MetricType, Selector, TimeRange};
 use serde_json::json;
 
 use crate::api::Api;
 use crate::error::ApiError;
 use crate::json::{self, Answer, LabelsJson};
 use crate::params::{Params, selector};
+use crate::series::blocking;
 
 pub(crate) async fn by_metric(State(api): State<Api>, params: Params) -> Response {
-    json::respond(answer_by_metric(&api, &params))
+    blocking(move || answer_by_metric(&api, &params)).await
 }
 
 fn answer_by_metric(api: &Api, params: &Params) -> Result<Answer, ApiError> {
@@ -30,6 +32,18 @@ fn answer_by_metric(api: &Api, params: &Params) -> Result<Answer, ApiError> {
         if said.len() < per_metric {
             said.insert((word(metadata.metric_type), metadata.help, metadata.unit));
         }
+    }
+    let stored = match &api.metadata {
+        Some(metadata) => metadata.metadata(metric)?,
+        None => Vec::new(),
+    };
+    for family in stored {
+        if found.len() >= limit {
+            break;
+        }
+        let FamilyMetadata { name, metadata } = family;
+        let said = (word(metadata.metric_type), metadata.help, metadata.unit);
+        found.entry(name).or_insert_with(|| BTreeSet::from_iter((per_metric > 0).then_some(said)));
     }
     let data: BTreeMap<String, Vec<serde_json::Value>> = found
         .into_iter()

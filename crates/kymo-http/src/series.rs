@@ -13,7 +13,7 @@ use crate::json::{self, Answer};
 use crate::params::Params;
 
 /// Runs work that reads the store on a blocking thread.
-async fn blocking<F>(work: F) -> Response
+pub(crate) async fn blocking<F>(work: F) -> Response
 where
     F: FnOnce() -> Result<Answer, ApiError> + Send + 'static,
 {

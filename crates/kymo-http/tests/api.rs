@@ -11,7 +11,11 @@ use kymo_http::{
     RemoteReadAnswer, RemoteReadError, RemoteWrite, RemoteWriteError, RuleGroupView, RuleKindView, RuleView,
     Rules, RuntimeInfo, Status, WalReplay, WebOptions, mount, router,
 };
-use kymo_model::{Append, Batch, FloatHistogram, Labels, MemoryStore, Regex, SampleValue, Span, Timestamp};
+use kymo_model::{
+    Append, Batch, ExemplarQueryable, FamilyMetadata, FloatHistogram, Labels, Matcher, MemoryStore, Metadata,
+    MetadataQueryable, MetricType, Regex, SampleValue, SeriesExemplars, Span, StoreError, StoreErrorKind,
+    StoredExemplar, TimeRange, Timestamp,
+};
 use kymo_promql::Engine;
 use kymo_promql_syntax::{ParseOptions, Parser};
 use serde_json::{Value, json};
@@ -473,6 +477,110 @@ async fn small_endpoints() {
         (&json!(false), &json!(false))
     );
     assert_eq!(get("/api/v1/status/runtimeinfo").await.1["data"]["hostname"], "host");
+}
+
+/// Says what it was asked, as exemplars.
+struct Asked;
+
+impl ExemplarQueryable for Asked {
+    fn exemplars(&self, sets: &[Vec<Matcher>], range: TimeRange) -> Result<Vec<SeriesExemplars>, StoreError> {
+        if range.min == range.max {
+            return Err(StoreError::new(StoreErrorKind::Io, "told to fail"));
+        }
+        let of = |set: &Vec<Matcher>| SeriesExemplars {
+            series: Labels::from_pairs([("set", format!("{set:?}").as_str())]),
+            exemplars: [(range.min, 0.5), (range.max, f64::INFINITY)]
+                .map(|(timestamp, value)| StoredExemplar {
+                    labels: Labels::from_pairs([("trace_id", "a\"b")]),
+                    value,
+                    timestamp,
+                })
+                .to_vec(),
+        };
+        Ok(sets.iter().map(of).collect())
+    }
+}
+
+#[tokio::test]
+async fn exemplars_of_every_selector() {
+    let get = |path: &'static str| get_from(api().exemplars(Arc::new(Asked)), path);
+    let path = "/api/v1/query_exemplars?start=1.5&end=2&query=\
+                histogram_quantile(0.9,rate(a_bucket[5m]))%2Bsum(up%7Bjob!%3D%22x%22%7D%20offset%201h)%2Brate(a_bucket[1m])";
+    let (status, answer) = get(path).await;
+    let exemplars = json!([
+        {"labels": {"trace_id": "a\"b"}, "value": "0.5", "timestamp": 1.5},
+        {"labels": {"trace_id": "a\"b"}, "value": "+Inf", "timestamp": 2},
+    ]);
+    // A selector that comes twice is asked for once.
+    let expected = json!([
+        {"seriesLabels": {"set": "[__name__=\"a_bucket\"]"}, "exemplars": exemplars},
+        {"seriesLabels": {"set": "[__name__=\"up\", job!=\"x\"]"}, "exemplars": exemplars},
+    ]);
+    assert_eq!((status, &answer["data"]), (StatusCode::OK, &expected));
+    assert_eq!(get("/api/v1/query_exemplars?query=1").await.0, StatusCode::NO_CONTENT);
+    let (status, answer) = get("/api/v1/query_exemplars?query=up&start=1&end=1").await;
+    assert_eq!((status.as_u16(), &answer["errorType"]), (500, &json!("internal")));
+}
+
+/// Knows what two families are.
+struct Told;
+
+impl MetadataQueryable for Told {
+    fn metadata(&self, metric: Option<&str>) -> Result<Vec<FamilyMetadata>, StoreError> {
+        let family = |name: &str| FamilyMetadata {
+            name: name.to_owned(),
+            metadata: Metadata { metric_type: MetricType::Gauge, unit: "s".into(), help: "stored".into() },
+        };
+        let all = ["gone_seconds", "here_seconds"].map(family);
+        Ok(all.into_iter().filter(|family| metric.is_none_or(|name| name == family.name)).collect())
+    }
+}
+
+/// A target that knows what one of them is.
+struct OneTarget;
+
+impl kymo_http::Targets for OneTarget {
+    fn active(&self) -> Vec<kymo_http::ActiveTarget> {
+        Vec::new()
+    }
+    fn dropped(&self) -> Vec<kymo_http::DroppedTarget> {
+        Vec::new()
+    }
+    fn dropped_counts(&self) -> Vec<(String, usize)> {
+        Vec::new()
+    }
+    fn pools(&self) -> Vec<String> {
+        Vec::new()
+    }
+    fn metadata(&self, metric: Option<&str>) -> Vec<kymo_http::MetadataEntry> {
+        let entry = kymo_http::MetadataEntry {
+            target: Labels::from_pairs([("job", "x")]),
+            metric: "here_seconds".to_owned(),
+            metadata: Metadata { metric_type: MetricType::Counter, unit: "s".into(), help: "scraped".into() },
+        };
+        Some(entry).into_iter().filter(|entry| metric.is_none_or(|name| name == entry.metric)).collect()
+    }
+}
+
+#[tokio::test]
+async fn metadata_of_targets_comes_first() {
+    let here = json!([{"type": "counter", "unit": "s", "help": "scraped"}]);
+    let gone = json!([{"type": "gauge", "unit": "s", "help": "stored"}]);
+    for (query, expected) in [
+        ("", json!({"gone_seconds": gone, "here_seconds": here})),
+        ("?metric=gone_seconds", json!({"gone_seconds": gone})),
+        ("?metric=here_seconds", json!({"here_seconds": here})),
+        ("?limit=1", json!({"here_seconds": here})),
+        ("?limit=0", json!({})),
+        ("?metric=none", json!({})),
+    ] {
+        let api = api().targets(Arc::new(OneTarget)).metadata(Arc::new(Told));
+        let (status, answer) = get_from(api, &format!("/api/v1/metadata{query}")).await;
+        assert_eq!((status, &answer["data"]), (StatusCode::OK, &expected), "{query}");
+    }
+    let api = api().targets(Arc::new(OneTarget)).metadata(Arc::new(Told));
+    let (_, answer) = get_from(api, "/api/v1/targets/metadata?metric=gone_seconds").await;
+    assert_eq!(answer["data"], json!([]));
 }
 
 #[tokio::test]

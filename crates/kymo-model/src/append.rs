@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{Batch, SeriesHandle, StoreError};
+use crate::{Batch, RefusedExemplar, SeriesHandle, StoreError};
 
 /// Anything that takes samples: the database, a remote end, a test double.
 pub trait Append: Send + Sync {
@@ -37,6 +37,14 @@ pub struct Appended {
     pub refused: Vec<RefusedRow>,
     /// Handles for the rows that came with labels and were taken: `(row, handle)`, in order of row. A store may give none.
     pub handles: Vec<(usize, SeriesHandle)>,
+    /// How many exemplars were stored.
+    pub exemplars: usize,
+    /// The exemplars that were not stored, in order of `index`.
+    pub exemplars_refused: Vec<RefusedExemplar>,
+    /// How many metric families the store now says something else of than before.
+    pub metadata_changed: usize,
+    /// How many families' metadata was not taken, because it is over a bound of the store.
+    pub metadata_refused: usize,
 }
 
 /// A row that was not taken.

@@ -3,7 +3,7 @@
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
-use crate::{FloatHistogram, Histogram, Labels, Timestamp};
+use crate::{BatchExemplar, Exemplar, FamilyMetadata, FloatHistogram, Histogram, Labels, Timestamp};
 
 /// A store's short name for one of its series.
 ///
@@ -80,6 +80,9 @@ pub struct Row {
 /// Rows are applied in order. Normally each row is of another series; where a series comes twice, the second row is
 /// judged after the first. A store makes a batch durable as a whole before it answers, as its sync mode promises.
 ///
+/// Beside its rows a batch may carry exemplars of their series, and metadata of metric families. They lie apart, so that rows
+/// without them pay nothing.
+///
 /// ```
 /// use kymo_model::{Batch, Labels, Timestamp};
 /// let mut batch = Batch::new();
@@ -89,17 +92,19 @@ pub struct Row {
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
     rows: Vec<Row>,
+    exemplars: Vec<BatchExemplar>,
+    metadata: Vec<FamilyMetadata>,
 }
 
 impl Batch {
     /// No rows.
     pub const fn new() -> Batch {
-        Batch { rows: Vec::new() }
+        Batch { rows: Vec::new(), exemplars: Vec::new(), metadata: Vec::new() }
     }
 
     /// No rows, room for `rows` of them.
     pub fn with_capacity(rows: usize) -> Batch {
-        Batch { rows: Vec::with_capacity(rows) }
+        Batch { rows: Vec::with_capacity(rows), ..Batch::new() }
     }
 
     /// Adds a row at the end.
@@ -121,6 +126,32 @@ impl Batch {
         self.rows.extend(std::iter::repeat_with(row).take(1));
     }
 
+    /// Adds an exemplar of a series. It is judged after all rows, so the row that creates its series may come later; those
+    /// of one series are to come in order of time, value, labels.
+    pub fn push_exemplar(
+        &mut self,
+        series: impl Into<RowSeries>,
+        sample_timestamp: Timestamp,
+        exemplar: Exemplar,
+    ) {
+        self.exemplars.push(BatchExemplar { series: series.into(), sample_timestamp, exemplar });
+    }
+
+    /// Adds what is known of a metric family; a store that keeps metadata has it in place of what it knew of the family.
+    pub fn push_metadata(&mut self, family: FamilyMetadata) {
+        self.metadata.push(family);
+    }
+
+    /// The exemplars, in order.
+    pub fn exemplars(&self) -> &[BatchExemplar] {
+        &self.exemplars
+    }
+
+    /// The metadata, in order.
+    pub fn metadata(&self) -> &[FamilyMetadata] {
+        &self.metadata
+    }
+
     /// The rows, in order.
     pub fn rows(&self) -> &[Row] {
         &self.rows
@@ -131,9 +162,9 @@ impl Batch {
         self.rows.len()
     }
 
-    /// Are there none?
+    /// Are there neither rows nor exemplars nor metadata?
     pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
+        self.rows.is_empty() && self.exemplars.is_empty() && self.metadata.is_empty()
     }
 
     /// Forgets the rows from the one of this index on.
@@ -141,8 +172,15 @@ impl Batch {
         self.rows.truncate(rows);
     }
 
-    /// Forgets the rows and keeps the memory.
+    /// Forgets the exemplars from the one of this index on.
+    pub fn truncate_exemplars(&mut self, exemplars: usize) {
+        self.exemplars.truncate(exemplars);
+    }
+
+    /// Forgets everything and keeps the memory.
     pub fn clear(&mut self) {
         self.rows.clear();
+        self.exemplars.clear();
+        self.metadata.clear();
     }
 }

@@ -1,7 +1,8 @@
-//! The shared words of kymo: labels, matchers, samples, native histograms, metadata, and the two border traits.
+//! The shared words of kymo: labels, matchers, samples, native histograms, exemplars, metadata, and the border traits.
 //!
 //! Every other crate depends on this one and this one depends on none of them. [`Append`] is how samples enter a
-//! store and [`Queryable`] is how they come out; both are synchronous, so the pure crates need no async runtime.
+//! store and [`Queryable`] is how they come out ([`ExemplarQueryable`] and [`MetadataQueryable`] for what lies beside them); all are
+//! synchronous, so the pure crates need no async runtime.
 //!
 //! ```
 //! use kymo_model::{Append, Batch, Labels, Matcher, MemoryStore, Queryable, Samples, Selector, TimeRange, Timestamp};
@@ -25,6 +26,7 @@ mod append;
 mod batch;
 mod duration;
 mod error;
+mod exemplar;
 mod histogram;
 mod labels;
 mod matcher;
@@ -44,6 +46,10 @@ pub use append::{Append, Appended, Refusal, RefusedRow};
 pub use batch::{Batch, Row, RowSeries, SampleValue, SeriesHandle};
 pub use duration::{DurationError, format_duration, parse_duration};
 pub use error::{StoreError, StoreErrorKind};
+pub use exemplar::{
+    BatchExemplar, Exemplar, ExemplarQueryable, ExemplarRefusal, RefusedExemplar, SeriesExemplars,
+    StoredExemplar,
+};
 pub use histogram::{
     Bucket, CUSTOM_BUCKETS_SCHEMA, Combined, Compensation, CounterResetHint, FloatHistogram, Histogram,
     HistogramError, HistogramSide, IncompatibleHistograms, Span,
@@ -51,7 +57,7 @@ pub use histogram::{
 pub use labels::{Label, Labels, LabelsBuilder, LabelsIter};
 pub use matcher::{MatchOp, Matcher, MatcherError};
 pub use memory::MemoryStore;
-pub use metadata::{Metadata, MetricType};
+pub use metadata::{FamilyMetadata, Metadata, MetadataQueryable, MetricType};
 pub use name::{METRIC_NAME, NameScheme, is_legacy_label_name, is_legacy_metric_name};
 pub use number::{
     FloatParseError, format_float, format_float_g, format_openmetrics_float, parse_float, write_float,

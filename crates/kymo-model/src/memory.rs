@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};
 
 use crate::{
-    Append, Appended, Batch, FloatHistogram, Labels, Matcher, Queryable, Refusal, RefusedRow, Resume,
-    RowSeries, SampleValue, Samples, Selector, SeriesSet, SeriesSource, StoreError, TimeRange,
+    Append, Appended, Batch, ExemplarRefusal, FloatHistogram, Labels, Matcher, Queryable, Refusal,
+    RefusedExemplar, RefusedRow, Resume, RowSeries, SampleValue, Samples, Selector, SeriesSet, SeriesSource,
+    StoreError, TimeRange,
 };
 
 /// A whole store in memory: every series a sorted map from time to value. A select copies what it returns.
 ///
 /// It takes samples in any order and holds one value per timestamp; writing another value there is refused. It gives no
-/// handles. Series come out sorted by labels.
+/// handles, and keeps neither exemplars nor metadata. Series come out sorted by labels.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
     series: RwLock<BTreeMap<Labels, BTreeMap<i64, Stored>>>,
@@ -68,7 +69,12 @@ impl MemoryStore {
 impl Append for MemoryStore {
     fn append(&self, batch: &Batch) -> Result<Appended, StoreError> {
         let mut all = self.write();
-        let mut outcome = Appended::default();
+        let disabled = |index| RefusedExemplar { index, reason: ExemplarRefusal::Disabled };
+        let mut outcome = Appended {
+            exemplars_refused: (0..batch.exemplars().len()).map(disabled).collect(),
+            metadata_refused: batch.metadata().len(),
+            ..Appended::default()
+        };
         for (index, row) in batch.rows().iter().enumerate() {
             let mut refuse = |reason| outcome.refused.push(RefusedRow { row: index, reason });
             let RowSeries::Labels(labels) = &row.series else {

@@ -1,6 +1,8 @@
-//! Metadata of a metric family: type, unit, help.
+//! Metadata of a metric family: type, unit, help; and the border trait through which it comes out of a store.
 
 use std::fmt;
+
+use crate::StoreError;
 
 /// What kind of metric a family is; OpenMetrics 1.0 names, which include those of the Prometheus text format.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -76,4 +78,19 @@ pub struct Metadata {
     pub unit: String,
     /// The help text, unescaped, empty when not said.
     pub help: String,
+}
+
+/// A metric family and what is known about it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FamilyMetadata {
+    /// The family.
+    pub name: String,
+    /// What is said about it.
+    pub metadata: Metadata,
+}
+
+/// Anything that keeps metadata of metric families.
+pub trait MetadataQueryable: Send + Sync {
+    /// What was last said about each family, in order of name; `metric` asks for one family only.
+    fn metadata(&self, metric: Option<&str>) -> Result<Vec<FamilyMetadata>, StoreError>;
 }

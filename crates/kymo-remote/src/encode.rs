@@ -1,9 +1,10 @@
 //! RequestEncoder: series and samples to the body of a write request. The sending end's first step.
 
-use kymo_model::{FloatHistogram, Histogram, Labels, MetricType};
+use kymo_model::{Exemplar, FamilyMetadata, FloatHistogram, Histogram, Labels, MetricType};
 
-use crate::put::{put_bytes, put_float_histogram, put_histogram, put_labels, put_sample, put_varint_field};
-use crate::receive::FamilyMetadata;
+use crate::put::{
+    put_bytes, put_double, put_float_histogram, put_histogram, put_labels, put_sample, put_varint_field,
+};
 
 /// Writes a `prometheus.WriteRequest`.
 #[derive(Clone, Debug, Default)]
@@ -52,6 +53,20 @@ impl RequestEncoder {
             self.part.clear();
             put_float_histogram(&mut self.part, *timestamp_ms, histogram);
             put_bytes(&mut self.message, 4, &self.part);
+        }
+        put_bytes(&mut self.out, 1, &self.message);
+        self
+    }
+
+    /// Exemplars of a series, whose samples are sent apart, as Prometheus does.
+    pub fn exemplars(&mut self, labels: &Labels, exemplars: &[Exemplar]) -> &mut RequestEncoder {
+        self.labels(labels);
+        for exemplar in exemplars {
+            self.part.clear();
+            put_labels(&mut self.part, exemplar.labels.iter().map(|label| (label.name, label.value)));
+            put_double(&mut self.part, 2, exemplar.value);
+            put_varint_field(&mut self.part, 3, exemplar.timestamp.map_or(0, |t| t.millis() as u64));
+            put_bytes(&mut self.message, 3, &self.part);
         }
         put_bytes(&mut self.out, 1, &self.message);
         self

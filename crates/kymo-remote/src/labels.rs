@@ -44,10 +44,27 @@ pub(crate) fn read(
         }
         pairs.push(label(bytes, fields.message()?)?);
     }
-    Ok(check(pairs, bounds, scratch))
+    Ok(check(pairs, Of::Series, bounds, scratch))
 }
 
-fn label<'a>(bytes: &'a [u8], mut message: Cursor<'a>) -> Result<(&'a [u8], &'a [u8]), WireError> {
+/// The labels of an exemplar, whose fields are in `pairs`.
+pub(crate) fn read_exemplar(
+    pairs: Vec<(&[u8], &[u8])>,
+    bounds: LabelBounds,
+    scratch: &mut String,
+) -> Result<Labels, LabelFault> {
+    check(pairs, Of::Exemplar, bounds, scratch)
+}
+
+/// Whose labels they are. Those of an exemplar have no metric name.
+#[derive(Clone, Copy, PartialEq)]
+enum Of {
+    Series,
+    Exemplar,
+}
+
+/// Name and value of a label field, `bytes` being the whole message.
+pub(crate) fn label<'a>(bytes: &'a [u8], mut message: Cursor<'a>) -> Result<(&'a [u8], &'a [u8]), WireError> {
     let (mut name, mut value): (&[u8], &[u8]) = (b"", b"");
     while let Some((number, wire)) = message.field()? {
         match (number, wire) {
@@ -63,6 +80,7 @@ fn label<'a>(bytes: &'a [u8], mut message: Cursor<'a>) -> Result<(&'a [u8], &'a 
 
 fn check(
     mut pairs: Vec<(&[u8], &[u8])>,
+    of: Of,
     bounds: LabelBounds,
     scratch: &mut String,
 ) -> Result<Labels, LabelFault> {
@@ -93,7 +111,7 @@ fn check(
     }
     // A label without a value is no label; it counts as one only in the check for duplicates.
     texts.retain(|(_, value)| !value.is_empty());
-    if !texts.iter().any(|(name, _)| *name == METRIC_NAME) {
+    if of == Of::Series && !texts.iter().any(|(name, _)| *name == METRIC_NAME) {
         return Err(LabelFault::NoMetricName(shown()));
     }
     let sorted = Labels::from_sorted(texts.iter().copied(), scratch);

@@ -2,7 +2,10 @@
 
 use std::sync::Mutex;
 
-use kymo_model::{Append, Appended, Batch, Metadata, Refusal, RowSeries, SeriesHandle, StoreError};
+use kymo_model::{
+    Append, Appended, Batch, ExemplarRefusal, Refusal, RefusedExemplar, RefusedRow, RowSeries, SeriesHandle,
+    StoreError,
+};
 
 use crate::body::{BodyBounds, BodyError};
 use crate::cache::{HandleCache, Learnt, SeriesKey};
@@ -46,19 +49,16 @@ pub struct Written {
     pub histograms: usize,
     /// Series that were created.
     pub series_created: usize,
-    /// Exemplars that were left out, because stores keep none.
-    pub exemplars_left_out: usize,
-    /// Metadata of metric families, for whoever keeps it.
-    pub metadata: Vec<FamilyMetadata>,
-}
-
-/// Metadata of one metric family, as sent.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct FamilyMetadata {
-    /// The family.
-    pub name: String,
-    /// What is said about it.
-    pub metadata: Metadata,
+    /// Exemplars that were stored. None of the others makes a request fail, as in Prometheus.
+    pub exemplars: usize,
+    /// How many exemplars the store refused, by reason.
+    pub exemplars_refused: Vec<(ExemplarRefusal, usize)>,
+    /// Exemplars whose labels, or whose series' labels, are invalid.
+    pub exemplars_invalid: usize,
+    /// Metric families of which something new was said.
+    pub metadata_changed: usize,
+    /// Metric families whose metadata the store did not take.
+    pub metadata_refused: usize,
 }
 
 /// Receives remote-write requests for one store: it remembers that store's handles.
@@ -185,46 +185,78 @@ impl WriteReceiver {
         };
         learn.extend(outcome.handles.iter().filter_map(|(row, handle)| learnt(*row, *handle)));
 
-        let (again, retry) = forgotten(message, rows, bounds, &outcome);
-        let mut forget: Vec<SeriesKey> = again.iter().filter_map(|row| key_of(*row)).collect();
+        let again = forgotten(message, rows, bounds, &outcome);
+        let exemplar_keys = again.exemplars.iter().map(|index| rows.exemplars[*index].key);
+        let mut forget: Vec<SeriesKey> =
+            again.rows.iter().filter_map(|row| key_of(*row)).chain(exemplar_keys).collect();
         forget.dedup();
-        if !again.is_empty() {
-            outcome.refused.retain(|refused| again.binary_search(&refused.row).is_err());
+        if !again.batch.is_empty() {
             // When the store fails here, what was written before stays; the sender sends all again, which repeats exactly.
-            let second = store.append(&retry)?;
-            outcome.appended += second.appended;
-            outcome.series_created += second.series_created;
+            let second = store.append(&again.batch)?;
             learn.retain(|one| !forget.contains(&one.key));
-            learn
-                .extend(second.handles.iter().filter_map(|(row, handle)| learnt(*again.get(*row)?, *handle)));
-            outcome.refused.extend(second.refused.iter().filter_map(|refused| {
-                Some(kymo_model::RefusedRow { row: *again.get(refused.row)?, reason: refused.reason })
-            }));
-            outcome.refused.sort_by_key(|refused| refused.row);
+            let row = |row: usize| again.rows.get(row).copied();
+            learn.extend(second.handles.iter().filter_map(|(at, handle)| learnt(row(*at)?, *handle)));
+            again.merge(second, &mut outcome);
         }
         self.cache.update(&forget, &learn);
         Ok(outcome)
     }
 }
 
-/// The rows whose handle the store does not know any more, and the same rows with labels.
-fn forgotten(message: &[u8], rows: &Rows, bounds: LabelBounds, outcome: &Appended) -> (Vec<usize>, Batch) {
-    let (mut again, mut retry) = (Vec::new(), Batch::new());
+/// What goes to the store once more, with labels, because it does not know the handle any more.
+#[derive(Default)]
+struct Again {
+    batch: Batch,
+    /// The indices that its rows and exemplars had.
+    rows: Vec<usize>,
+    exemplars: Vec<usize>,
+}
+
+impl Again {
+    /// Puts the second answer into the first.
+    fn merge(&self, second: Appended, outcome: &mut Appended) {
+        outcome.appended += second.appended;
+        outcome.series_created += second.series_created;
+        outcome.refused.retain(|refused| self.rows.binary_search(&refused.row).is_err());
+        outcome.refused.extend(second.refused.iter().filter_map(|refused| {
+            Some(RefusedRow { row: *self.rows.get(refused.row)?, reason: refused.reason })
+        }));
+        outcome.refused.sort_by_key(|refused| refused.row);
+        outcome.exemplars += second.exemplars;
+        outcome.exemplars_refused.retain(|refused| self.exemplars.binary_search(&refused.index).is_err());
+        outcome.exemplars_refused.extend(second.exemplars_refused.iter().filter_map(|refused| {
+            Some(RefusedExemplar { index: *self.exemplars.get(refused.index)?, reason: refused.reason })
+        }));
+    }
+}
+
+fn forgotten(message: &[u8], rows: &Rows, bounds: LabelBounds, outcome: &Appended) -> Again {
+    let mut again = Again::default();
     let mut text = String::new();
+    // These bytes gave labels before, or there would be no handle; a store that refuses labels as an unknown handle is not
+    // asked twice.
+    let mut labels_of = |series: &RowSeries, raw| {
+        let (bytes, from) = rows.raw(message, raw);
+        let RowSeries::Handle(_) = series else { return None };
+        labels::read(bytes, from, bounds, &mut text).ok()?.ok()
+    };
     for refused in outcome.refused.iter().filter(|refused| refused.reason == Refusal::UnknownHandle) {
         let Some(series) = rows.series_of(refused.row) else { continue };
         let row = &rows.batch.rows()[refused.row];
-        let (bytes, from) = rows.raw(message, series.raw);
-        // These bytes gave labels before, or there would be no handle; a store that refuses labels as an unknown handle
-        // is not asked twice.
-        if let (RowSeries::Handle(_), Ok(Ok(labels))) =
-            (&row.series, labels::read(bytes, from, bounds, &mut text))
-        {
-            again.push(refused.row);
-            retry.push(labels, row.timestamp, row.value.clone());
+        if let Some(labels) = labels_of(&row.series, series.raw) {
+            again.rows.push(refused.row);
+            again.batch.push(labels, row.timestamp, row.value.clone());
         }
     }
-    (again, retry)
+    let unknown = |refused: &&RefusedExemplar| refused.reason == ExemplarRefusal::UnknownHandle;
+    for refused in outcome.exemplars_refused.iter().filter(unknown) {
+        let one = &rows.batch.exemplars()[refused.index];
+        if let Some(labels) = labels_of(&one.series, rows.exemplars[refused.index].raw) {
+            again.exemplars.push(refused.index);
+            again.batch.push_exemplar(labels, one.sample_timestamp, one.exemplar.clone());
+        }
+    }
+    again
 }
 
 fn answer(
@@ -238,18 +270,21 @@ fn answer(
         samples: found.samples,
         histograms: found.histograms,
         series_created: outcome.series_created,
-        exemplars_left_out: found.exemplars,
-        metadata: found.metadata,
+        exemplars: outcome.exemplars,
+        exemplars_refused: Vec::new(),
+        exemplars_invalid: found.exemplars_invalid,
+        metadata_changed: outcome.metadata_changed,
+        metadata_refused: outcome.metadata_refused,
     };
+    for refused in &outcome.exemplars_refused {
+        count(&mut written.exemplars_refused, refused.reason);
+    }
     if outcome.refused.is_empty() && found.first_invalid.is_none() {
         return Ok(written);
     }
     let mut by_reason: Vec<(Refusal, usize)> = Vec::new();
     for refused in &outcome.refused {
-        match by_reason.iter_mut().find(|(reason, _)| *reason == refused.reason) {
-            Some((_, count)) => *count += 1,
-            None => by_reason.push((refused.reason, 1)),
-        }
+        count(&mut by_reason, refused.reason);
         match rows.batch.rows()[refused.row].value {
             kymo_model::SampleValue::Float(_) => written.samples -= 1,
             _ => written.histograms -= 1,
@@ -270,4 +305,11 @@ fn answer(
         None => found.first_invalid.unwrap_or_default(),
     };
     Err(ReceiveError::Refused(Box::new(Refused { written, by_reason, invalid: found.invalid, first })))
+}
+
+fn count<R: Copy + PartialEq>(by_reason: &mut Vec<(R, usize)>, reason: R) {
+    match by_reason.iter_mut().find(|(known, _)| *known == reason) {
+        Some((_, count)) => *count += 1,
+        None => by_reason.push((reason, 1)),
+    }
 }

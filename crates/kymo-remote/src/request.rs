@@ -1,10 +1,12 @@
 //! A write request, walked once: rows into a batch, and per series what is needed to answer for its rows later.
 
-use kymo_model::{Batch, Metadata, MetricType, RowSeries, SampleValue, SeriesHandle, Timestamp};
+use kymo_model::{
+    Batch, Exemplar, FamilyMetadata, Metadata, MetricType, RowSeries, SampleValue, SeriesHandle, Timestamp,
+};
 
 use crate::cache::{Known, Learnt, SeriesKey};
+use crate::exemplar;
 use crate::labels::{self, LabelBounds};
-use crate::receive::FamilyMetadata;
 use crate::wire::{Cursor, Wire, WireError, WireErrorKind};
 
 /// What a walk fills, kept from request to request.
@@ -13,6 +15,8 @@ pub(crate) struct Rows {
     pub(crate) batch: Batch,
     /// In order of their first row.
     pub(crate) series: Vec<SeriesRows>,
+    /// The series of the exemplars of the batch, in step with them.
+    pub(crate) exemplars: Vec<ExemplarSeries>,
     /// Label fields of series that have other fields between them, joined.
     pub(crate) joined: Vec<u8>,
     /// Series found in the older generation of the cache.
@@ -24,6 +28,13 @@ pub(crate) struct Rows {
 #[derive(Clone, Copy)]
 pub(crate) struct SeriesRows {
     pub(crate) first_row: usize,
+    pub(crate) key: SeriesKey,
+    pub(crate) raw: RawLabels,
+}
+
+/// The series of an exemplar.
+#[derive(Clone, Copy)]
+pub(crate) struct ExemplarSeries {
     pub(crate) key: SeriesKey,
     pub(crate) raw: RawLabels,
 }
@@ -58,8 +69,8 @@ impl RawLabels {
 pub(crate) struct Found {
     pub(crate) samples: usize,
     pub(crate) histograms: usize,
-    pub(crate) exemplars: usize,
-    pub(crate) metadata: Vec<FamilyMetadata>,
+    /// Exemplars whose labels, or whose series' labels, are invalid.
+    pub(crate) exemplars_invalid: usize,
     pub(crate) invalid: usize,
     pub(crate) first_invalid: Option<String>,
 }
@@ -68,6 +79,7 @@ impl Rows {
     pub(crate) fn clear(&mut self) {
         self.batch.clear();
         self.series.clear();
+        self.exemplars.clear();
         self.joined.clear();
         self.learn.clear();
     }
@@ -106,7 +118,11 @@ impl Rows {
                 (1, Wire::Bytes) => {
                     self.series(message, request.message()?, &mut known, bounds, &mut found)?
                 }
-                (3, Wire::Bytes) => found.metadata.extend(metadata(request.message()?)?),
+                (3, Wire::Bytes) => {
+                    if let Some(family) = metadata(request.message()?)? {
+                        self.batch.push_metadata(family);
+                    }
+                }
                 (1 | 3, _) => return request.error(WireErrorKind::WrongWireType),
                 _ => request.skip(wire)?,
             }
@@ -131,20 +147,21 @@ impl Rows {
             if self.plain_samples((raw, key), handle, fields, found)? {
                 return Ok(());
             }
-            if self.samples((raw, key), Some(RowSeries::Handle(handle)), fields, Counts::default(), found)? {
+            let of = Identified { raw, key, series: Some(RowSeries::Handle(handle)) };
+            if self.samples(message, of, bounds, fields, Counts::default(), found)? {
                 return Ok(());
             }
         } else {
             fields.skip_run(LABEL_TAG)?;
             let raw = RawLabels::new(Place::Message, start.position(), fields.position());
-            let (key, series, counts) = self.identify(message, raw, known, bounds)?;
-            if self.samples((raw, key), series, fields, counts, found)? {
+            let (of, counts) = self.identify(message, raw, known, bounds)?;
+            if self.samples(message, of, bounds, fields, counts, found)? {
                 return Ok(());
             }
         }
         let raw = self.join_labels(message, start)?;
-        let (key, series, counts) = self.identify(message, raw, known, bounds)?;
-        self.samples((raw, key), series, start, counts, found).map(drop)
+        let (of, counts) = self.identify(message, raw, known, bounds)?;
+        self.samples(message, of, bounds, start, counts, found).map(drop)
     }
 
     /// Which series has these labels: a handle, or labels for one that is not known; `None` where they are invalid.
@@ -154,7 +171,7 @@ impl Rows {
         raw: RawLabels,
         known: &mut Known<'_>,
         bounds: LabelBounds,
-    ) -> Result<(SeriesKey, Option<RowSeries>, Counts), WireError> {
+    ) -> Result<(Identified, Counts), WireError> {
         let (bytes, from) = self.raw(message, raw);
         let key = known.key(&bytes[from..]);
         let mut counts = Counts::default();
@@ -162,7 +179,7 @@ impl Rows {
             if is_old {
                 self.learn.push(Learnt { key, handle, raw_len: raw.len() });
             }
-            return Ok((key, Some(RowSeries::Handle(handle)), counts));
+            return Ok((Identified { raw, key, series: Some(RowSeries::Handle(handle)) }, counts));
         }
         let mut text = std::mem::take(&mut self.text);
         let (bytes, from) = self.raw(message, raw);
@@ -175,7 +192,7 @@ impl Rows {
                 None
             }
         };
-        Ok((key, series, counts))
+        Ok((Identified { raw, key, series }, counts))
     }
 
     /// What nearly all requests are made of: a known series with floats and nothing else. `false`, and nothing found, when
@@ -205,16 +222,20 @@ impl Rows {
         Ok(true)
     }
 
-    /// The samples of a series. `false`, and nothing found, when there are labels among them that its own do not hold.
+    /// The samples and exemplars of a series. `false`, and nothing found, when there are labels among them that its own do not
+    /// hold.
     fn samples(
         &mut self,
-        (raw, key): (RawLabels, SeriesKey),
-        series: Option<RowSeries>,
+        message: &[u8],
+        of: Identified,
+        bounds: LabelBounds,
         mut fields: Cursor<'_>,
         mut counts: Counts,
         found: &mut Found,
     ) -> Result<bool, WireError> {
+        let Identified { raw, key, series } = of;
         let first_row = self.batch.len();
+        let mut exemplars: Vec<Exemplar> = Vec::new();
         while let Some((number, wire)) = fields.field()? {
             let (timestamp_ms, value) = match (number, wire) {
                 (2, Wire::Bytes) => {
@@ -244,8 +265,10 @@ impl Rows {
                     continue;
                 }
                 (3, Wire::Bytes) => {
-                    counts.exemplars += 1;
-                    fields.skip(wire)?;
+                    match exemplar::read(message, fields.message()?, bounds, &mut self.text)? {
+                        Some(exemplar) if series.is_some() => exemplars.push(exemplar),
+                        _ => counts.exemplars_invalid += 1,
+                    }
                     continue;
                 }
                 (1..=4, _) => return fields.error(WireErrorKind::WrongWireType),
@@ -262,8 +285,31 @@ impl Rows {
         if self.batch.len() > first_row {
             self.series.push(SeriesRows { first_row, key, raw });
         }
+        if let Some(series) = &series
+            && !exemplars.is_empty()
+        {
+            self.put_exemplars((raw, key), series, exemplars);
+        }
         found.add(counts);
         Ok(true)
+    }
+
+    /// The exemplars of a native histogram come in any order.
+    fn put_exemplars(
+        &mut self,
+        (raw, key): (RawLabels, SeriesKey),
+        series: &RowSeries,
+        mut exemplars: Vec<Exemplar>,
+    ) {
+        let time = |exemplar: &Exemplar| exemplar.timestamp.unwrap_or(Timestamp::from_millis(0));
+        exemplars.sort_by(|a, b| {
+            let by_time = time(a).cmp(&time(b));
+            by_time.then(a.value.total_cmp(&b.value)).then_with(|| a.labels.cmp(&b.labels))
+        });
+        for exemplar in exemplars {
+            self.batch.push_exemplar(series.clone(), Timestamp::from_millis(0), exemplar);
+            self.exemplars.push(ExemplarSeries { key, raw });
+        }
     }
 
     /// Copies the label fields of a series together, so that they are hashed and read as one piece.
@@ -281,12 +327,19 @@ impl Rows {
     }
 }
 
+/// A series of the request, and what to call it; nothing where its labels are invalid.
+struct Identified {
+    raw: RawLabels,
+    key: SeriesKey,
+    series: Option<RowSeries>,
+}
+
 /// What the walk of one series found.
 #[derive(Default)]
 struct Counts {
     samples: usize,
     histograms: usize,
-    exemplars: usize,
+    exemplars_invalid: usize,
     invalid: usize,
     first_invalid: Option<String>,
 }
@@ -295,7 +348,7 @@ impl Found {
     fn add(&mut self, counts: Counts) {
         self.samples += counts.samples;
         self.histograms += counts.histograms;
-        self.exemplars += counts.exemplars;
+        self.exemplars_invalid += counts.exemplars_invalid;
         self.invalid += counts.invalid;
         if self.first_invalid.is_none() {
             self.first_invalid = counts.first_invalid;

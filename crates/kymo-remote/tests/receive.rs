@@ -5,10 +5,11 @@ use std::num::NonZeroU64;
 use std::sync::Mutex;
 
 use kymo_model::{
-    Append, Appended, Batch, CounterResetHint, FloatHistogram, Histogram, Labels, Metadata, MetricType,
-    Refusal, RefusedRow, RowSeries, SampleValue, SeriesHandle, Span, StoreError, StoreErrorKind,
+    Append, Appended, Batch, CounterResetHint, Exemplar, ExemplarRefusal, FamilyMetadata, FloatHistogram,
+    Histogram, Labels, Metadata, MetricType, Refusal, RefusedExemplar, RefusedRow, RowSeries, SampleValue,
+    SeriesHandle, Span, StoreError, StoreErrorKind, Timestamp,
 };
-use kymo_remote::{BodyError, FamilyMetadata, Options, ReceiveError, RequestEncoder, WriteReceiver, Written};
+use kymo_remote::{BodyError, Options, ReceiveError, RequestEncoder, WriteReceiver, Written};
 use proptest::prelude::*;
 
 /// A store that gives handles, forgets them when told to, and refuses what goes back in time.
@@ -21,6 +22,9 @@ struct State {
     handles: BTreeMap<u64, Labels>,
     rows: Vec<(Labels, i64, SampleValue)>,
     rows_by_handle: usize,
+    /// Series, labels, time.
+    exemplars: Vec<String>,
+    families: Vec<FamilyMetadata>,
     fail: Option<StoreErrorKind>,
 }
 
@@ -84,6 +88,29 @@ impl Append for Store {
             state.rows.push((labels, t, entry.value.clone()));
             outcome.appended += 1;
         }
+        for (index, one) in batch.exemplars().iter().enumerate() {
+            let mut refuse = |reason| outcome.exemplars_refused.push(RefusedExemplar { index, reason });
+            let labels = match &one.series {
+                RowSeries::Handle(handle) => match state.handles.get(&handle.get().get()) {
+                    Some(labels) => labels.clone(),
+                    None => {
+                        refuse(ExemplarRefusal::UnknownHandle);
+                        continue;
+                    }
+                },
+                RowSeries::Labels(labels) => labels.clone(),
+            };
+            if !state.handles.values().any(|known| *known == labels) {
+                refuse(ExemplarRefusal::UnknownSeries);
+                continue;
+            }
+            let Exemplar { labels: of, value, timestamp } = &one.exemplar;
+            let time = timestamp.map_or("-".to_owned(), |t| t.millis().to_string());
+            state.exemplars.push(format!("{labels} {of} {value} {time}"));
+            outcome.exemplars += 1;
+        }
+        state.families.extend_from_slice(batch.metadata());
+        outcome.metadata_changed = batch.metadata().len();
         Ok(outcome)
     }
 }
@@ -212,13 +239,15 @@ fn labels_after_samples_and_unknown_fields_are_read() {
     let sample: &[u8] = &[0x12, 2, 0x10, 9];
     let unknown: &[u8] =
         &[0x98, 0x06, 0x01, 0xa1, 0x06, 0, 0, 0, 0, 0, 0, 0, 0, 0xa5, 0x06, 0, 0, 0, 0, 0xaa, 0x06, 1, 0];
-    let exemplar: &[u8] = &[0x1a, 0];
+    // Without labels, value or time; and one with two labels of one name, which is none.
+    let exemplar: &[u8] =
+        &[0x1a, 0, 0x1a, 14, 0x0a, 5, 0x0a, 1, b'a', 0x12, 0, 0x0a, 5, 0x0a, 1, b'a', 0x12, 0];
     let message = [unknown, &label("__name__", "up"), sample, exemplar, &label("job", "x"), unknown].concat();
     let request = [unknown, &[0x0a, message.len() as u8], &message, unknown].concat();
     let (receiver, store) = (WriteReceiver::default(), Store::default());
     for _ in 0..2 {
         let written = receiver.receive(&snappy(&request), &store).unwrap();
-        assert_eq!((written.samples, written.exemplars_left_out), (1, 1));
+        assert_eq!((written.samples, written.exemplars, written.exemplars_invalid), (1, 1, 1));
     }
     assert_eq!(store.state().rows_by_handle, 1);
     assert_eq!(store.floats()[1], ("up{job=\"x\"}".to_owned(), 9, 0.0));
@@ -334,8 +363,57 @@ fn metadata_is_handed_on() {
     };
     let mut request = RequestEncoder::new();
     request.metadata(&family).metadata(&FamilyMetadata::default());
-    let written = WriteReceiver::default().receive(&request.to_snappy(), &Store::default()).unwrap();
-    assert_eq!(written.metadata, [family]);
+    let store = Store::default();
+    let written = WriteReceiver::default().receive(&request.to_snappy(), &store).unwrap();
+    assert_eq!((written.metadata_changed, written.metadata_refused), (1, 0));
+    assert_eq!(store.state().families, [family]);
+}
+
+fn exemplar(trace: &str, value: f64, t_ms: i64) -> Exemplar {
+    let timestamp = (t_ms != 0).then_some(Timestamp::from_millis(t_ms));
+    Exemplar { labels: labels(&[("trace_id", trace)]), value, timestamp }
+}
+
+#[test]
+fn exemplars_never_fail_a_request() {
+    let (receiver, store) = (WriteReceiver::default(), Store::default());
+    let send = |t: i64| {
+        let mut request = RequestEncoder::new();
+        // As Prometheus sends them, each in a series of its own; of a histogram in any order; before the sample; of nobody.
+        request
+            .exemplars(&up("a"), &[exemplar("z", 2.0, t + 5), exemplar("x", 1.0, t), exemplar("y", 0.5, t)]);
+        request.series(&up("a"), &[(t, 1.0)]).exemplars(&up("a"), &[exemplar("w", 3.0, 0)]);
+        request.exemplars(&up("nobody"), &[exemplar("x", 1.0, t)]);
+        receiver.receive(&request.to_snappy(), &store).unwrap()
+    };
+    let expected = |t: i64| {
+        let of = |labels: &str, value: f64, t: String| {
+            format!("up{{job=\"a\"}} {{trace_id=\"{labels}\"}} {value} {t}")
+        };
+        let times = [t.to_string(), t.to_string(), (t + 5).to_string(), "-".to_owned()];
+        let all = [("y", 0.5), ("x", 1.0), ("z", 2.0), ("w", 3.0)];
+        all.into_iter().zip(times).map(|((labels, value), t)| of(labels, value, t)).collect::<Vec<_>>()
+    };
+    for (round, forget) in [false, false, true, false].into_iter().enumerate() {
+        if forget {
+            store.forget();
+        }
+        let t = 10 + 100 * round as i64;
+        let written = send(t);
+        assert_eq!(
+            (written.samples, written.exemplars, written.exemplars_invalid),
+            (1, 4, 0),
+            "round {round}"
+        );
+        assert_eq!(written.exemplars_refused, [(ExemplarRefusal::UnknownSeries, 1)]);
+        assert_eq!(std::mem::take(&mut store.state().exemplars), expected(t), "round {round}");
+    }
+    assert_eq!(store.state().rows_by_handle, 2);
+    // A series without a name is a bad request, whatever it has.
+    let mut request = RequestEncoder::new();
+    request.exemplars(&labels(&[("job", "x")]), &[exemplar("x", 1.0, 1)]).series(&up("a"), &[(900, 1.0)]);
+    let refused = refused(receiver.receive(&request.to_snappy(), &store));
+    assert_eq!((refused.written.samples, refused.written.exemplars_invalid), (1, 1));
 }
 
 fn histogram() -> Histogram {

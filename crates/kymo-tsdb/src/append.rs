@@ -14,14 +14,15 @@ use kymo_model::{
     StoreErrorKind,
 };
 
+use crate::beside::{self, Admitted};
 use crate::db::{Db, Shared};
 use crate::disk_room::DiskRoom;
-use crate::frame::{PAYLOAD_BYTES_MAX, begin_record};
+use crate::frame::{PAYLOAD_BYTES_MAX, RECORD_HEADER_BYTES};
 use crate::head::{Cursor, Lateness, ROWS_MAX, Second, Verdict, is_sound, judge_same_time};
 use crate::index::SeriesId;
 use crate::lock::{lock, write};
 use crate::options::{LabelBound, Options, SyncMode};
-use crate::wal::{BatchRecord, Log};
+use crate::wal::{BatchRecord, Log, put_exemplars, put_metadata};
 
 /// A row that is taken.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,6 +38,8 @@ pub(crate) struct Taken {
 #[derive(Debug)]
 pub(crate) struct Writer {
     pub(crate) log: Log,
+    /// Where each record of a batch ends.
+    record_ends: Vec<usize>,
     record: Vec<u8>,
     taken: Vec<Taken>,
     /// For each taken row 1 + the index of the taken row before it of the same series, 0 for none.
@@ -51,6 +54,8 @@ pub(crate) struct Writer {
     pub(crate) disk_room: DiskRoom,
     /// The definitions of the record before, to be repeated in the next.
     repeated: Vec<(SeriesId, Labels)>,
+    /// Exemplars and metadata of the batch.
+    admitted: Admitted,
 }
 
 impl Writer {
@@ -61,6 +66,7 @@ impl Writer {
             new_by_label: label_bounds.iter().map(|_| HashMap::new()).collect(),
             label_bounds,
             disk_room: DiskRoom::new(options.disk_reserve_bytes),
+            record_ends: Vec::new(),
             record: Vec::new(),
             taken: Vec::new(),
             before: Vec::new(),
@@ -68,6 +74,7 @@ impl Writer {
             new_pending: Vec::new(),
             new_by_labels: HashMap::new(),
             repeated: Vec::new(),
+            admitted: Admitted::default(),
         }
     }
 
@@ -78,6 +85,7 @@ impl Writer {
         self.new_pending.clear();
         self.new_by_labels.clear();
         self.new_by_label.iter_mut().for_each(HashMap::clear);
+        self.admitted.clear();
     }
 }
 
@@ -86,9 +94,15 @@ impl Append for Db {
         let shared = self.shared();
         let options = &shared.options;
         let rows_max = options.batch_rows_max.min(ROWS_MAX);
-        if batch.len() > rows_max {
-            let message = format!("expected at most {rows_max} rows in a batch, found {}", batch.len());
-            return Err(StoreError::new(StoreErrorKind::Limit, message));
+        for (what, found) in [
+            ("rows", batch.len()),
+            ("exemplars", batch.exemplars().len()),
+            ("families", batch.metadata().len()),
+        ] {
+            if found > rows_max {
+                let message = format!("expected at most {rows_max} {what} in a batch, found {found}");
+                return Err(StoreError::new(StoreErrorKind::Limit, message));
+            }
         }
         let (known_ids, _) = shared.head.next_and_live();
         let found = find_series(shared, batch);
@@ -96,8 +110,12 @@ impl Append for Db {
         shared.ensure_writable()?;
         writer.clear();
         let mut judge = Judge::new(shared, &mut writer, known_ids);
-        let outcome = judge.rows(batch, &found);
-        let record = if writer.taken.is_empty() {
+        let mut outcome = judge.rows(batch, &found);
+        if !batch.exemplars().is_empty() || !batch.metadata().is_empty() {
+            let Writer { new, new_by_labels, admitted, .. } = &mut *writer;
+            beside::admit(shared, batch, new, new_by_labels, admitted, &mut outcome);
+        }
+        let record = if writer.taken.is_empty() && writer.admitted.is_empty() {
             // Nothing to log, but what is repeated here may have been written a moment ago.
             shared.syncer.written()
         } else {
@@ -110,6 +128,7 @@ impl Append for Db {
             }
         };
         apply(shared, &mut writer);
+        beside::apply(shared, &mut writer.admitted);
         drop(writer);
         shared.count(&outcome);
         match options.sync {
@@ -138,16 +157,33 @@ fn find_series(shared: &Shared, batch: &Batch) -> Vec<Option<SeriesId>> {
 }
 
 fn log(shared: &Shared, writer: &mut Writer) -> Result<u64, StoreError> {
-    let Writer { log, record, taken, new, repeated, disk_room, .. } = writer;
-    begin_record(record);
-    BatchRecord { repeated, new, rows: taken }.put(record);
-    if record.len() > PAYLOAD_BYTES_MAX {
-        let message =
-            format!("expected a log record of at most {PAYLOAD_BYTES_MAX} bytes, found {}", record.len());
-        return Err(StoreError::new(StoreErrorKind::Limit, message));
+    let Writer { log, record_ends, record, taken, new, repeated, admitted, disk_room, .. } = writer;
+    record.clear();
+    record_ends.clear();
+    let mut put = |put: &dyn Fn(&mut Vec<u8>)| {
+        let start = record.len();
+        record.resize(start + RECORD_HEADER_BYTES, 0);
+        put(record);
+        record_ends.push(record.len());
+        let found = record.len() - start;
+        if found > PAYLOAD_BYTES_MAX {
+            let message =
+                format!("expected a log record of at most {PAYLOAD_BYTES_MAX} bytes, found {found}");
+            return Err(StoreError::new(StoreErrorKind::Limit, message));
+        }
+        Ok(())
+    };
+    if !taken.is_empty() {
+        put(&|out| BatchRecord { repeated, new, rows: taken }.put(out))?;
+    }
+    if !admitted.exemplars.is_empty() {
+        put(&|out| put_exemplars(out, admitted.first_sequence, &admitted.exemplars))?;
+    }
+    if !admitted.families.is_empty() {
+        put(&|out| put_metadata(out, &admitted.families))?;
     }
     disk_room.claim(record.len() as u64, &shared.options, &shared.paths.wal)?;
-    log.append(record)
+    log.append(record, record_ends)
 }
 
 /// Makes the taken rows visible, all at once.
@@ -436,6 +472,6 @@ fn handle(id: SeriesId) -> SeriesHandle {
     SeriesHandle::new(NonZeroU64::MIN.saturating_add(u64::from(id.0)))
 }
 
-fn id(handle: SeriesHandle) -> Option<SeriesId> {
+pub(crate) fn id(handle: SeriesHandle) -> Option<SeriesId> {
     u32::try_from(handle.get().get() - 1).ok().map(SeriesId)
 }

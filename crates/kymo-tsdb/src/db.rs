@@ -311,6 +311,7 @@ impl Shared {
     }
 
     pub(crate) fn count(&self, outcome: &Appended) {
+        self.head.beside.count(outcome);
         self.counters.appended.fetch_add(outcome.appended as u64, Relaxed);
         self.counters.series_created.fetch_add(outcome.series_created as u64, Relaxed);
         for refused in &outcome.refused {

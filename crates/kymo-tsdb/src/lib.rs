@@ -43,6 +43,7 @@ mod frame;
 mod index;
 mod lock;
 
+mod beside;
 mod head;
 mod wal;
 
@@ -66,6 +67,8 @@ pub use maintain::Maintained;
 pub use options::{LabelBound, Options, SyncMode};
 pub use progress::{OnProgress, Progress, ProgressUnit, Work};
 pub use read_only::ReadOnlyDb;
-pub use stats::{Damage, DamageKind, DiskStats, MemoryStats, ReplayReport, Stats, WalStats};
+pub use stats::{
+    Damage, DamageKind, DiskStats, ExemplarStats, MemoryStats, MetadataStats, ReplayReport, Stats, WalStats,
+};
 pub use thread::MaintenanceThread;
 pub use vfs::{DirEntry, OpenMode, OsVfs, Vfs, VfsFile, VfsLock};

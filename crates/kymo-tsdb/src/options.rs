@@ -58,7 +58,11 @@ pub struct Options {
     pub label_name_bytes_max: usize,
     /// How long a label's value may be.
     pub label_value_bytes_max: usize,
-    /// How many rows one batch may have.
+    /// How many exemplars are kept, of all series together, the newest ones; 0 for none. `Db::resize_exemplars` changes it.
+    pub exemplars_max: usize,
+    /// How many bytes the metadata of all metric families together may take. Families that are known go on.
+    pub metadata_bytes_max: usize,
+    /// How many rows one batch may have, and as many exemplars, and families.
     pub batch_rows_max: usize,
     /// A segment of the write-ahead log is closed at this size.
     pub wal_segment_bytes: u64,
@@ -123,6 +127,8 @@ impl Default for Options {
             labels_max: 128,
             label_name_bytes_max: 1024,
             label_value_bytes_max: 4096,
+            exemplars_max: 100_000,
+            metadata_bytes_max: 32 << 20,
             batch_rows_max: 1_000_000,
             wal_segment_bytes: 64 << 20,
             checkpoint_wal_bytes: 256 << 20,

@@ -19,7 +19,7 @@ use crate::stats::{DiskStats, MemoryStats, ReplayReport, Stats};
 /// The directory may be open in another process, or by a [`Db`](crate::Db) here; neither hinders the other. What was
 /// acknowledged before the opening is there (writes that a crash left unfinished are not), and nothing on disk is changed:
 /// nothing is repaired, moved to quarantine or dropped for its age. Of the options only the disk, the clock,
-/// [`Options::replay_threads`] and [`Options::on_progress`] matter.
+/// [`Options::exemplars_max`], [`Options::metadata_bytes_max`], [`Options::replay_threads`] and [`Options::on_progress`] matter.
 ///
 /// ```
 /// use kymo_model::{Append, Batch, Labels, Timestamp};
@@ -63,6 +63,10 @@ impl ReadOnlyDb {
         let (head, mut report, disk) = look(&paths, &options)?;
         report.duration_ms = options.clock.monotonic_ms().saturating_sub(started_ms);
         Ok(ReadOnlyDb { head, report, disk })
+    }
+
+    pub(crate) fn head(&self) -> &Head {
+        &self.head
     }
 
     /// Its figures. What only a database that is written to can have is zero.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use kymo_model::{Refusal, Timestamp};
+use kymo_model::{ExemplarRefusal, Refusal, Timestamp};
 
 use crate::prometheus::ImportReport;
 
@@ -38,8 +38,40 @@ pub struct Stats {
     pub wal: WalStats,
     /// Checkpoints written since the opening.
     pub checkpoints: u64,
+    /// Exemplars.
+    pub exemplars: ExemplarStats,
+    /// Metadata of metric families.
+    pub metadata: MetadataStats,
     /// What the opening found.
     pub replay: ReplayReport,
+}
+
+/// The figures of the exemplars.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ExemplarStats {
+    /// Exemplars kept.
+    pub stored: u64,
+    /// How many may be kept; 0 when exemplars are switched off.
+    pub stored_max: u64,
+    /// Series that have any.
+    pub series: u64,
+    /// The time of the one that was stored last.
+    pub newest: Option<Timestamp>,
+    /// Exemplars stored since the opening.
+    pub appended: u64,
+    /// Exemplars not stored since the opening, by reason: every reason once, in the order of [`ExemplarRefusal::ALL`].
+    pub refused: Vec<(ExemplarRefusal, u64)>,
+}
+
+/// The figures of the metadata.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MetadataStats {
+    /// Metric families of which metadata is kept.
+    pub families: u64,
+    /// How often something new was said about a family since the opening.
+    pub changed: u64,
+    /// How often it was refused since the opening, for want of room.
+    pub refused: u64,
 }
 
 /// Bytes on disk, by kind of file.
@@ -190,6 +222,10 @@ pub struct MemoryStats {
     pub postings_bytes: u64,
     /// The table that finds a series by its labels.
     pub table_bytes: u64,
+    /// Exemplars.
+    pub exemplars_bytes: u64,
+    /// Metadata of metric families.
+    pub metadata_bytes: u64,
 }
 
 impl MemoryStats {
@@ -202,5 +238,7 @@ impl MemoryStats {
             + self.late_bytes
             + self.postings_bytes
             + self.table_bytes
+            + self.exemplars_bytes
+            + self.metadata_bytes
     }
 }

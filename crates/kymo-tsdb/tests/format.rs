@@ -1,14 +1,17 @@
 //! The format on disk, held by golden files: what version 1 wrote is read, and what is written is version 1 byte for byte.
 //!
-//! tests/golden/v1 has a file for each file of a database, in hexadecimal. `KYMO_WRITE_GOLDEN=1` writes them anew, which is
+//! tests/golden/v1 has a file for each file of a database, in hexadecimal, and tests/golden/v1-exemplars of one with exemplars
+//! and metadata. `KYMO_WRITE_GOLDEN=1` writes them anew, which is
 //! right only together with a new version number, or before the first release.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use kymo_model::{
-    Append, Batch, CounterResetHint, Histogram, Labels, Queryable, STALE_NAN, SampleValue, Samples, Selector,
-    Span, TimeRange, Timestamp, Values,
+    Append, Batch, CounterResetHint, Exemplar, ExemplarQueryable, FamilyMetadata, Histogram, Labels, Matcher,
+    Metadata, MetadataQueryable, MetricType, Queryable, STALE_NAN, SampleValue, Samples, Selector, Span,
+    TimeRange, Timestamp, Values,
 };
 use kymo_testkit::{SimClock, SimDisk};
 use kymo_tsdb::{Db, Options};
@@ -24,8 +27,15 @@ fn options(disk: &SimDisk) -> Options {
     }
 }
 
-fn golden() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/v1")
+/// A directory of golden files and what writes them: samples alone, as they were before there were exemplars, and exemplars
+/// and metadata.
+type Golden = (&'static str, fn() -> SimDisk);
+
+const SAMPLES: Golden = ("v1", written);
+const BESIDE: Golden = ("v1-exemplars", written_beside);
+
+fn golden(of: Golden) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(of.0)
 }
 
 fn labels(number: i64) -> Labels {
@@ -110,13 +120,56 @@ fn written() -> SimDisk {
     disk
 }
 
+/// Exemplar number `i`.
+fn exemplar(i: i64) -> Exemplar {
+    Exemplar {
+        labels: match i % 4 {
+            0 => Labels::empty(),
+            1 => Labels::from_pairs([("trace_id", "é"), ("span_id", &i.to_string())]),
+            _ => Labels::from_pairs([("trace_id", i.to_string().as_str())]),
+        },
+        value: float(i),
+        timestamp: (i % 3 != 0).then(|| Timestamp::from_millis(START_MS + i * 15_000 - 7)),
+    }
+}
+
+fn family(i: i64) -> FamilyMetadata {
+    let types = [MetricType::Counter, MetricType::Unknown, MetricType::StateSet];
+    let metadata = Metadata {
+        metric_type: types[i as usize % 3],
+        unit: if i % 2 == 0 { "seconds".into() } else { String::new() },
+        help: "é\n".repeat(i as usize % 4),
+    };
+    FamilyMetadata { name: format!("family_{}", i % 5), metadata }
+}
+
+const BESIDE_BATCHES: i64 = 12;
+
+fn written_beside() -> SimDisk {
+    let disk = SimDisk::new(1);
+    let db = Db::open("/data", Options { exemplars_max: 12, ..options(&disk) }).unwrap();
+    for i in 0..BESIDE_BATCHES {
+        if i == 8 {
+            db.checkpoint().unwrap();
+        }
+        let (mut rows, t) = (Batch::new(), Timestamp::from_millis(START_MS + i * 15_000));
+        rows.push(labels(i % 3), t, 1.0);
+        rows.push_exemplar(labels(i % 3), t, exemplar(i));
+        rows.push_metadata(family(i));
+        let outcome = db.append(&rows).unwrap();
+        assert_eq!((outcome.exemplars, outcome.metadata_changed), (1, 1));
+    }
+    db.close().unwrap();
+    disk
+}
+
 fn files(disk: &SimDisk) -> Vec<PathBuf> {
     disk.files().into_iter().filter(|file| file.starts_with("/data/head")).collect()
 }
 
-fn golden_path(file: &Path) -> PathBuf {
+fn golden_path(of: Golden, file: &Path) -> PathBuf {
     let parts: Vec<_> = file.iter().skip(3).filter_map(|part| part.to_str()).collect();
-    golden().join(format!("{}.hex", parts.join("-")))
+    golden(of).join(format!("{}.hex", parts.join("-")))
 }
 
 fn to_hex(bytes: &[u8]) -> String {
@@ -132,13 +185,18 @@ fn from_hex(text: &str) -> Vec<u8> {
 
 #[test]
 fn what_is_written_is_version_1() {
-    let disk = written();
+    check_written(SAMPLES);
+    check_written(BESIDE);
+}
+
+fn check_written(of: Golden) {
+    let disk = of.1();
     let renew = std::env::var_os("KYMO_WRITE_GOLDEN").is_some();
     let mut names = Vec::new();
     for file in files(&disk) {
-        let (path, found) = (golden_path(&file), to_hex(&disk.read(&file).unwrap()));
+        let (path, found) = (golden_path(of, &file), to_hex(&disk.read(&file).unwrap()));
         if renew {
-            std::fs::create_dir_all(golden()).unwrap();
+            std::fs::create_dir_all(golden(of)).unwrap();
             std::fs::write(&path, &found).unwrap();
         }
         let expected =
@@ -150,19 +208,50 @@ fn what_is_written_is_version_1() {
         names.push(path);
     }
     let mut listed: Vec<_> =
-        std::fs::read_dir(golden()).unwrap().map(|entry| entry.unwrap().path()).collect();
+        std::fs::read_dir(golden(of)).unwrap().map(|entry| entry.unwrap().path()).collect();
     listed.sort();
     names.sort();
     assert_eq!(listed, names);
 }
 
+fn golden_disk(of: Golden) -> SimDisk {
+    let disk = SimDisk::new(1);
+    for file in files(&of.1()) {
+        disk.vfs().create_dir_all(file.parent().unwrap()).unwrap();
+        disk.put(&file, from_hex(&std::fs::read_to_string(golden_path(of, &file)).unwrap()));
+    }
+    disk
+}
+
+#[test]
+fn exemplars_and_metadata_of_version_1_are_read() {
+    let disk = golden_disk(BESIDE);
+    let db = Db::open("/data", options(&disk)).unwrap();
+    let replay = db.stats().replay;
+    assert_eq!((&replay.damaged[..], replay.orphans), (&[][..], 0));
+    let mut expected = Vec::new();
+    for i in 0..BESIDE_BATCHES {
+        let Exemplar { labels: of, value, timestamp } = exemplar(i);
+        let t = timestamp.unwrap_or(Timestamp::from_millis(START_MS + i * 15_000));
+        expected.push(format!("{} {of} {:x} {}", labels(i % 3), value.to_bits(), t.millis()));
+    }
+    let found = db.exemplars(&[vec![Matcher::equal("__name__", "m")]], TimeRange::ALL).unwrap();
+    let mut found: Vec<String> = found
+        .iter()
+        .flat_map(|series| series.exemplars.iter().map(move |exemplar| (&series.series, exemplar)))
+        .map(|(series, e)| format!("{series} {} {:x} {}", e.labels, e.value.to_bits(), e.timestamp.millis()))
+        .collect();
+    expected.sort();
+    found.sort();
+    assert_eq!(found, expected);
+    let families: BTreeMap<String, FamilyMetadata> =
+        (0..BESIDE_BATCHES).map(family).map(|family| (family.name.clone(), family)).collect();
+    assert_eq!(db.metadata(None).unwrap(), families.into_values().collect::<Vec<_>>());
+}
+
 #[test]
 fn what_version_1_wrote_is_read() {
-    let disk = SimDisk::new(1);
-    for file in files(&written()) {
-        disk.vfs().create_dir_all(file.parent().unwrap()).unwrap();
-        disk.put(&file, from_hex(&std::fs::read_to_string(golden_path(&file)).unwrap()));
-    }
+    let disk = golden_disk(SAMPLES);
     let db = Db::open("/data", options(&disk)).unwrap();
     let replay = db.stats().replay;
     assert_eq!((&replay.damaged[..], replay.orphans), (&[][..], 0));

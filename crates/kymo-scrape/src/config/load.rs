@@ -141,9 +141,6 @@ impl Config {
             notices.push(("alerting", "alerts are not sent yet"));
         }
         self.storage = Storage::read(reader, fields.take("storage"));
-        if self.storage.max_exemplars.is_some() {
-            notices.push(("storage", "exemplars are not stored yet"));
-        }
         let write = fields.take("remote_write");
         if recognised::read_remote_write(reader, write, dir, scheme) > 0 {
             notices.push(("remote_write", "samples are not sent to remote stores yet"));

@@ -123,6 +123,18 @@ impl Reader {
         parsed
     }
 
+    /// A bound that is 0 where a negative number is written.
+    pub(crate) fn bound(&mut self, node: &Node, path: &str) -> Option<u64> {
+        match &node.value {
+            Value::Scalar { text, plain: true }
+                if text.strip_prefix('-').is_some_and(|rest| parse_unsigned(rest).is_some()) =>
+            {
+                Some(0)
+            }
+            _ => self.unsigned(node, path),
+        }
+    }
+
     pub(crate) fn float(&mut self, node: &Node, path: &str) -> Option<f64> {
         let parsed = match &node.value {
             Value::Null => Some(0.0),

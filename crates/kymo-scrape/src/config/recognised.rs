@@ -99,7 +99,7 @@ pub struct Storage {
     pub retention_time_ms: Option<i64>,
     /// `tsdb.retention.size`, in bytes.
     pub retention_bytes: Option<u64>,
-    /// `exemplars.max_exemplars`
+    /// `exemplars.max_exemplars`; 0 for none.
     pub max_exemplars: Option<u64>,
 }
 
@@ -135,7 +135,10 @@ impl Storage {
         }
         if let Some(node) = fields.take("exemplars") {
             let mut exemplars = Fields::open(reader, node, "storage.exemplars");
-            storage.max_exemplars = exemplars.unsigned(reader, "max_exemplars");
+            let path = exemplars.path_of("max_exemplars");
+            let bound = exemplars.take("max_exemplars").map(|node| reader.bound(node, &path));
+            // As in Prometheus a block that does not say how many switches exemplars off.
+            storage.max_exemplars = bound.unwrap_or(Some(0));
             exemplars.finish(reader);
         }
         fields.finish(reader);

@@ -93,6 +93,8 @@ struct Counters {
     samples_scraped: AtomicU64,
     samples_refused: AtomicU64,
     samples_duplicate: AtomicU64,
+    exemplars: AtomicU64,
+    exemplars_refused: AtomicU64,
     store_errors: AtomicU64,
 }
 
@@ -205,6 +207,8 @@ impl ScrapeManager {
             samples_scraped: read(&counters.samples_scraped),
             samples_refused: read(&counters.samples_refused),
             samples_duplicate: read(&counters.samples_duplicate),
+            exemplars: read(&counters.exemplars),
+            exemplars_refused: read(&counters.exemplars_refused),
             store_errors: read(&counters.store_errors),
         }
     }

@@ -203,6 +203,13 @@ fn pass(
         let (refused, duplicates) = (counts.refused, counts.duplicates);
         tracing::warn!(job = job.job_name, target_url = %target.url, refused, duplicates, "samples not stored");
     }
+    stats.exemplars.fetch_add(counts.exemplars as u64, Ordering::Relaxed);
+    stats.exemplars_refused.fetch_add(counts.exemplars_refused as u64, Ordering::Relaxed);
+    if counts.exemplars_refused > 0 {
+        let refused = counts.exemplars_refused;
+        // A target repeats its exemplars at each scrape; counters tell how many there are.
+        tracing::debug!(job = job.job_name, target_url = %target.url, refused, "exemplars not stored");
+    }
     error
 }
 

@@ -107,6 +107,10 @@ pub struct ManagerStats {
     pub samples_refused: u64,
     /// Samples that came twice in one response.
     pub samples_duplicate: u64,
+    /// Exemplars that the store took.
+    pub exemplars: u64,
+    /// Exemplars that the store refused, because they are out of order, too long, or too far ahead.
+    pub exemplars_refused: u64,
     /// Batches that the store could not take.
     pub store_errors: u64,
 }

@@ -8,7 +8,9 @@ use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 
 use kymo_exposition::{Entry, Format, LabelScratch, Parser, Sample};
-use kymo_model::{Appended, Batch, Labels, Refusal, RowSeries, STALE_NAN, SampleValue, Timestamp};
+use kymo_model::{
+    Appended, Batch, Exemplar, ExemplarRefusal, Labels, Refusal, RowSeries, STALE_NAN, SampleValue, Timestamp,
+};
 
 use super::error::PassError;
 use super::labels::SampleRules;
@@ -32,6 +34,10 @@ pub struct Counts {
     pub duplicates: usize,
     /// Samples that the store refused.
     pub refused: usize,
+    /// Exemplars that the store took.
+    pub exemplars: usize,
+    /// Exemplars that the store refused, because they are out of order, too long, or too far ahead.
+    pub exemplars_refused: usize,
 }
 
 /// One target's memory between scrapes.
@@ -71,6 +77,8 @@ pub struct ScrapeCache {
     spellings_seen: usize,
     batch: Batch,
     rows: Vec<SeriesId>,
+    /// The series of the exemplars of the batch, in step with them.
+    exemplars: Vec<SeriesId>,
     newly_tracked: Vec<SeriesId>,
     markers: Vec<SeriesId>,
     counts: Counts,
@@ -111,6 +119,7 @@ impl ScrapeCache {
             spellings_seen: 0,
             batch: Batch::new(),
             rows: Vec::new(),
+            exemplars: Vec::new(),
             newly_tracked: Vec::new(),
             markers: Vec::new(),
             counts: Counts::default(),
@@ -193,6 +202,7 @@ impl ScrapeCache {
     /// Takes the store's answer. `true` when [`batch`](ScrapeCache::batch) now holds rows to be sent once more, with
     /// labels, because the store did not know their handles.
     pub fn applied(&mut self, appended: &Appended) -> bool {
+        self.metadata.sent();
         for &(row, handle) in &appended.handles {
             if let Some(&id) = self.rows.get(row) {
                 self.series.get_mut(id).handle = Some(handle);
@@ -223,10 +233,12 @@ impl ScrapeCache {
                 self.counts.refused += 1;
             }
         }
+        let again_exemplars = self.refused_exemplars(appended, &mut again);
         self.newly_tracked.extend(again_rows.iter().filter(|id| !self.reports.contains(id)));
         self.batch = again;
         self.rows = again_rows;
-        if !self.rows.is_empty() {
+        self.exemplars = again_exemplars;
+        if !self.batch.is_empty() {
             return true;
         }
         self.newly_tracked.clear();
@@ -234,6 +246,27 @@ impl ScrapeCache {
             self.series.free_unused(id);
         }
         false
+    }
+
+    /// Counts exemplars, and puts those whose handle the store did not know into the next batch, with labels.
+    fn refused_exemplars(&mut self, appended: &Appended, again: &mut Batch) -> Vec<SeriesId> {
+        self.counts.exemplars += appended.exemplars;
+        let mut again_series = Vec::new();
+        for refused in &appended.exemplars_refused {
+            let Some(&id) = self.exemplars.get(refused.index) else { continue };
+            let Some(one) = self.batch.exemplars().get(refused.index) else { continue };
+            match (refused.reason, &one.series) {
+                (ExemplarRefusal::UnknownHandle, RowSeries::Handle(_)) => {
+                    let series = self.series.get_mut(id);
+                    series.handle = None;
+                    again.push_exemplar(series.labels.clone(), one.sample_timestamp, one.exemplar.clone());
+                    again_series.push(id);
+                }
+                (ExemplarRefusal::Duplicate | ExemplarRefusal::Disabled, _) => {}
+                _ => self.counts.exemplars_refused += 1,
+            }
+        }
+        again_series
     }
 
     /// Says that the store could not take the batch: nothing of it counts, markers stay owed.
@@ -251,8 +284,10 @@ impl ScrapeCache {
     }
 
     fn discard_rows(&mut self) {
+        self.metadata.not_sent();
         self.batch.clear();
         self.rows.clear();
+        self.exemplars.clear();
         self.newly_tracked.clear();
     }
 
@@ -281,6 +316,7 @@ impl ScrapeCache {
                     self.counts.kept += 1;
                     if sample_limit == 0 || self.counts.kept as u64 <= sample_limit {
                         seen_again += usize::from(self.take(id, &sample, now));
+                        self.take_exemplar(id, &sample, now)?;
                     }
                 }
                 Entry::Help(help) => self.metadata.help(&help, self.pass),
@@ -315,6 +351,17 @@ impl ScrapeCache {
         }
         self.push(id, written.unwrap_or(now), sample.value);
         seen_again
+    }
+
+    /// Puts the exemplar of a sample into the batch. Its own time is taken even where the sample's is not.
+    fn take_exemplar(&mut self, id: SeriesId, sample: &Sample<'_>, now: Timestamp) -> Result<(), PassError> {
+        let Some(exemplar) = &sample.exemplar else { return Ok(()) };
+        let sample_timestamp = sample.timestamp.filter(|_| self.rules.honor_timestamps).unwrap_or(now);
+        let labels = exemplar.labels(&mut self.scratch)?;
+        let exemplar = Exemplar { labels, value: exemplar.value, timestamp: exemplar.timestamp };
+        self.batch.push_exemplar(self.series.row(id), sample_timestamp, exemplar);
+        self.exemplars.push(id);
+        Ok(())
     }
 
     /// The spelling of a sample: guessed, found, or new.
@@ -381,6 +428,7 @@ impl ScrapeCache {
     /// Ends a pass that succeeded: forgets spellings that did not come.
     fn settle(&mut self) {
         self.metadata.end_pass(self.pass);
+        self.metadata.put_unsent(&mut self.batch);
         let pass = self.pass;
         if self.spellings_seen < self.spellings.len() {
             self.sweep(|spelling| spelling.last_pass == pass);

@@ -47,6 +47,7 @@ pub(crate) struct Resumed {
 pub(crate) fn load(paths: &Paths, head: &Head, options: &Options) -> Result<Loaded, OpenError> {
     let (vfs, threads) = (&*options.vfs, options.replay_threads_effective());
     let quarantine = Quarantine::new(vfs, &paths.dir);
+    head.beside.set_bounds(options);
     let seen = with_appliers(head, threads, |appliers| {
         read_files(vfs, paths, head, appliers, Some(quarantine), options.on_progress.as_ref())
     })?;
@@ -67,6 +68,7 @@ pub(crate) fn look(paths: &Paths, options: &Options) -> Result<(Head, ReplayRepo
     let (vfs, threads) = (&*options.vfs, options.replay_threads_effective());
     for _attempt in 0..LOOKS_MAX {
         let head = Head::default();
+        head.beside.set_bounds(options);
         let seen = with_appliers(&head, threads, |appliers| {
             read_files(vfs, paths, &head, appliers, None, options.on_progress.as_ref())
         })?;

@@ -19,4 +19,5 @@ mod write;
 
 pub(crate) use chunk_files::ChunkFiles;
 pub(crate) use load::{Resumed, load, look};
+pub(crate) use record_file::RecordFile;
 pub(crate) use write::checkpoint;

@@ -79,7 +79,7 @@ pub(super) fn read_files(
         reader.replay.report.segments += 1;
         // Up to where it ends now: that there is a segment behind it says that it grows no more, its size in a list that was
         // made beside a writer may be older.
-        let read = reader.file(id, &path, u64::MAX, |replay, payload| replay.batch(payload))?;
+        let read = reader.file(id, &path, u64::MAX, |replay, payload| replay.log(payload))?;
         end = read.map(|(end, _)| end);
         segments.push((number, read.map_or(0, |(_, size)| size)));
     }

@@ -11,6 +11,7 @@ use super::chunk_files::ChunkFile;
 use super::chunk_record::{ChunkRecord, ChunkState};
 use super::gather::Gather;
 use super::manifest::Manifest;
+use crate::beside::BesideReplay;
 use crate::frame::Bytes;
 use crate::head::{Cursor, Head, SealedChunk, Second, histograms_of, is_sound};
 use crate::index::SeriesId;
@@ -31,6 +32,7 @@ pub(crate) struct Replay<'a> {
     histograms: Vec<(i64, SampleValue)>,
     gather: Gather,
     appliers: &'a Appliers<'a>,
+    beside: BesideReplay,
 }
 
 /// What a record added.
@@ -53,6 +55,7 @@ impl<'a> Replay<'a> {
             histograms: Vec::new(),
             gather: Gather::default(),
             appliers,
+            beside: BesideReplay::default(),
         }
     }
 
@@ -60,8 +63,16 @@ impl<'a> Replay<'a> {
     pub(crate) fn finish(mut self, next_id: u32) -> ReplayReport {
         self.hand_over();
         self.appliers.finish();
+        self.finish_beside();
         self.head.reserve_ids(self.next_id.max(next_id));
         self.report
+    }
+
+    fn finish_beside(&mut self) {
+        let pages = self.head.pages();
+        let mut cursor = Cursor::new(&pages);
+        let labels = |id| cursor.get(canonical(&self.aliases, id)).map(|series| series.labels().clone());
+        self.report.orphans += std::mem::take(&mut self.beside).finish(&self.head.beside, labels);
     }
 
     /// A record of a checkpoint.
@@ -80,7 +91,9 @@ impl<'a> Replay<'a> {
                 }
             }
             (RecordKind::Activity, bytes) => self.activity(bytes),
-            (RecordKind::Batch, _) => None,
+            (RecordKind::KeptExemplars, bytes) => self.beside.kept_exemplars(&self.head.beside, bytes),
+            (RecordKind::Metadata, bytes) => self.beside.metadata(&self.head.beside, bytes),
+            (RecordKind::Batch | RecordKind::Exemplars, _) => None,
         }
     }
 
@@ -96,14 +109,27 @@ impl<'a> Replay<'a> {
                     ChunkState::Open | ChunkState::LateBuffer => None,
                 }
             }
-            (RecordKind::Batch | RecordKind::Manifest | RecordKind::Activity, _) => None,
+            _ => None,
         }
     }
 
     /// A record of the log.
-    pub(crate) fn batch(&mut self, payload: &[u8]) -> Option<()> {
-        let (RecordKind::Batch, bytes) = RecordKind::of(payload)? else { return None };
+    pub(crate) fn log(&mut self, payload: &[u8]) -> Option<()> {
+        let (kind, bytes) = RecordKind::of(payload)?;
         self.report.records += 1;
+        match kind {
+            RecordKind::Batch => self.batch(bytes),
+            RecordKind::Exemplars => {
+                let highest = self.beside.exemplars(&self.head.beside, bytes)?;
+                self.next_id = self.next_id.max(highest.map_or(0, |id| id.0.saturating_add(1)));
+                Some(())
+            }
+            RecordKind::Metadata => self.beside.metadata(&self.head.beside, bytes),
+            _ => None,
+        }
+    }
+
+    fn batch(&mut self, bytes: Bytes<'_>) -> Option<()> {
         let rows = read_batch(bytes, |id, labels| self.define(id, labels))?;
         self.report.samples += rows.count;
         let Replay { aliases, gather, next_id, report, values, .. } = self;

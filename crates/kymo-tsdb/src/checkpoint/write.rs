@@ -11,6 +11,7 @@ use super::chunk_files::ChunkWriter;
 use super::chunk_record::{ChunkRecord, ChunkState};
 use super::manifest::Manifest;
 use super::record_file::RecordFile;
+use crate::beside::put_beside;
 use crate::db::{Files, Shared};
 use crate::error::store_error;
 use crate::frame::{FileId, FileKind};
@@ -87,6 +88,7 @@ fn write_files(
             out.flush_if_large()?;
         }
     }
+    put_beside(&shared.head.beside, &mut out)?;
     for page in 0..pages.page_count() {
         put_page_chunks(&pages, page, &mut chunks, &mut out)?;
         out.flush_if_large()?;

@@ -15,7 +15,7 @@ mod writer;
 
 pub(crate) use reader::{Found, FrameReader};
 pub(crate) use varint::{Bytes, put_signed, put_unsigned};
-pub(crate) use writer::{begin_record, finish_record, header_bytes};
+pub(crate) use writer::{finish_record, header_bytes};
 
 /// Bytes of a file's header.
 pub(crate) const FILE_HEADER_BYTES: usize = 16;

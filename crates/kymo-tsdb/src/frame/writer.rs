@@ -12,12 +12,6 @@ pub(crate) fn header_bytes(file: FileId) -> [u8; FILE_HEADER_BYTES] {
     header
 }
 
-/// Empties a buffer and leaves room for a record's header; the payload is appended by the caller.
-pub(crate) fn begin_record(buffer: &mut Vec<u8>) {
-    buffer.clear();
-    buffer.resize(RECORD_HEADER_BYTES, 0);
-}
-
 /// Fills in the header of the record that begins at `start` in the buffer and ends with it, for its place in a file.
 pub(crate) fn finish_record(buffer: &mut [u8], file: FileId, offset: u64) {
     let (header, payload) = buffer.split_at_mut(RECORD_HEADER_BYTES);

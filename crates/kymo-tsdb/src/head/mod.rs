@@ -1,7 +1,8 @@
 //! The head: every series with its samples, in memory. Sharded into pages of neighbouring series, each with its own lock,
 //! so that a batch of a scrape takes a lock per 256 rows and a select never holds more than one page.
 //!
-//! Locks are taken in this order and no other: the writer (append.rs), isolation, directory, pages table, one page.
+//! Locks are taken in this order and no other: the writer (append.rs), isolation, exemplars and metadata (beside), directory, pages
+//! table, one page.
 
 mod activity;
 mod closed;
@@ -19,6 +20,7 @@ use std::sync::{Arc, RwLock};
 
 use kymo_model::{Labels, METRIC_NAME, Matcher, Selector, StoreError, StoreErrorKind, TimeRange};
 
+use crate::beside::Beside;
 use crate::index::{Cardinality, LabelsTable, Postings, SeriesId, Top, cardinality, resolve};
 use crate::lock::{read, write};
 use crate::stats::{MemoryStats, Stats};
@@ -43,6 +45,7 @@ pub(crate) struct Head {
     max_ms: AtomicI64,
     pub(crate) samples: AtomicU64,
     pub(crate) chunks: AtomicU64,
+    pub(crate) beside: Beside,
 }
 
 /// From labels to series.
@@ -65,6 +68,7 @@ impl Default for Head {
             max_ms: AtomicI64::new(i64::MIN),
             samples: AtomicU64::new(0),
             chunks: AtomicU64::new(0),
+            beside: Beside::default(),
         }
     }
 }
@@ -287,6 +291,7 @@ impl Head {
     /// The figures that the head knows. Cheap: nothing is walked over.
     pub(crate) fn stats(&self) -> Stats {
         let time = self.time();
+        let (exemplars, metadata) = (self.beside.exemplar_stats(), self.beside.metadata_stats());
         let directory = read(&self.directory);
         Stats {
             series: directory.live as u64,
@@ -295,6 +300,8 @@ impl Head {
             label_pairs: directory.postings.pairs() as u64,
             min_time: time.map(|time| time.min),
             max_time: time.map(|time| time.max),
+            exemplars,
+            metadata,
             ..Stats::default()
         }
     }
@@ -309,6 +316,8 @@ impl Head {
             ..MemoryStats::default()
         };
         pages.for_each(|_, series| series.add_memory(&mut memory));
+        drop(directory);
+        self.beside.add_memory(&mut memory);
         memory
     }
 }

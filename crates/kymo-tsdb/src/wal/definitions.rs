@@ -21,14 +21,46 @@ pub(crate) fn put_definitions<'a>(
     series: impl ExactSizeIterator<Item = (SeriesId, &'a Labels)>,
 ) {
     put_unsigned(out, series.len() as u64);
-    let mut before: Vec<(&str, &str)> = Vec::new();
+    let mut before = LabelsBefore::default();
     let mut next_id = 0;
     for (id, labels) in series {
         put_signed(out, i64::from(id.0) - next_id);
         next_id = i64::from(id.0) + 1;
+        before.put(out, labels);
+    }
+}
+
+/// Reads definitions; `None` when the bytes are none.
+pub(crate) fn read_definitions(
+    bytes: &mut Bytes<'_>,
+    mut define: impl FnMut(SeriesId, Labels),
+) -> Option<()> {
+    let count = bytes.count()?;
+    let mut before = LabelsBefore::default();
+    let mut next_id = 0i64;
+    let mut scratch = String::new();
+    for _ in 0..count {
+        let id = u32::try_from(next_id.checked_add(bytes.signed()?)?).ok()?;
+        next_id = i64::from(id) + 1;
+        let labels = before.take(bytes, &mut scratch).filter(|labels| !labels.is_empty())?;
+        define(SeriesId(id), labels);
+    }
+    Some(())
+}
+
+/// The labels that were written, or read, last: what those after them have in common with them is not said again.
+#[derive(Debug, Default)]
+pub(super) struct LabelsBefore<'a> {
+    before: Vec<(&'a str, &'a str)>,
+    pairs: Vec<(&'a str, &'a str)>,
+}
+
+impl<'a> LabelsBefore<'a> {
+    /// Appends labels: their number, then each of them.
+    pub(super) fn put(&mut self, out: &mut Vec<u8>, labels: &'a Labels) {
         put_unsigned(out, labels.len() as u64);
         for (place, label) in labels.iter().enumerate() {
-            let (name, value) = before.get(place).copied().unwrap_or_default();
+            let (name, value) = self.before.get(place).copied().unwrap_or_default();
             let same_name = if name == label.name { SAME_NAME } else { 0 };
             let same_value = if value == label.value { SAME_VALUE } else { 0 };
             out.push(same_name | same_value);
@@ -41,42 +73,28 @@ pub(crate) fn put_definitions<'a>(
                 out.extend_from_slice(label.value.as_bytes());
             }
         }
-        before.clear();
-        before.extend(labels.iter().map(|label| (label.name, label.value)));
+        self.before.clear();
+        self.before.extend(labels.iter().map(|label| (label.name, label.value)));
     }
-}
 
-/// Reads definitions; `None` when the bytes are none.
-pub(crate) fn read_definitions(
-    bytes: &mut Bytes<'_>,
-    mut define: impl FnMut(SeriesId, Labels),
-) -> Option<()> {
-    let count = bytes.count()?;
-    let mut before: Vec<(&str, &str)> = Vec::new();
-    let mut pairs = Vec::new();
-    let mut next_id = 0i64;
-    let mut scratch = String::new();
-    for _ in 0..count {
-        let id = u32::try_from(next_id.checked_add(bytes.signed()?)?).ok()?;
-        next_id = i64::from(id) + 1;
-        pairs.clear();
+    /// Reads labels, of which there may be none; `None` when the bytes are no labels.
+    pub(super) fn take(&mut self, bytes: &mut Bytes<'a>, scratch: &mut String) -> Option<Labels> {
+        self.pairs.clear();
         for place in 0..bytes.count()? {
             let flags = bytes.byte()?;
-            let (name, value) = before.get(place).copied().unwrap_or_default();
+            let (name, value) = self.before.get(place).copied().unwrap_or_default();
             let name = if flags & SAME_NAME != 0 { name } else { bytes.text()? };
             let value = if flags & SAME_VALUE != 0 { value } else { bytes.text()? };
             // What labels cannot hold was not written by us.
             if name.len() > PART_BYTES_MAX || value.len() > PART_BYTES_MAX {
                 return None;
             }
-            pairs.push((name, value));
+            self.pairs.push((name, value));
         }
-        let labels =
-            Labels::from_sorted(pairs.iter().copied(), &mut scratch).filter(|labels| !labels.is_empty())?;
-        define(SeriesId(id), labels);
-        std::mem::swap(&mut before, &mut pairs);
+        let labels = Labels::from_sorted(self.pairs.iter().copied(), scratch)?;
+        std::mem::swap(&mut self.before, &mut self.pairs);
+        Some(labels)
     }
-    Some(())
 }
 
 /// The longest name or value that [`Labels`] hold.

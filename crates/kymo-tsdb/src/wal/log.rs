@@ -73,17 +73,18 @@ impl Log {
         self.next_number = self.next_number.max(number + 1);
     }
 
-    /// Writes a record, whose header is filled in here. Its number, for the syncer.
+    /// Writes records with one write; `ends` is where each of them ends in `records`, and their headers are filled in here.
+    /// Gives their number, for the syncer.
     ///
-    /// On an error nothing of it is in the log.
-    pub(crate) fn append(&mut self, record: &mut [u8]) -> Result<u64, StoreError> {
-        let result = self.try_append(record);
+    /// On an error nothing of them is in the log.
+    pub(crate) fn append(&mut self, records: &mut [u8], ends: &[usize]) -> Result<u64, StoreError> {
+        let result = self.try_append(records, ends);
         self.write_failures += u64::from(result.is_err());
         result
     }
 
-    fn try_append(&mut self, record: &mut [u8]) -> Result<u64, StoreError> {
-        let length = record.len() as u64;
+    fn try_append(&mut self, records: &mut [u8], ends: &[usize]) -> Result<u64, StoreError> {
+        let length = records.len() as u64;
         let now_ms = self.target.clock.monotonic_ms();
         if let Some(segment) = &mut self.current {
             segment.cut_torn_end(&self.target.syncer, now_ms)?;
@@ -95,8 +96,12 @@ impl Log {
             self.rotate()?;
         }
         let segment = self.current.as_mut().expect("BUG: there is a segment after a rotation");
-        finish_record(record, segment.id(), segment.size);
-        if let Err(error) = segment.file.write_at(record, segment.size) {
+        let mut start = 0;
+        for end in ends {
+            finish_record(&mut records[start..*end], segment.id(), segment.size + start as u64);
+            start = *end;
+        }
+        if let Err(error) = segment.file.write_at(records, segment.size) {
             let error = store_error("write", &segment.path, error);
             segment.torn = true;
             // If it cannot be cut now, that is tried again before the next write.
@@ -104,7 +109,7 @@ impl Log {
             return Err(error);
         }
         segment.size += length;
-        self.records += 1;
+        self.records += ends.len() as u64;
         self.bytes += length;
         Ok(self.target.syncer.wrote(&segment.path, &segment.file, now_ms))
     }

@@ -35,6 +35,9 @@ pub(crate) enum RecordKind {
     Chunk = 3,
     Manifest = 4,
     Activity = 5,
+    Exemplars = 6,
+    KeptExemplars = 7,
+    Metadata = 8,
 }
 
 impl RecordKind {
@@ -47,6 +50,9 @@ impl RecordKind {
             RecordKind::Chunk,
             RecordKind::Manifest,
             RecordKind::Activity,
+            RecordKind::Exemplars,
+            RecordKind::KeptExemplars,
+            RecordKind::Metadata,
         ];
         let kind = all.into_iter().find(|known| *known as u8 == *kind)?;
         Some((kind, Bytes(rest)))

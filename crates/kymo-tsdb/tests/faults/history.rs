@@ -1,10 +1,15 @@
 //! History: a random life of a database on a simulated disk, followed step by step by the naive model.
 
-use kymo_model::{Append, Batch, Labels, RowSeries, SampleValue, SeriesHandle, StoreError, Timestamp};
+use kymo_model::{
+    Append, Batch, Exemplar, FamilyMetadata, Labels, Metadata, MetricType, Refusal, RowSeries, SampleValue,
+    SeriesHandle, StoreError, Timestamp,
+};
 use kymo_testkit::{Crash, ModelStore, Moment, Random, SimClock, SimDisk, any_histogram, series_labels};
 use kymo_tsdb::{Clock, Db, Options, SyncMode};
 use std::collections::HashMap;
 use std::rc::Rc;
+
+use crate::model::{EXEMPLARS_MAX, Model};
 
 pub(crate) const DIR: &str = "/data";
 const START_MS: i64 = 1_700_000_000_000;
@@ -15,7 +20,7 @@ const RECENT_ROWS: usize = 64;
 pub(crate) struct History {
     pub(crate) disk: SimDisk,
     pub(crate) clock: SimClock,
-    pub(crate) model: ModelStore,
+    pub(crate) model: Model,
     pub(crate) db: Option<Db>,
     sync: SyncMode,
     random: Random,
@@ -28,6 +33,8 @@ pub(crate) struct History {
     sync_failed: bool,
     power_was_lost: bool,
     series_removed: u64,
+    /// Rows that were acknowledged.
+    pub(crate) taken: usize,
     recent: Vec<(Labels, i64, SampleValue)>,
     /// The places at which it could have stopped, if it is watched.
     places: Option<Vec<Place>>,
@@ -37,7 +44,7 @@ pub(crate) struct History {
 /// A place in a history at which the machine can stop, and what was known there.
 pub(crate) struct Place {
     pub(crate) moment: Moment,
-    model: Rc<ModelStore>,
+    model: Rc<Model>,
     clock: (i64, u64),
     next_value: u64,
     sync_failed: bool,
@@ -52,10 +59,10 @@ impl History {
             disk: SimDisk::new(seed),
             clock: SimClock::at_ms(START_MS),
             // So that every other history loses samples by their age.
-            model: ModelStore::new(
+            model: Model::new(ModelStore::new(
                 60_000,
                 if seed.is_multiple_of(2) { 8 * 60_000 } else { 15 * 24 * 3_600_000 },
-            ),
+            )),
             db: None,
             sync,
             random: Random::new(seed ^ 0x5eed),
@@ -66,6 +73,7 @@ impl History {
             sync_failed: false,
             power_was_lost: false,
             series_removed: 0,
+            taken: 0,
             recent: Vec::new(),
             places: None,
             what: format!("seed {seed}, {sync:?}, {what}"),
@@ -102,6 +110,7 @@ impl History {
             sync_failed: place.sync_failed,
             power_was_lost: place.power_was_lost,
             series_removed: 0,
+            taken: 0,
             recent: Vec::new(),
             places: None,
             what: format!("{}; {crash:?} stop at {}, luck {luck}", self.what, place.moment),
@@ -115,7 +124,7 @@ impl History {
     }
 
     /// Keeps the places of what was just done, of which `model` is what was known.
-    fn keep_places(&mut self, model: Option<ModelStore>, power_lost: bool) {
+    fn keep_places(&mut self, model: Option<Model>, power_lost: bool) {
         let Some(model) = model.map(Rc::new) else { return };
         let clock = (self.wall_ms(), self.monotonic_ms());
         for moment in self.disk.take_moments() {
@@ -134,7 +143,7 @@ impl History {
         }
     }
 
-    fn model_before(&self) -> Option<ModelStore> {
+    fn model_before(&self) -> Option<Model> {
         self.places.as_ref().map(|_| self.model.clone())
     }
 
@@ -157,6 +166,7 @@ impl History {
             checkpoint_wal_bytes: 6144,
             chunk_file_bytes: 2048,
             checkpoint_close_bytes: 3000,
+            exemplars_max: EXEMPLARS_MAX,
             // What an opening finds must not depend on the threads.
             replay_threads: 1 + (self.next_value % 3) as usize,
             ..Options::default()
@@ -222,12 +232,16 @@ impl History {
         let monotonic_ms = self.monotonic_ms();
         self.model.now_ms = self.wall_ms();
         let expected = self.model.take(&rows, self.sync == SyncMode::Always, monotonic_ms);
+        let series = self.push_beside(&mut batch, &rows, &expected);
+        let (exemplars, families) =
+            self.model.take_beside(&batch, &series, self.sync == SyncMode::Always, monotonic_ms);
         let unsure = self.model_before().map(|mut model| {
             model.last_batch_failed();
             model
         });
         match db.append(&batch) {
             Ok(outcome) => {
+                self.taken += outcome.appended;
                 let refused: Vec<_> =
                     outcome.refused.iter().map(|refused| (refused.row, refused.reason)).collect();
                 let wanted: Vec<_> = expected
@@ -237,6 +251,18 @@ impl History {
                     .collect();
                 assert_eq!(refused, wanted, "{}", self.what);
                 assert_eq!(outcome.appended + refused.len(), rows.len(), "{}", self.what);
+                let refused: Vec<_> =
+                    outcome.exemplars_refused.iter().map(|refused| (refused.index, refused.reason)).collect();
+                let wanted: Vec<_> =
+                    exemplars.iter().enumerate().filter_map(|(at, e)| e.map(|reason| (at, reason))).collect();
+                assert_eq!(refused, wanted, "{}", self.what);
+                assert_eq!(outcome.exemplars + refused.len(), exemplars.len(), "{}", self.what);
+                assert_eq!(
+                    (outcome.metadata_changed, outcome.metadata_refused),
+                    (families, 0),
+                    "{}",
+                    self.what
+                );
                 self.handles
                     .extend(outcome.handles.iter().map(|(row, handle)| (rows[*row].0.clone(), *handle)));
                 self.recent.extend(rows);
@@ -249,6 +275,49 @@ impl History {
             }
         }
         self.keep_places(unsure, false);
+    }
+
+    /// Adds exemplars of series that have a row in the batch, and metadata; gives the series of the exemplars.
+    fn push_beside(
+        &mut self,
+        batch: &mut Batch,
+        rows: &[(Labels, i64, SampleValue)],
+        taken: &[Result<(), Refusal>],
+    ) -> Vec<Option<Labels>> {
+        let mut series = Vec::new();
+        for (at, (labels, t_ms, _)) in rows.iter().enumerate() {
+            if taken[at].is_err() || self.random.chance(2, 3) {
+                continue;
+            }
+            self.next_value += 1;
+            // A repeated value is a repeated exemplar, if it has no time of its own.
+            let number = if self.random.chance(1, 4) { 7 } else { self.next_value };
+            let trace = number.to_string() + &"é".repeat(if self.random.chance(1, 20) { 120 } else { 0 });
+            let timestamp = self.random.chance(1, 2).then(|| *t_ms - self.random.below(9000) as i64);
+            let exemplar = Exemplar {
+                labels: Labels::from_pairs([("trace_id", trace.as_str())]),
+                value: number as f64,
+                timestamp: timestamp.map(Timestamp::from_millis),
+            };
+            if self.random.chance(1, 10) {
+                let nobody = Labels::from_pairs([("__name__", "nobody")]);
+                batch.push_exemplar(nobody, Timestamp::from_millis(*t_ms), exemplar);
+                series.push(None);
+            } else {
+                batch.push_exemplar(batch.rows()[at].series.clone(), Timestamp::from_millis(*t_ms), exemplar);
+                series.push(Some(labels.clone()));
+            }
+        }
+        if self.random.chance(1, 4) {
+            let metadata = Metadata {
+                metric_type: if self.random.chance(1, 2) { MetricType::Counter } else { MetricType::Gauge },
+                help: "x".repeat(self.random.below(4) as usize),
+                ..Metadata::default()
+            };
+            let name = format!("family_{}", self.random.below(4));
+            batch.push_metadata(FamilyMetadata { name, metadata });
+        }
+        series
     }
 
     /// The rows of a batch: mostly in order, some late, some too late, some twice.
@@ -317,7 +386,8 @@ impl History {
     }
 
     fn model_maintained(&mut self) {
-        self.model.maintained(self.wall_ms(), self.monotonic_ms());
+        let (wall_ms, monotonic_ms) = (self.wall_ms(), self.monotonic_ms());
+        self.model.maintained(wall_ms, monotonic_ms);
     }
 
     fn note_failure(&mut self) {
@@ -329,6 +399,8 @@ impl History {
         let Some(db) = &self.db else { return };
         let mismatches = self.model.compare(db, self.sync_failed).unwrap();
         assert_eq!(mismatches, [], "{}", self.what);
+        let beside = self.model.compare_beside(db, false, self.sync_failed).unwrap();
+        assert_eq!(beside, [""; 0], "{}", self.what);
     }
 
     fn close_and_open(&mut self) {
@@ -360,6 +432,8 @@ impl History {
                 self.model_maintained();
                 let mismatches = self.model.compare_reopened(&db, false).unwrap();
                 assert_eq!(mismatches, [], "read {read} failed: {}", self.what);
+                let beside = self.model.compare_beside(&db, false, true).unwrap();
+                assert_eq!(beside, [""; 0], "read {read} failed: {}", self.what);
             }
             Err(error) => {
                 let text = error.to_string();
@@ -380,6 +454,8 @@ impl History {
         self.model_maintained();
         let mismatches = self.model.compare_reopened(&db, power_lost).unwrap();
         assert_eq!(mismatches, [], "after opening again: {}", self.what);
+        let beside = self.model.compare_beside(&db, power_lost, true).unwrap();
+        assert_eq!(beside, [""; 0], "after opening again: {}", self.what);
         let replay = db.stats().replay;
         // Holes that a loss of power tore stay in the log, and are named, until a checkpoint overrules it.
         self.power_was_lost |= power_lost;

@@ -10,6 +10,7 @@ mod crash;
 mod damage;
 mod failure;
 mod history;
+mod model;
 
 use kymo_testkit::setting;
 use kymo_tsdb::SyncMode;

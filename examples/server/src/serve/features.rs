@@ -21,7 +21,8 @@ pub(crate) struct Features {
 }
 
 /// Names that Prometheus has had for what always holds, there and here.
-const ALWAYS: [&str; 9] = [
+const ALWAYS: [&str; 10] = [
+    "exemplar-storage",
     "expand-external-labels",
     "new-service-discovery-manager",
     "no-default-scrape-port",
@@ -34,13 +35,12 @@ const ALWAYS: [&str; 9] = [
 ];
 
 /// Names that change nothing here, and why.
-const WITHOUT_EFFECT: [(&str, &str); 19] = [
-    ("exemplar-storage", "exemplars are read and not stored"),
+const WITHOUT_EFFECT: [(&str, &str); 18] = [
     ("memory-snapshot-on-shutdown", "what is in memory is always written down when the server stops"),
     ("native-histograms", "they are stored as they come by remote write; text formats of targets have none"),
     ("created-timestamp-zero-ingestion", "created timestamps are not stored"),
     ("st-storage", "start timestamps are not stored"),
-    ("metadata-wal-records", "metadata is kept in memory"),
+    ("metadata-wal-records", "metadata is always written down when it changes"),
     ("promql-per-step-stats", "stats=all counts whole queries"),
     ("concurrent-rule-eval", "groups are evaluated at the same time, the rules of one in order"),
     ("delayed-compaction", "there are no blocks to compact"),
@@ -126,7 +126,7 @@ impl Features {
                 "tsdb",
                 vec![
                     ("delayed_compaction", false),
-                    ("exemplar_storage", false),
+                    ("exemplar_storage", true),
                     ("isolation", true),
                     ("native_histograms", true),
                     ("use_uncached_io", false),

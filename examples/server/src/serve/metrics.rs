@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use kymo_exposition::{Encoder, Family, Format};
-use kymo_model::{MetricType, Timestamp};
+use kymo_model::{ExemplarRefusal, MetricType, Timestamp};
 use kymo_scrape::ManagerStats;
 use kymo_tsdb::Stats;
 
@@ -48,6 +48,7 @@ pub(crate) fn text(figures: &Figures<'_>) -> String {
     page.0.sample("prometheus_build_info", [("version", figures.version), ("goversion", "rust")], 1.0, None);
     process(&mut page, figures.start);
     storage(&mut page, figures.stats);
+    beside(&mut page, figures.stats);
     rules(&mut page, figures.rules);
     scrape(&mut page, &figures.scrape);
     page.gauge(
@@ -151,6 +152,57 @@ fn storage(page: &mut Page, stats: &Stats) {
     }
 }
 
+/// Exemplars and metadata.
+fn beside(page: &mut Page, stats: &Stats) {
+    let exemplars = &stats.exemplars;
+    let refused = |wanted| {
+        let found = exemplars.refused.iter().find(|(reason, _)| *reason == wanted);
+        found.map_or(0, |(_, count)| *count)
+    };
+    for (name, help, value) in [
+        ("prometheus_tsdb_exemplar_exemplars_in_storage", "Exemplars kept.", exemplars.stored),
+        (
+            "prometheus_tsdb_exemplar_series_with_exemplars_in_storage",
+            "Series that have any.",
+            exemplars.series,
+        ),
+        (
+            "prometheus_tsdb_exemplar_max_exemplars",
+            "How many exemplars are kept at most.",
+            exemplars.stored_max,
+        ),
+        (
+            "kymo_tsdb_metadata_families",
+            "Metric families of which metadata is kept.",
+            stats.metadata.families,
+        ),
+    ] {
+        page.gauge(name, help, value as f64);
+    }
+    page.gauge(
+        "prometheus_tsdb_exemplar_last_exemplars_timestamp_seconds",
+        "Time of the exemplar that was stored last.",
+        exemplars.newest.map_or(0.0, Timestamp::seconds),
+    );
+    for (name, help, value) in [
+        ("prometheus_tsdb_exemplar_exemplars_appended_total", "Exemplars stored.", exemplars.appended),
+        (
+            "prometheus_tsdb_exemplar_out_of_order_exemplars_total",
+            "Exemplars older than the newest of their series.",
+            refused(ExemplarRefusal::OutOfOrder),
+        ),
+        ("kymo_tsdb_metadata_changed_total", "How often something new was said.", stats.metadata.changed),
+        ("kymo_tsdb_metadata_refused_total", "How often metadata was refused.", stats.metadata.refused),
+    ] {
+        page.counter(name, help, value as f64);
+    }
+    let name = "kymo_tsdb_refused_exemplars_total";
+    page.family(name, MetricType::Counter, "Exemplars not stored, by reason.");
+    for (reason, count) in &exemplars.refused {
+        page.0.sample(name, [("reason", reason.as_str())], *count as f64, None);
+    }
+}
+
 fn scrape(page: &mut Page, stats: &ManagerStats) {
     page.gauge("kymo_scrape_pools", "Scrape pools.", stats.pools as f64);
     page.gauge("kymo_scrape_targets", "Targets that are scraped.", stats.targets as f64);
@@ -163,6 +215,12 @@ fn scrape(page: &mut Page, stats: &ManagerStats) {
             "kymo_scrape_samples_duplicate_total",
             "Samples that came twice in one response.",
             stats.samples_duplicate,
+        ),
+        ("kymo_scrape_exemplars_total", "Exemplars that the store took.", stats.exemplars),
+        (
+            "kymo_scrape_exemplars_refused_total",
+            "Exemplars that are out of order, too long, or too far ahead.",
+            stats.exemplars_refused,
         ),
     ] {
         page.counter(name, help, value as f64);

@@ -41,6 +41,9 @@ use targets::ScrapeView;
 /// How often the database syncs, drops what is past retention, and cleans up.
 const MAINTENANCE_INTERVAL: Duration = Duration::from_millis(500);
 
+/// How many exemplars are kept when the configuration does not say.
+const EXEMPLARS_MAX_DEFAULT: u64 = 100_000;
+
 /// Prometheus' words for what operators should see at once.
 const RELOAD_FAILED: &str = "Configuration reload has failed.";
 const SHUTTING_DOWN: &str = "Prometheus is shutting down and gracefully stopping all operations.";
@@ -160,6 +163,12 @@ fn retention(args: &ServeArgs, loaded: &Loaded) -> Retention {
     }
 }
 
+/// Prometheus' default where the configuration says nothing.
+fn exemplars_max(loaded: &Loaded) -> usize {
+    let max = loaded.config.storage.max_exemplars.unwrap_or(EXEMPLARS_MAX_DEFAULT);
+    usize::try_from(max).unwrap_or(usize::MAX)
+}
+
 async fn open(args: &ServeArgs, loaded: &Loaded, retention: Retention) -> Result<Arc<Db>, String> {
     let storage = &loaded.config.storage;
     let options = Options {
@@ -171,6 +180,7 @@ async fn open(args: &ServeArgs, loaded: &Loaded, retention: Retention) -> Result
         retention_ms: if retention.time_ms == 0 { i64::MAX } else { retention.time_ms },
         retention_bytes: retention.bytes,
         out_of_order_window_ms: storage.out_of_order_time_window_ms.unwrap_or(args.out_of_order_window.0),
+        exemplars_max: exemplars_max(loaded),
         series_max: args.series_max,
         series_per_name_max: args.series_per_name_max,
         series_per_label_max: args.series_per_label_max.clone(),
@@ -309,6 +319,8 @@ impl Server {
             .parser(self.features.parser())
             .web(web)
             .notifications(self.notifications.clone())
+            .exemplars(self.db.clone())
+            .metadata(self.db.clone())
             .targets(self.scrape.clone())
             .rules(self.rules.clone())
             .status(self.status.clone())
@@ -342,6 +354,7 @@ impl Server {
 
     /// Puts a configuration into force.
     async fn apply(&self, loaded: Loaded) {
+        self.db.resize_exemplars(exemplars_max(&loaded));
         let Loaded { config, groups } = loaded;
         for warning in config.warnings() {
             tracing::warn!("configuration: {}", warning.headline());

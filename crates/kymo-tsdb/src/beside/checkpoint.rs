@@ -1,0 +1,46 @@
+//! Exemplars and metadata in a checkpoint, beside running appends: all there are at some moment after the log has moved on.
+
+use kymo_model::{FamilyMetadata, Labels, StoreError};
+
+use super::Beside;
+use super::ring::KeptExemplar;
+use crate::checkpoint::RecordFile;
+use crate::index::SeriesId;
+use crate::lock::read;
+use crate::wal::{put_kept_exemplars, put_metadata};
+
+/// So many exemplars, or families, are in one record: what one damaged byte may cost.
+const PER_RECORD: usize = 1000;
+
+/// Puts everything into the checkpoint.
+pub(crate) fn put_beside(beside: &Beside, out: &mut RecordFile) -> Result<(), StoreError> {
+    let (first_sequence, kept) = {
+        let ring = read(&beside.exemplars);
+        let kept: Vec<(Labels, KeptExemplar)> =
+            ring.in_order().map(|(labels, kept)| (labels.clone(), kept.clone())).collect();
+        (ring.next_sequence().saturating_sub(kept.len() as u64), kept)
+    };
+    for (at, part) in kept.chunks(PER_RECORD).enumerate() {
+        let (series, exemplars) = numbered(part);
+        let first = first_sequence + (at * PER_RECORD) as u64;
+        out.put(|payload| put_kept_exemplars(payload, &series, first, &exemplars));
+        out.flush_if_large()?;
+    }
+    let families: Vec<FamilyMetadata> = read(&beside.families).list(None);
+    for part in families.chunks(PER_RECORD) {
+        out.put(|payload| put_metadata(payload, part));
+        out.flush_if_large()?;
+    }
+    Ok(())
+}
+
+/// Gives the series of some exemplars numbers of their own: they may be gone from the head.
+fn numbered(part: &[(Labels, KeptExemplar)]) -> (Vec<(SeriesId, Labels)>, Vec<(SeriesId, KeptExemplar)>) {
+    let mut series: Vec<&Labels> = part.iter().map(|(labels, _)| labels).collect();
+    series.sort();
+    series.dedup();
+    let number = |labels: &Labels| SeriesId(series.partition_point(|other| *other < labels) as u32);
+    let exemplars = part.iter().map(|(labels, kept)| (number(labels), kept.clone())).collect();
+    let series = series.iter().enumerate().map(|(at, labels)| (SeriesId(at as u32), (*labels).clone()));
+    (series.collect(), exemplars)
+}
