@@ -8,14 +8,16 @@ use kymo_model::{Appended, Refusal, StoreError, StoreErrorKind};
 
 use crate::append::Writer;
 use crate::believed_time::BelievedTime;
+use crate::block::{Block, BlockStore};
 use crate::checkpoint::{ChunkFiles, Resumed, checkpoint, load};
 use crate::error::OpenError;
 use crate::frame::{FileId, FileKind};
 use crate::head::{Head, Second};
 use crate::index::Cardinality;
 use crate::lock::lock;
-use crate::options::Options;
-use crate::stats::{DiskStats, MemoryStats, ReplayReport, Stats, WalStats};
+use crate::options::{Options, SyncMode};
+use crate::query::Parts;
+use crate::stats::{BlocksStats, Damage, DamageKind, DiskStats, MemoryStats, ReplayReport, Stats, WalStats};
 use crate::vfs::{Vfs, VfsLock};
 use crate::wal::{Log, Syncer, WalTarget};
 
@@ -30,6 +32,7 @@ pub(crate) struct Shared {
     pub(crate) options: Options,
     pub(crate) paths: Paths,
     pub(crate) head: Head,
+    pub(crate) blocks: BlockStore,
     pub(crate) writer: Mutex<Writer>,
     pub(crate) syncer: Arc<Syncer>,
     /// What maintenance works on; whoever holds it is the only one that maintains.
@@ -41,6 +44,13 @@ pub(crate) struct Shared {
     opened_ms: u64,
     second: AtomicU32,
     replay: ReplayReport,
+    /// Bytes of files as they were when they were last changed, for figures that wait for nobody.
+    pub(crate) checkpoint_bytes: AtomicU64,
+    pub(crate) chunk_bytes: AtomicU64,
+    /// Held by whoever compacts.
+    pub(crate) compacting: Mutex<Compacting>,
+    /// Is it about to be closed? Then long work stops.
+    closing: AtomicBool,
     closed: AtomicBool,
     /// Held from the opening to the end.
     directory_lock: Mutex<Option<Box<dyn VfsLock>>>,
@@ -56,6 +66,14 @@ pub(crate) struct Files {
     pub(crate) aged: Option<(Second, i64)>,
     /// What retention takes for now.
     pub(crate) time: BelievedTime,
+}
+
+/// When compaction may be tried again after it failed.
+#[derive(Debug, Default)]
+pub(crate) struct Compacting {
+    pub(crate) not_before: Second,
+    /// How often in a row it failed.
+    pub(crate) failed: u32,
 }
 
 /// Where everything is.
@@ -104,6 +122,10 @@ pub(crate) struct Counters {
     pub(crate) series_created: AtomicU64,
     pub(crate) series_removed: AtomicU64,
     pub(crate) checkpoints: AtomicU64,
+    pub(crate) blocks_cut: AtomicU64,
+    pub(crate) blocks_removed: AtomicU64,
+    pub(crate) compactions: AtomicU64,
+    pub(crate) block_failures: AtomicU64,
     refused: [AtomicU64; Refusal::ALL.len()],
 }
 
@@ -134,14 +156,18 @@ impl Db {
             log.resume(number, path, file, size);
         }
         let mut replay = loaded.report;
+        let blocks = open_blocks(&paths, &options, &mut replay)?;
         replay.duration_ms = options.clock.monotonic_ms().saturating_sub(started_ms);
         let newest_ms = head.time().map(|time| time.max.millis());
         let (wall_ms, monotonic_ms) = (options.clock.now().millis(), options.clock.monotonic_ms());
         let time = BelievedTime::at_opening(wall_ms, newest_ms, monotonic_ms);
+        let (checkpoint_bytes, chunk_bytes) =
+            (loaded.checkpoint.map_or(0, |(_, bytes)| bytes), loaded.chunks.disk_bytes());
         let shared = Shared {
             options,
             paths,
             head,
+            blocks,
             writer: Mutex::new(Writer::new(log)),
             syncer,
             files: Mutex::new(Files {
@@ -155,6 +181,10 @@ impl Db {
             opened_ms: started_ms,
             second: AtomicU32::new(Second::OPENING.number()),
             replay,
+            checkpoint_bytes: AtomicU64::new(checkpoint_bytes),
+            chunk_bytes: AtomicU64::new(chunk_bytes),
+            compacting: Mutex::default(),
+            closing: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             directory_lock: Mutex::new(Some(directory_lock)),
         };
@@ -173,7 +203,9 @@ impl Db {
     /// When the log is long ([`Options::checkpoint_close_bytes`]) it writes a checkpoint, which is read in a fraction of the
     /// time. Closing twice is no error. When the last sync fails, the database is closed all the same.
     pub fn close(&self) -> Result<(), StoreError> {
-        // Wait for the append and the maintenance that run now.
+        // Wait for the append and the maintenance that run now; long work gives up.
+        self.shared.closing.store(true, Relaxed);
+        let _no_compaction = lock(&self.shared.compacting);
         let mut files = lock(&self.shared.files);
         let writer = lock(&self.shared.writer);
         if self.shared.closed.swap(true, Relaxed) {
@@ -195,10 +227,7 @@ impl Db {
     /// The figures as they are now. Cheap: nothing is walked over.
     pub fn stats(&self) -> Stats {
         let shared = &*self.shared;
-        let (checkpoint_bytes, chunk_bytes) = {
-            let files = lock(&shared.files);
-            (files.checkpoint.map_or(0, |(_, bytes)| bytes), files.chunks.disk_bytes())
-        };
+        let blocks = shared.blocks.blocks();
         let (mut wal, wal_bytes) = {
             let log = &lock(&shared.writer).log;
             let wal = WalStats {
@@ -221,7 +250,19 @@ impl Db {
                 .into_iter()
                 .zip(counters.refused.iter().map(|count| count.load(Relaxed)))
                 .collect(),
-            disk: DiskStats { wal_bytes, checkpoint_bytes, chunk_bytes },
+            disk: DiskStats {
+                wal_bytes,
+                checkpoint_bytes: shared.checkpoint_bytes.load(Relaxed),
+                chunk_bytes: shared.chunk_bytes.load(Relaxed),
+                block_bytes: blocks.iter().map(Block::size_bytes).sum(),
+            },
+            blocks: BlocksStats {
+                cut: counters.blocks_cut.load(Relaxed),
+                compactions: counters.compactions.load(Relaxed),
+                failures: counters.block_failures.load(Relaxed),
+                removed: counters.blocks_removed.load(Relaxed),
+                ..BlocksStats::of(&blocks)
+            },
             wal,
             checkpoints: counters.checkpoints.load(Relaxed),
             replay: shared.replay.clone(),
@@ -234,7 +275,12 @@ impl Db {
         self.shared.head.memory()
     }
 
-    /// What makes up the series: the `limit` largest of each kind.
+    /// The blocks as they are now, in order of their first millisecond.
+    pub fn blocks(&self) -> Arc<[Block]> {
+        self.shared.blocks.blocks()
+    }
+
+    /// What makes up the series of the head: the `limit` largest of each kind.
     pub fn cardinality(&self, limit: usize) -> Cardinality {
         self.shared.head.cardinality(limit)
     }
@@ -257,7 +303,39 @@ fn take_lock(vfs: &dyn Vfs, dir: &Path) -> Result<Box<dyn VfsLock>, OpenError> {
     })
 }
 
+/// Opens the blocks. Those that cannot be opened are reported and do not stop the others; damaged ones are set aside.
+fn open_blocks(paths: &Paths, options: &Options, report: &mut ReplayReport) -> Result<BlockStore, OpenError> {
+    let store = BlockStore::open_tidying(options.vfs.clone(), &paths.dir, options.block_store())?;
+    let aside = store.set_refused_aside();
+    for ((dir, _), quarantine) in store.refused().iter().zip(aside) {
+        report.add(Damage { file: dir.clone(), offset: 0, bytes: 0, kind: DamageKind::Block, quarantine });
+    }
+    Ok(store)
+}
+
 impl Shared {
+    /// Head and blocks, to be queried.
+    pub(crate) fn parts(&self) -> Parts<'_> {
+        Parts { head: &self.head, blocks: &self.blocks }
+    }
+
+    /// Says how large the files are now.
+    pub(crate) fn note_sizes(&self, files: &Files) {
+        self.checkpoint_bytes.store(files.checkpoint.map_or(0, |(_, bytes)| bytes), Relaxed);
+        self.chunk_bytes.store(files.chunks.disk_bytes(), Relaxed);
+    }
+
+    /// What long work calls now and then: keeps the promise of the sync interval, and says whether to go on.
+    pub(crate) fn go_on(&self) -> bool {
+        if let SyncMode::IntervalMs(interval_ms) = self.options.sync
+            && self.syncer.is_due(self.options.clock.monotonic_ms(), interval_ms)
+        {
+            // A sync that fails stops all writes, and whoever writes next is told.
+            let _ = self.syncer.wait(self.syncer.written());
+        }
+        !self.closing.load(Relaxed)
+    }
+
     /// An error if no write can be taken.
     pub(crate) fn ensure_writable(&self) -> Result<(), StoreError> {
         self.ensure_open()?;

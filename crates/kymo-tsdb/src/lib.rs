@@ -49,19 +49,23 @@ mod checkpoint;
 
 mod append;
 mod db;
+mod delete;
 mod maintain;
 mod query;
 mod read_only;
+mod retention;
+mod snapshot;
 mod thread;
 
 pub use clock::{Clock, SystemClock};
 pub use db::Db;
+pub use delete::Deletion;
 pub use error::OpenError;
 pub use index::{Cardinality, Counted};
 pub use maintain::Maintained;
 pub use options::{Options, SyncMode};
 pub use progress::{OnProgress, OpenProgress};
 pub use read_only::ReadOnlyDb;
-pub use stats::{Damage, DamageKind, DiskStats, MemoryStats, ReplayReport, Stats, WalStats};
+pub use stats::{BlocksStats, Damage, DamageKind, DiskStats, MemoryStats, ReplayReport, Stats, WalStats};
 pub use thread::MaintenanceThread;
 pub use vfs::{DirEntry, OpenMode, OsVfs, Vfs, VfsFile, VfsLock};

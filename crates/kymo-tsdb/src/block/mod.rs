@@ -41,10 +41,12 @@ pub use index::ChunkMeta;
 pub use meta::{BlockCompaction, BlockMeta, BlockParent, BlockStats};
 pub use reader::{Block, OpenedBlocks};
 pub use series::{BlockSeries, BlockSeriesIter};
-pub use store::{BlockStore, BlockStoreOptions};
+pub(crate) use store::merged;
+pub use store::{BlockStore, BlockStoreOptions, Deleted};
 pub use tombstones::{Interval, Tombstones};
 pub use ulid::{Ulid, UlidError};
 pub use union::union;
+pub(crate) use union::union_unordered;
 pub use verify::{BlockReport, verify_block};
 pub use write::{
     BlockChunk, BlockOrigin, BlockWriter, BlockWriterOptions, remove_block, remove_unfinished_blocks,

@@ -10,6 +10,7 @@ use super::apply::with_appliers;
 use super::chunk_files::{self, ChunkFiles};
 use super::quarantine::Quarantine;
 use super::read::{End, Seen, numbered, read_files};
+use crate::block::BlockStore;
 use crate::db::Paths;
 use crate::error::OpenError;
 use crate::frame::{FILE_HEADER_BYTES, FileId, FileKind};
@@ -61,22 +62,33 @@ pub(crate) fn load(paths: &Paths, head: &Head, options: &Options) -> Result<Load
     Ok(Loaded { chunks, checkpoint, segments, resumed, next_segment, report })
 }
 
-/// Reads everything beside somebody who may be writing, and changes nothing: a head, what was found, and how long the files
-/// were.
-pub(crate) fn look(paths: &Paths, options: &Options) -> Result<(Head, ReplayReport, DiskStats), OpenError> {
+/// What a guest found on disk.
+#[derive(Debug)]
+pub(crate) struct Looked {
+    pub(crate) head: Head,
+    pub(crate) blocks: BlockStore,
+    pub(crate) report: ReplayReport,
+    pub(crate) disk: DiskStats,
+}
+
+/// Reads everything beside somebody who may be writing, and changes nothing.
+pub(crate) fn look(paths: &Paths, options: &Options) -> Result<Looked, OpenError> {
     let (vfs, threads) = (&*options.vfs, options.replay_threads_effective());
     for _attempt in 0..LOOKS_MAX {
         let head = Head::default();
         let seen = with_appliers(&head, threads, |appliers| {
             read_files(vfs, paths, &head, appliers, None, options.on_progress.as_ref())
         })?;
+        // Behind the head, as selects do it: what a cut moves meanwhile is seen in both rather than in neither.
+        let blocks = BlockStore::open_read_only(options.vfs.clone(), &paths.dir, options.block_store())?;
         if seen.is_current(vfs, paths)? {
             let disk = DiskStats {
                 wal_bytes: seen.segments.iter().map(|(_, size)| size).sum(),
                 checkpoint_bytes: seen.checkpoint.map_or(0, |(_, size)| size),
                 chunk_bytes: seen.chunks.disk_bytes(),
+                block_bytes: blocks.size_bytes(),
             };
-            return Ok((head, seen.report, disk));
+            return Ok(Looked { head, blocks, report: seen.report, disk });
         }
     }
     Err(OpenError::Unsettled { dir: paths.dir.clone(), attempts: LOOKS_MAX })

@@ -18,5 +18,5 @@ mod replay;
 mod write;
 
 pub(crate) use chunk_files::ChunkFiles;
-pub(crate) use load::{Resumed, load, look};
+pub(crate) use load::{Looked, Resumed, load, look};
 pub(crate) use write::checkpoint;

@@ -107,7 +107,7 @@ pub(super) fn delete(args: &DeleteArgs) -> Result<Verdict, ChangeError> {
         let matchers = kymo_promql_syntax::Parser::default().parse_selector(selector).map_err(|error| {
             ChangeError::Selector { selector: selector.clone(), message: error.to_string() }
         })?;
-        let series = store.delete(&matchers, range)?;
+        let series = store.delete(&matchers, range)?.series;
         say(format!("{selector}: deleted from {series} series of blocks"));
     }
     Ok(Verdict::good_if(store.refused().is_empty()))

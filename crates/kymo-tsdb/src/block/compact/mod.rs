@@ -9,6 +9,8 @@ mod plan;
 use std::path::Path;
 use std::sync::Arc;
 
+use kymo_model::{StoreError, StoreErrorKind};
+
 use super::error::{BlockDamage, BlockError, WriteBlockError};
 use super::meta::{BlockCompaction, BlockMeta, BlockParent};
 use super::reader::Block;
@@ -34,6 +36,19 @@ pub enum CompactError {
     /// The new block could not be written.
     #[error("cannot write the new block: {0}")]
     Write(#[from] WriteBlockError),
+    /// It was asked to stop.
+    #[error("the compaction was stopped")]
+    Stopped,
+}
+
+impl From<CompactError> for StoreError {
+    fn from(error: CompactError) -> StoreError {
+        match error {
+            CompactError::Read(error) => error.into(),
+            CompactError::Write(error) => error.into(),
+            CompactError::Stopped => StoreError::new(StoreErrorKind::Canceled, error.to_string()),
+        }
+    }
 }
 
 /// What a compaction made.
@@ -57,9 +72,24 @@ pub fn compact_blocks(
     options: &CompactOptions,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Compacted, CompactError> {
+    compact_blocks_while(vfs, parent, ulid, blocks, options, &mut |done, total| {
+        progress(done, total);
+        true
+    })
+}
+
+/// The same as long as `go_on` says so; then nothing is left of it but an error.
+pub(super) fn compact_blocks_while(
+    vfs: &Arc<dyn Vfs>,
+    parent: &Path,
+    ulid: Ulid,
+    blocks: &[Block],
+    options: &CompactOptions,
+    go_on: &mut dyn FnMut(u64, u64) -> bool,
+) -> Result<Compacted, CompactError> {
     let mut writer = BlockWriter::create(vfs.clone(), parent, ulid, options.writer)?;
     let mut damage = Vec::new();
-    match copy(&mut writer, blocks, &mut damage, progress) {
+    match copy(&mut writer, blocks, &mut damage, go_on) {
         Ok(()) if writer.stats().num_series == 0 => {
             writer.discard()?;
             Ok(Compacted { meta: None, damage })
@@ -77,9 +107,9 @@ fn copy(
     writer: &mut BlockWriter,
     blocks: &[Block],
     damage: &mut Vec<BlockDamage>,
-    progress: &mut dyn FnMut(u64, u64),
+    go_on: &mut dyn FnMut(u64, u64) -> bool,
 ) -> Result<(), CompactError> {
-    /// How often progress is told.
+    /// How often it is asked whether to go on.
     const SERIES_PER_REPORT: u64 = 4096;
     let total: u64 = blocks.iter().map(|block| block.meta().stats.num_series).sum();
     let mut merge = Merge::of(blocks)?;
@@ -93,11 +123,13 @@ fn copy(
         }
         if merge.read() >= told + SERIES_PER_REPORT {
             told = merge.read();
-            progress(told, total);
+            if !go_on(told, total) {
+                return Err(CompactError::Stopped);
+            }
         }
     }
-    progress(merge.read(), total);
-    Ok(())
+    // Once at least, so that small blocks can be stopped, too.
+    if go_on(merge.read(), total) { Ok(()) } else { Err(CompactError::Stopped) }
 }
 
 /// What the new block says of its making.

@@ -301,7 +301,7 @@ pub fn remove_unfinished_blocks(vfs: &dyn Vfs, parent: &Path) -> Result<usize, B
 }
 
 /// Files, directories of files, and the directory itself: a block is no deeper.
-fn remove_tree(vfs: &dyn Vfs, dir: &Path) -> Result<(), BlockError> {
+pub(super) fn remove_tree(vfs: &dyn Vfs, dir: &Path) -> Result<(), BlockError> {
     let list = |dir: &Path| vfs.list(dir).map_err(BlockError::io("list", dir));
     let remove = |path: &Path| vfs.remove(path).map_err(BlockError::io("remove", path));
     for entry in list(dir)? {
