@@ -96,7 +96,7 @@ fn make_dir(out: &Path) -> Result<(), OutError> {
     std::fs::create_dir_all(out).map_err(io)
 }
 
-fn tell(meta: &BlockMeta) {
+pub(super) fn tell(meta: &BlockMeta) {
     let BlockMeta { ulid, min_time_ms, max_time_ms, stats, .. } = meta;
     let duration = go_format::duration(max_time_ms - min_time_ms);
     say(format!(
@@ -109,7 +109,7 @@ fn tell(meta: &BlockMeta) {
 pub(super) fn export(args: &ExportArgs) -> Result<Verdict, OutError> {
     let sources = Sources::open(&args.dir)?;
     make_dir(&args.out)?;
-    let head = sources.head.as_ref().map(|head| head.stats());
+    let head = sources.db.as_ref().map(|db| db.stats());
     let ends = sources.blocks.iter().map(|block| (block.meta().min_time_ms, block.meta().max_time_ms)).chain(
         head.and_then(|stats| Some((stats.min_time?.millis(), stats.max_time?.millis().saturating_add(1)))),
     );

@@ -14,7 +14,8 @@ const HEAD_DIR: &str = "head";
 /// What a data directory holds.
 pub(super) struct Sources {
     pub(super) blocks: Vec<Block>,
-    pub(super) head: Option<ReadOnlyDb>,
+    /// The database, head and these blocks, if there is a head.
+    pub(super) db: Option<ReadOnlyDb>,
     /// How many blocks could not be opened; each was complained of.
     pub(super) refused: usize,
 }
@@ -32,14 +33,22 @@ pub(super) enum SourcesError {
     NoBlocks,
 }
 
+/// Is there a head of ours?
+pub(super) fn has_head(dir: &Path) -> bool {
+    dir.join(HEAD_DIR).is_dir()
+}
+
 impl Sources {
     /// Blocks and head.
     pub(super) fn open(dir: &Path) -> Result<Sources, SourcesError> {
-        let mut sources = Sources::blocks(dir)?;
-        if dir.join(HEAD_DIR).is_dir() {
-            sources.head = Some(ReadOnlyDb::open(dir, Options::default())?);
+        if !has_head(dir) {
+            return Sources::blocks(dir);
         }
-        Ok(sources)
+        let db = ReadOnlyDb::open(dir, Options::default())?;
+        for (dir, error) in db.refused_blocks() {
+            complain(format_args!("{}: {error}", dir.display()));
+        }
+        Ok(Sources { blocks: db.blocks().to_vec(), refused: db.refused_blocks().len(), db: Some(db) })
     }
 
     /// Blocks only.
@@ -48,7 +57,7 @@ impl Sources {
         for (dir, error) in &refused {
             complain(format_args!("{}: {error}", dir.display()));
         }
-        Ok(Sources { blocks, head: None, refused: refused.len() })
+        Ok(Sources { blocks, db: None, refused: refused.len() })
     }
 
     /// The block of this name, or the newest.
@@ -65,9 +74,13 @@ impl Sources {
     pub(super) fn select(&self, wanted: &Selector) -> Result<SeriesSet, StoreError> {
         let mut wanted = wanted.clone();
         wanted.hints.ordered = true;
-        let blocks = self.blocks.iter().map(|block| block.select(&wanted));
-        let head = self.head.iter().map(|head| head.select(&wanted));
-        Ok(union(blocks.chain(head).collect::<Result<_, _>>()?))
+        match &self.db {
+            Some(db) => db.select(&wanted),
+            None => {
+                let sets = self.blocks.iter().map(|block| block.select(&wanted));
+                Ok(union(sets.collect::<Result<_, _>>()?))
+            }
+        }
     }
 
     /// Complains of what was damaged; how many places.
