@@ -1,5 +1,6 @@
 //! Db: a database in a directory. Opening, closing, figures; the rest of its methods are in append.rs, query.rs, maintain.rs.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
@@ -9,12 +10,14 @@ use kymo_model::{Appended, Refusal, StoreError, StoreErrorKind};
 use crate::append::Writer;
 use crate::believed_time::BelievedTime;
 use crate::block::{Block, BlockStore};
-use crate::checkpoint::{ChunkFiles, Resumed, checkpoint, load};
+use crate::checkpoint::{ChunkFiles, Resumed, load};
+use crate::cut::{Cuts, write_checkpoint};
 use crate::error::OpenError;
 use crate::frame::{FileId, FileKind};
 use crate::head::{Head, Second};
 use crate::index::Cardinality;
 use crate::lock::lock;
+use crate::maintain::Maintained;
 use crate::options::{Options, SyncMode};
 use crate::query::Parts;
 use crate::stats::{BlocksStats, Damage, DamageKind, DiskStats, MemoryStats, ReplayReport, Stats, WalStats};
@@ -66,6 +69,11 @@ pub(crate) struct Files {
     pub(crate) aged: Option<(Second, i64)>,
     /// What retention takes for now.
     pub(crate) time: BelievedTime,
+    pub(crate) cuts: Cuts,
+    /// Chunk files in which something lies that was deleted. The next checkpoint writes anew what else is in them.
+    pub(crate) erased: BTreeSet<u32>,
+    /// Was something deleted that no checkpoint leaves out yet?
+    pub(crate) unsettled: bool,
 }
 
 /// When compaction may be tried again after it failed.
@@ -175,6 +183,9 @@ impl Db {
                 checkpoint: loaded.checkpoint,
                 aged: None,
                 time,
+                cuts: Cuts::default(),
+                erased: BTreeSet::new(),
+                unsettled: false,
             }),
             counters: Counters::default(),
             floor_ms: AtomicI64::new(i64::MIN),
@@ -216,8 +227,7 @@ impl Db {
         let synced = self.sync();
         if synced.is_ok() && log_bytes >= self.shared.options.checkpoint_close_bytes {
             // When it fails, what is in the log stays there, and the next opening takes longer.
-            let written = checkpoint(&self.shared, &mut files).is_ok();
-            self.shared.counters.checkpoints.fetch_add(u64::from(written), Relaxed);
+            let _ = write_checkpoint(&self.shared, &mut files, &mut Maintained::default());
         }
         drop(files);
         lock(&self.shared.directory_lock).take();

@@ -1,10 +1,14 @@
-//! Delete: samples of chosen series leave before their time. From blocks by tombstones, which are cleaned out later.
+//! Delete: samples of chosen series leave before their time. From blocks by tombstones, which are cleaned out later;
+//! from the head at once, with a checkpoint that leaves them out.
 
 use std::sync::atomic::Ordering::Relaxed;
 
 use kymo_model::{Matcher, StoreError, TimeRange};
 
+use crate::cut::{finish, settle};
 use crate::db::Db;
+use crate::lock::lock;
+use crate::maintain::Maintained;
 
 /// What a deletion did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,9 +44,28 @@ impl Db {
     /// ```
     pub fn delete(&self, matchers: &[Matcher], range: TimeRange) -> Result<Deletion, StoreError> {
         let shared = self.shared();
+        // Nothing moves from the head to a block meanwhile.
+        let mut files = lock(&shared.files);
         shared.ensure_writable()?;
-        let deleted = shared.blocks.delete(matchers, range)?;
-        Ok(Deletion { block_series: deleted.series, ..Deletion::default() })
+        finish(shared, &mut files, &mut Maintained::default())?;
+        let of_blocks = shared.blocks.delete(matchers, range)?;
+        let of_head = {
+            let _no_appends = lock(&shared.writer);
+            shared.head.erase(matchers, range)
+        };
+        shared.counters.series_removed.fetch_add(of_head.left.series as u64, Relaxed);
+        if of_head.series > 0 {
+            // What was deleted is in the log and in chunk files until a checkpoint leaves it out.
+            files.erased.extend(&of_head.files);
+            files.unsettled = true;
+            settle(shared, &mut files)?;
+        }
+        of_head.failed.map_or(Ok(()), Err)?;
+        Ok(Deletion {
+            block_series: of_blocks.series,
+            head_series: of_head.series as u64,
+            head_samples: of_head.left.samples as u64,
+        })
     }
 
     /// Writes the blocks of which something was deleted anew without it; how many there were.

@@ -48,6 +48,7 @@ mod wal;
 mod checkpoint;
 
 mod append;
+mod cut;
 mod db;
 mod delete;
 mod maintain;

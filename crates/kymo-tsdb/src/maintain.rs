@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use kymo_model::{StoreError, Timestamp};
 
 use crate::block::CompactError;
-use crate::checkpoint::checkpoint;
+use crate::cut::{cut, write_checkpoint};
 use crate::db::{Db, Files, Shared};
 use crate::lock::lock;
 use crate::options::SyncMode;
@@ -54,6 +54,7 @@ impl Db {
         let now_ms = files.time.look(now.millis(), shared.options.clock.monotonic_ms());
         enforce_age(shared, &mut files, now_ms, &mut done);
         let mut failed = enforce_size(shared, &mut files, now_ms, &mut done).err();
+        failed = cut(shared, &mut files, now_ms, &mut done).err().or(failed);
         if checkpoint_is_due(shared, &files) {
             failed = write_checkpoint(shared, &mut files, &mut done).err().or(failed);
         }
@@ -104,18 +105,10 @@ fn compact(shared: &Shared, now: Timestamp, done: &mut Maintained) -> Result<(),
 }
 
 fn checkpoint_is_due(shared: &Shared, files: &Files) -> bool {
+    if files.unsettled {
+        return true;
+    }
     let last = files.checkpoint.map_or(0, |(_, bytes)| bytes);
     let log = lock(&shared.writer).log.disk_bytes();
     log >= shared.options.checkpoint_wal_bytes_effective().max(last)
-}
-
-pub(crate) fn write_checkpoint(
-    shared: &Shared,
-    files: &mut Files,
-    done: &mut Maintained,
-) -> Result<(), StoreError> {
-    checkpoint(shared, files)?;
-    done.checkpoint = true;
-    shared.counters.checkpoints.fetch_add(1, Relaxed);
-    Ok(())
 }

@@ -64,6 +64,9 @@ pub struct Options {
     pub chunk_file_bytes: u64,
     /// How long the blocks are that the head is cut into; rounded up to a multiple of two hours, which no chunk crosses.
     pub block_range_ms: i64,
+    /// While the chunk files of the head have more bytes than this, a range is cut without the series that are still writing to
+    /// it, instead of waiting an hour for them.
+    pub head_chunk_bytes_max: u64,
     /// How long blocks may grow by compaction; 0 for a tenth of the retention, at most 31 days.
     pub block_range_ms_max: i64,
     /// On how many threads the log is replayed, the one that opens the database included. They end with the opening; what it
@@ -97,6 +100,7 @@ impl Default for Options {
             chunk_file_bytes: 128 << 20,
             block_range_ms: 2 * HOUR_MS,
             block_range_ms_max: 0,
+            head_chunk_bytes_max: 4 << 30,
             replay_threads: 0,
             on_progress: None,
         }

@@ -12,7 +12,8 @@ use crate::block::{Block, BlockMeta};
 use crate::db::{Db, Files, Shared};
 use crate::head::{Cutoffs, file_tag};
 use crate::lock::lock;
-use crate::maintain::{Maintained, write_checkpoint};
+use crate::cut::write_checkpoint;
+use crate::maintain::Maintained;
 
 /// Retention by time looks at every series, so not more often than by this: in seconds, or by the newest sample.
 const AGE_STEP_S: u32 = 60;
@@ -86,7 +87,7 @@ fn drop_oldest(
 ) -> bool {
     let chunks_end_ms = files.chunks.files.iter().map(|file| file.max_ms.saturating_add(1)).min();
     let blocks = shared.blocks.blocks();
-    let oldest = blocks.iter().min_by_key(|block| block.meta().max_time_ms);
+    let oldest = blocks.iter().filter(|block| block.is_named()).min_by_key(|block| block.meta().max_time_ms);
     let block = oldest.filter(|block| chunks_end_ms.is_none_or(|end_ms| block.meta().max_time_ms <= end_ms));
     let Some(cutoff_ms) = block.map(|block| block.meta().max_time_ms).or(chunks_end_ms) else { return false };
     shared.floor_ms.fetch_max(cutoff_ms, Relaxed);
@@ -125,7 +126,7 @@ fn drop_old_blocks(shared: &Shared, now_ms: i64, done: &mut Maintained) {
     let retention_ms = shared.options.retention_ms;
     let cutoff_ms = newest_ms.min(now_ms).saturating_sub(retention_ms);
     let mut doomed: Vec<Block> =
-        blocks.iter().filter(|block| block.meta().max_time_ms <= cutoff_ms).cloned().collect();
+        blocks.iter().filter(|block| block.is_named() && block.meta().max_time_ms <= cutoff_ms).cloned().collect();
     if doomed.is_empty() {
         return;
     }

@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
-use kymo_model::{Selector, SeriesSet, StoreError, StoreErrorKind, TimeRange};
-use std::sync::Arc;
+use kymo_model::{StoreError, StoreErrorKind};
 
-use crate::block::{BlockMeta, BlockOrigin, BlockWriter, BlockWriterOptions, CutError, Ulid, write_select};
+use crate::block::BlockMeta;
+use crate::cut::{copy_range, finish};
 use crate::db::{Db, Shared};
 use crate::error::store_error;
 use crate::lock::lock;
+use crate::maintain::Maintained;
 
 impl Db {
     /// Makes a directory, which must not be there yet, with all blocks and, if `with_head`, the head as blocks, too. The files of
@@ -48,54 +49,23 @@ impl Db {
 fn fill(shared: &Shared, dir: &Path, with_head: bool) -> Result<Vec<BlockMeta>, StoreError> {
     let vfs = &*shared.options.vfs;
     vfs.create_dir_all(dir).map_err(|error| store_error("create directory", dir, error))?;
-    // Nothing moves from the head to a block meanwhile.
-    let _files = lock(&shared.files);
+    // Nothing moves from the head to a block meanwhile, and nothing is in both.
+    let mut files = lock(&shared.files);
+    if files.cuts.pending.is_some() {
+        shared.ensure_writable()?;
+        finish(shared, &mut files, &mut Maintained::default())?;
+    }
     let linked = shared.blocks.link_to(dir)?;
     let mut metas: Vec<BlockMeta> = linked.iter().map(|block| block.meta().clone()).collect();
-    let time = shared.head.time().filter(|_| with_head);
-    let Some(time) = time else { return Ok(metas) };
-    let range_ms = shared.options.block_range_ms_effective();
-    let (mut begin_ms, max_ms) =
-        (time.min.millis().div_euclid(range_ms).saturating_mul(range_ms), time.max.millis());
-    while begin_ms <= max_ms {
-        let end_ms = begin_ms.saturating_add(range_ms);
-        metas.extend(write_range(shared, dir, (begin_ms, end_ms))?);
-        if end_ms == i64::MAX {
-            break;
+    if with_head {
+        let now_ms = u64::try_from(shared.options.clock.now().millis()).unwrap_or(0);
+        let range_ms = shared.options.block_range_ms_effective();
+        for number in shared.head.ranges(range_ms) {
+            let (begin_ms, end_ms) = (number.saturating_mul(range_ms), number.saturating_add(1).saturating_mul(range_ms));
+            metas.extend(copy_range(shared, dir, (begin_ms, end_ms), now_ms)?);
         }
-        begin_ms = end_ms;
     }
     Ok(metas)
-}
-
-/// The head's samples of a range as a block; `None` when there are none.
-fn write_range(
-    shared: &Shared,
-    dir: &Path,
-    (begin_ms, end_ms): (i64, i64),
-) -> Result<Option<BlockMeta>, StoreError> {
-    let mut wanted = Selector::new(Vec::new(), TimeRange::from_millis(begin_ms, end_ms.saturating_sub(1)));
-    wanted.hints.ordered = true;
-    let set = SeriesSet::new(Arc::new(shared.head.select(&wanted)?));
-    if set.is_empty() {
-        return Ok(None);
-    }
-    let now_ms = u64::try_from(shared.options.clock.now().millis()).unwrap_or(0);
-    let (vfs, options) = (shared.options.vfs.clone(), BlockWriterOptions::default());
-    let mut writer = BlockWriter::create(vfs, dir, Ulid::generate(now_ms), options)?;
-    let mut keep_promises = |_, _| {
-        shared.go_on();
-    };
-    write_select(&mut writer, &set, &mut keep_promises).map_err(|error| match error {
-        CutError::Read(error) => error,
-        CutError::Write(error) => error.into(),
-    })?;
-    if writer.stats().num_series == 0 {
-        writer.discard()?;
-        return Ok(None);
-    }
-    let origin = BlockOrigin { range_ms: Some((begin_ms, end_ms)), ..BlockOrigin::default() };
-    Ok(Some(writer.finish(origin)?))
 }
 
 /// Removes a directory with all that is in it, as far as that can be done.

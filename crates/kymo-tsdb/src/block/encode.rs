@@ -10,15 +10,15 @@ use super::write::BlockChunk;
 
 /// A chunk that is not in a file yet.
 #[derive(Clone, Debug)]
-pub(super) struct EncodedChunk {
-    pub(super) min_ms: i64,
-    pub(super) max_ms: i64,
-    pub(super) encoding: Encoding,
-    pub(super) data: Vec<u8>,
+pub(crate) struct EncodedChunk {
+    pub(crate) min_ms: i64,
+    pub(crate) max_ms: i64,
+    pub(crate) encoding: Encoding,
+    pub(crate) data: Vec<u8>,
 }
 
 impl EncodedChunk {
-    pub(super) fn borrowed(&self) -> BlockChunk<'_> {
+    pub(crate) fn borrowed(&self) -> BlockChunk<'_> {
         let EncodedChunk { min_ms, max_ms, encoding, data } = self;
         BlockChunk { min_ms: *min_ms, max_ms: *max_ms, encoding: *encoding, data }
     }

@@ -1,12 +1,12 @@
 //! Merge: the series of several blocks in one order, and the chunks of each in order of time, none overlapping.
 
-use kymo_chunk::{Encoding, HistogramIter, HistogramValue, Xor2Iter, XorIter};
 use kymo_model::Labels;
 
 use super::super::chunk_file::{CHUNKS_DIR, ChunkData};
-use super::super::encode::{EncodedChunk, Row, RowValue, encode};
+use super::super::encode::{EncodedChunk, Row, encode};
 use super::super::error::{BlockDamage, BlockError};
 use super::super::index::ChunkMeta;
+use super::super::join::for_each_row;
 use super::super::reader::Block;
 use super::super::series::{BlockSeries, BlockSeriesIter};
 use super::super::tombstones::Interval;
@@ -110,34 +110,11 @@ impl Piece<'_> {
     fn rows(&self, data: &ChunkData, rows: &mut Vec<Row>) -> Result<(), BlockError> {
         let deleted: Vec<&Interval> = self.deleted.iter().filter(|interval| self.touches(interval)).collect();
         let before = rows.len();
-        let mut keep = |t_ms: i64, start_ms: i64, value: RowValue| {
-            if !deleted.iter().any(|interval| (interval.min_ms..=interval.max_ms).contains(&t_ms)) {
-                rows.push(Row { t_ms, start_ms, value });
+        let read = for_each_row(data.encoding, &data.data, |row| {
+            if !deleted.iter().any(|interval| (interval.min_ms..=interval.max_ms).contains(&row.t_ms)) {
+                rows.push(row);
             }
-        };
-        let ChunkData { encoding, data } = data;
-        let read = match encoding {
-            Encoding::Xor => XorIter::new(data).and_then(|samples| {
-                { samples }
-                    .try_for_each(|sample| sample.map(|(t_ms, value)| keep(t_ms, 0, RowValue::Float(value))))
-            }),
-            Encoding::Xor2 => Xor2Iter::new(data).and_then(|samples| {
-                { samples }.try_for_each(|sample| {
-                    sample.map(|sample| keep(sample.t_ms, sample.start_ms, RowValue::Float(sample.value)))
-                })
-            }),
-            _ => HistogramIter::new(*encoding, data).and_then(|samples| {
-                { samples }.try_for_each(|sample| {
-                    sample.map(|sample| {
-                        let value = match sample.value {
-                            HistogramValue::Integer(histogram) => RowValue::Histogram(histogram),
-                            HistogramValue::Float(histogram) => RowValue::FloatHistogram(histogram),
-                        };
-                        keep(sample.t_ms, sample.start_ms, value);
-                    })
-                })
-            }),
-        };
+        });
         read.map_err(|error| {
             rows.truncate(before);
             let segment =

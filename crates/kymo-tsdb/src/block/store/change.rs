@@ -12,7 +12,7 @@ use crate::block::cut::{CutError, write_select};
 use crate::block::error::WriteBlockError;
 use crate::block::meta::BlockCompaction;
 use crate::block::tombstones::Interval;
-use crate::block::write::{BlockOrigin, BlockWriter, remove_block, remove_tree, write_tombstones};
+use crate::block::write::{BlockOrigin, BlockWriter, name_block, remove_block, remove_tree, write_tombstones};
 
 /// What a deletion from blocks did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -71,6 +71,21 @@ impl BlockStore {
         BlockOrigin { range_ms: Some((begin_ms, end_ms)), compaction }
     }
 
+    /// Adds a block that was cut from a head and has no name yet.
+    pub(crate) fn add_cut(&self, block: Block) {
+        let _one_at_a_time = self.change();
+        self.exchange(&[], Some(block));
+    }
+
+    /// Gives a block that was cut from a head its name.
+    pub(crate) fn name_cut(&self, ulid: Ulid) -> Result<(), BlockError> {
+        let _one_at_a_time = self.change();
+        name_block(&*self.vfs, &self.dir, ulid)?;
+        let blocks = self.blocks();
+        let unnamed = blocks.iter().filter(|block| block.meta().ulid == ulid).cloned().collect::<Vec<_>>();
+        self.replace(&unnamed, Some(ulid))
+    }
+
     /// Compacts the blocks that the plan chooses, if it does, and removes them. Blocks of which something could not be read go
     /// to `quarantine/` instead.
     pub fn compact(
@@ -106,7 +121,7 @@ impl BlockStore {
         let unreadable = lock(&self.unreadable).clone();
         let all = self.blocks();
         let blocks: Vec<Block> =
-            all.iter().filter(|block| !unreadable.contains(&block.meta().ulid)).cloned().collect();
+            all.iter().filter(|block| block.is_named() && !unreadable.contains(&block.meta().ulid)).cloned().collect();
         let mut metas = BlockStore::metas(&blocks);
         loop {
             let chosen = self.options.plan.choose(&metas);
