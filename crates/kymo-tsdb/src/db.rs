@@ -225,7 +225,7 @@ impl Db {
         let log_bytes = writer.log.disk_bytes();
         drop(writer);
         let synced = self.sync();
-        if synced.is_ok() && log_bytes >= self.shared.options.checkpoint_close_bytes {
+        if synced.is_ok() && (files.unsettled || log_bytes >= self.shared.options.checkpoint_close_bytes) {
             // When it fails, what is in the log stays there, and the next opening takes longer.
             let _ = write_checkpoint(&self.shared, &mut files, &mut Maintained::default());
         }
