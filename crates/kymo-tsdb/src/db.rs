@@ -8,7 +8,8 @@ use kymo_model::{Appended, Refusal, StoreError, StoreErrorKind};
 
 use crate::append::Writer;
 use crate::believed_time::BelievedTime;
-use crate::checkpoint::{ChunkFiles, Resumed, checkpoint, load};
+use crate::checkpoint::{ChunkFiles, ChunkTarget, Resumed, Retire, checkpoint, load};
+use crate::chunks::ChunkStore;
 use crate::error::OpenError;
 use crate::frame::{FileId, FileKind};
 use crate::head::{Head, Second};
@@ -42,6 +43,8 @@ pub(crate) struct Shared {
     second: AtomicU32,
     replay: ReplayReport,
     closed: AtomicBool,
+    /// Did the last spill fail? Then it is maintenance that tries again.
+    pub(crate) spill_failed: AtomicBool,
     /// Held from the opening to the end.
     directory_lock: Mutex<Option<Box<dyn VfsLock>>>,
 }
@@ -119,9 +122,12 @@ impl Db {
         vfs.create_dir_all(&paths.dir).map_err(OpenError::io("create directory", &paths.dir))?;
         let directory_lock = take_lock(&*vfs, &paths.dir)?;
         paths.create(&*vfs)?;
-        let head = Head::default();
-        let loaded = load(&paths, &head, &options)?;
+        let head = Head::new(Arc::new(ChunkStore::new(vfs.clone(), paths.chunks.clone())));
+        let loaded = load(&paths, &head, &options, &chunk_target(&options))?;
         let syncer = Arc::new(Syncer::default());
+        if let Some(reason) = loaded.sync_failed {
+            syncer.fail(reason);
+        }
         let target = WalTarget {
             vfs,
             clock: options.clock.clone(),
@@ -156,6 +162,7 @@ impl Db {
             second: AtomicU32::new(Second::OPENING.number()),
             replay,
             closed: AtomicBool::new(false),
+            spill_failed: AtomicBool::new(false),
             directory_lock: Mutex::new(Some(directory_lock)),
         };
         let db = Db { shared: Arc::new(shared) };
@@ -184,10 +191,11 @@ impl Db {
         let synced = self.sync();
         if synced.is_ok() && log_bytes >= self.shared.options.checkpoint_close_bytes {
             // When it fails, what is in the log stays there, and the next opening takes longer.
-            let written = checkpoint(&self.shared, &mut files).is_ok();
+            let written = checkpoint(&self.shared, &mut files, &Retire::default()).is_ok();
             self.shared.counters.checkpoints.fetch_add(u64::from(written), Relaxed);
         }
         drop(files);
+        self.shared.head.store.close();
         lock(&self.shared.directory_lock).take();
         synced
     }
@@ -257,7 +265,22 @@ fn take_lock(vfs: &dyn Vfs, dir: &Path) -> Result<Box<dyn VfsLock>, OpenError> {
     })
 }
 
+fn chunk_target(options: &Options) -> ChunkTarget {
+    ChunkTarget { vfs: options.vfs.clone(), file_bytes_max: options.chunk_file_bytes_effective() }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // Before the directory's lock goes.
+        self.head.store.close();
+    }
+}
+
 impl Shared {
+    pub(crate) fn chunk_target(&self) -> ChunkTarget {
+        chunk_target(&self.options)
+    }
+
     /// An error if no write can be taken.
     pub(crate) fn ensure_writable(&self) -> Result<(), StoreError> {
         self.ensure_open()?;

@@ -5,9 +5,9 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use kymo_model::{StoreError, Timestamp};
 
-use crate::checkpoint::checkpoint;
+use crate::checkpoint::{Retire, checkpoint, spill};
 use crate::db::{Db, Files, Shared};
-use crate::head::{Cutoffs, file_tag};
+use crate::head::Cutoffs;
 use crate::lock::lock;
 use crate::options::SyncMode;
 
@@ -50,6 +50,9 @@ impl Db {
         enforce_size(shared, &mut files, now_ms, &mut done)?;
         if checkpoint_is_due(shared, &files) {
             write_checkpoint(shared, &mut files, &mut done)?;
+        }
+        if shared.head.unspilled.bytes() >= shared.options.spill_bytes {
+            spill_now(shared, &mut files)?;
         }
         Ok(done)
     }
@@ -96,7 +99,7 @@ fn enforce_size(
 ) -> Result<(), StoreError> {
     let limit = shared.options.retention_bytes;
     while limit > 0 && disk_bytes(shared, files) > limit {
-        let oldest = files.chunks.files.iter().map(|file| file.max_ms).min();
+        let oldest = files.chunks.files.values().map(|file| file.max_ms).min();
         let Some(oldest_ms) = oldest else {
             // All of it is log and open chunks: only a checkpoint makes that smaller.
             if !done.checkpoint {
@@ -130,9 +133,9 @@ fn drop_before(shared: &Shared, files: &mut MutexGuard<'_, Files>, now_ms: i64, 
     done.series_dropped += dropped.series as u64;
     done.chunks_dropped += dropped.chunks as u64;
     shared.counters.series_removed.fetch_add(dropped.series as u64, Relaxed);
-    let is_needed = |number| dropped.needed_files.contains(&file_tag(number));
-    let removed =
-        files.chunks.remove_before(&*shared.options.vfs, &shared.paths.chunks, cutoff_ms, is_needed);
+    let is_needed = |number| dropped.needed_files.contains(&number);
+    let (vfs, store) = (&*shared.options.vfs, &shared.head.store);
+    let removed = files.chunks.remove_before(vfs, store, cutoff_ms, is_needed);
     done.files_removed += removed as u64;
 }
 
@@ -148,8 +151,35 @@ fn checkpoint_is_due(shared: &Shared, files: &Files) -> bool {
 }
 
 fn write_checkpoint(shared: &Shared, files: &mut Files, done: &mut Maintained) -> Result<(), StoreError> {
-    checkpoint(shared, files)?;
+    checkpoint(shared, files, &Retire::default())?;
     done.checkpoint = true;
     shared.counters.checkpoints.fetch_add(1, Relaxed);
     Ok(())
+}
+
+fn spill_now(shared: &Shared, files: &mut Files) -> Result<(), StoreError> {
+    let mut sync_failed = None;
+    let spilled = spill(&shared.chunk_target(), &shared.head, &mut files.chunks, &mut sync_failed);
+    shared.spill_failed.store(spilled.is_err(), Relaxed);
+    if let Some(reason) = sync_failed {
+        shared.syncer.fail(reason);
+    }
+    spilled
+}
+
+/// An append that finds so many times [`Options::spill_bytes`](crate::Options::spill_bytes) on the heap does not wait for
+/// maintenance.
+const SPILL_AT_APPEND: u64 = 4;
+
+/// Spills when there is much, unless somebody else is at it.
+pub(crate) fn spill_if_much(shared: &Shared) {
+    let much = shared.options.spill_bytes.saturating_mul(SPILL_AT_APPEND);
+    if shared.head.unspilled.bytes() >= much
+        && !shared.spill_failed.load(Relaxed)
+        && let Ok(mut files) = shared.files.try_lock()
+        && shared.ensure_writable().is_ok()
+    {
+        // What could not be written stays on the heap, and maintenance says why when it cannot either.
+        let _ = spill_now(shared, &mut files);
+    }
 }

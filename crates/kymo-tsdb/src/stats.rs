@@ -149,6 +149,8 @@ pub enum DamageKind {
     Content,
     /// A file that should be there is missing.
     Missing,
+    /// The file is shorter than it was.
+    Cut,
 }
 
 impl fmt::Display for Damage {
@@ -160,6 +162,7 @@ impl fmt::Display for Damage {
             DamageKind::FileHeader => "unreadable file header",
             DamageKind::Content => "record that makes no sense",
             DamageKind::Missing => "file is missing",
+            DamageKind::Cut => "file is shorter than it was",
         };
         write!(f, "{what}, {} bytes skipped ({}, offset {})", self.bytes, self.file.display(), self.offset)
     }

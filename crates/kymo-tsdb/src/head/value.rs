@@ -3,9 +3,9 @@
 use kymo_chunk::{ChunkError, Encoding, HistogramIter, HistogramValue, XorAppender, decode_range};
 use kymo_model::{FloatHistogram, Refusal, SampleValue, TimeRange};
 
-use super::closed::SealedChunk;
 use super::open::{Open, OpenHistograms};
-use super::series::Verdict;
+use super::sealed::SealedChunk;
+use super::series::{Verdict, range_number};
 
 /// The value at a time in one chunk.
 pub(crate) fn value_in(encoding: Encoding, chunk: &[u8], t_ms: i64) -> Option<SampleValue> {
@@ -72,12 +72,14 @@ pub(crate) fn is_sound(value: &SampleValue) -> bool {
     }
 }
 
-/// Sorted samples as chunks that came out of order.
+/// Sorted samples as chunks that came out of order. None crosses a multiple of two hours.
 pub(crate) fn late_chunks(samples: &[(i64, SampleValue)]) -> Vec<SealedChunk> {
     let mut chunks = Vec::new();
     let mut begun: Option<(i64, Open)> = None;
     for (t_ms, value) in samples {
-        let pushed = match (&mut begun, value) {
+        let begun_here =
+            begun.as_mut().filter(|(begin_ms, _)| range_number(*begin_ms) == range_number(*t_ms));
+        let pushed = match (begun_here, value) {
             (Some((_, Open::Floats(chunk))), SampleValue::Float(value)) => {
                 chunk.push(*t_ms, *value);
                 true
