@@ -19,6 +19,7 @@ use crate::frame::{PAYLOAD_BYTES_MAX, begin_record};
 use crate::head::{Cursor, Lateness, ROWS_MAX, Second, Verdict, is_sound, judge_same_time};
 use crate::index::SeriesId;
 use crate::lock::{lock, write};
+use crate::maintain::spill_if_much;
 use crate::options::{Options, SyncMode};
 use crate::wal::{BatchRecord, Log};
 
@@ -46,6 +47,8 @@ pub(crate) struct Writer {
     new_by_labels: HashMap<Labels, u32>,
     /// How many of the new series have a metric name, when their number is limited.
     new_by_name: HashMap<String, usize>,
+    /// Series of which chunks were sealed.
+    sealed: Vec<SeriesId>,
     /// The definitions of the record before, to be repeated in the next.
     repeated: Vec<(SeriesId, Labels)>,
 }
@@ -61,6 +64,7 @@ impl Writer {
             new_pending: Vec::new(),
             new_by_labels: HashMap::new(),
             new_by_name: HashMap::new(),
+            sealed: Vec::new(),
             repeated: Vec::new(),
         }
     }
@@ -72,6 +76,7 @@ impl Writer {
         self.new_pending.clear();
         self.new_by_labels.clear();
         self.new_by_name.clear();
+        self.sealed.clear();
     }
 }
 
@@ -106,6 +111,7 @@ impl Append for Db {
         apply(shared, &mut writer);
         drop(writer);
         shared.count(&outcome);
+        spill_if_much(shared);
         match options.sync {
             SyncMode::Always => shared.syncer.wait(record)?,
             SyncMode::IntervalMs(interval_ms) => {
@@ -148,6 +154,7 @@ fn apply(shared: &Shared, writer: &mut Writer) {
     let (head, now) = (&shared.head, shared.second());
     let Some(first) = writer.taken.first() else { return };
     let (mut min_ms, mut max_ms, mut late, mut chunks) = (first.t_ms, first.t_ms, 0, 0);
+    let mut sealed_bytes = 0;
     let _whole_batches = write(&head.isolation);
     if !writer.new.is_empty() {
         head.create(writer.new.iter().cloned());
@@ -157,12 +164,20 @@ fn apply(shared: &Shared, writer: &mut Writer) {
     for row in &writer.taken {
         let series = cursor.get(row.id).expect("BUG: a series was removed while the writer was held");
         series.touch(now);
-        chunks += if row.late {
+        let more = if row.late {
             late += 1;
             series.push_late(row.t_ms, row.value.clone())
         } else {
             series.push(row.t_ms, &row.value)
         };
+        if more > 0 {
+            chunks += more;
+            let unspilled = series.unspilled_bytes();
+            if unspilled > 0 {
+                sealed_bytes += unspilled as u64;
+                writer.sealed.push(row.id);
+            }
+        }
         min_ms = min_ms.min(row.t_ms);
         max_ms = max_ms.max(row.t_ms);
     }
@@ -170,6 +185,7 @@ fn apply(shared: &Shared, writer: &mut Writer) {
     head.samples.fetch_add(writer.taken.len() as u64, Relaxed);
     head.chunks.fetch_add(chunks as u64, Relaxed);
     shared.counters.late.fetch_add(late, Relaxed);
+    head.unspilled.add(&writer.sealed, sealed_bytes);
     std::mem::swap(&mut writer.repeated, &mut writer.new);
 }
 
@@ -271,10 +287,10 @@ impl<'a> Judge<'a> {
                 let series = cursor.get(id).ok_or(Refusal::UnknownHandle)?;
                 let pending = series.pending();
                 let verdict = if pending == 0 {
-                    series.judge(t_ms, value, self.lateness)
+                    series.judge(t_ms, value, self.lateness, &self.shared.head.store)
                 } else {
                     self.judge_after(pending, t_ms, value, series.newest_ms(), |t_ms, value| {
-                        series.judge(t_ms, value, Lateness::ANY)
+                        series.judge(t_ms, value, Lateness::ANY, &self.shared.head.store)
                     })
                 };
                 match is_late(verdict)? {

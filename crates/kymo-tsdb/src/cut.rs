@@ -120,7 +120,8 @@ pub(crate) fn write_checkpoint(
     let retired = checkpoint(shared, files, &retire)?.retired;
     done.checkpoint = true;
     shared.counters.checkpoints.fetch_add(1, Relaxed);
-    files.erased.clear();
+    // A file that holds something damaged stays, and is tried again.
+    files.erased.retain(|number| !retired.contains(number));
     files.unsettled = false;
     if publishes {
         let left = {

@@ -9,8 +9,9 @@ use kymo_model::{Appended, Refusal, StoreError, StoreErrorKind};
 
 use crate::append::Writer;
 use crate::believed_time::BelievedTime;
-use crate::block::{Block, BlockStore};
-use crate::checkpoint::{ChunkFiles, Resumed, load};
+use crate::block::{Block, BlockStore, Ulid, cut_blocks, name_block, remove_tree};
+use crate::checkpoint::{ChunkFiles, ChunkTarget, Resumed, load};
+use crate::chunks::ChunkStore;
 use crate::cut::{Cuts, write_checkpoint};
 use crate::error::OpenError;
 use crate::frame::{FileId, FileKind};
@@ -55,6 +56,8 @@ pub(crate) struct Shared {
     /// Is it about to be closed? Then long work stops.
     closing: AtomicBool,
     closed: AtomicBool,
+    /// Did the last spill fail? Then it is maintenance that tries again.
+    pub(crate) spill_failed: AtomicBool,
     /// Held from the opening to the end.
     directory_lock: Mutex<Option<Box<dyn VfsLock>>>,
 }
@@ -149,9 +152,12 @@ impl Db {
         vfs.create_dir_all(&paths.dir).map_err(OpenError::io("create directory", &paths.dir))?;
         let directory_lock = take_lock(&*vfs, &paths.dir)?;
         paths.create(&*vfs)?;
-        let head = Head::default();
-        let loaded = load(&paths, &head, &options)?;
+        let head = Head::new(Arc::new(ChunkStore::new(vfs.clone(), paths.chunks.clone())));
+        let loaded = load(&paths, &head, &options, &chunk_target(&options))?;
         let syncer = Arc::new(Syncer::default());
+        if let Some(reason) = loaded.sync_failed {
+            syncer.fail(reason);
+        }
         let target = WalTarget {
             vfs,
             clock: options.clock.clone(),
@@ -164,6 +170,7 @@ impl Db {
             log.resume(number, path, file, size);
         }
         let mut replay = loaded.report;
+        name_cut_blocks(&*options.vfs, &paths, loaded.published, loaded.manifest_lost)?;
         let blocks = open_blocks(&paths, &options, &mut replay)?;
         replay.duration_ms = options.clock.monotonic_ms().saturating_sub(started_ms);
         let newest_ms = head.time().map(|time| time.max.millis());
@@ -197,6 +204,7 @@ impl Db {
             compacting: Mutex::default(),
             closing: AtomicBool::new(false),
             closed: AtomicBool::new(false),
+            spill_failed: AtomicBool::new(false),
             directory_lock: Mutex::new(Some(directory_lock)),
         };
         let db = Db { shared: Arc::new(shared) };
@@ -230,6 +238,7 @@ impl Db {
             let _ = write_checkpoint(&self.shared, &mut files, &mut Maintained::default());
         }
         drop(files);
+        self.shared.head.store.close();
         lock(&self.shared.directory_lock).take();
         synced
     }
@@ -313,6 +322,29 @@ fn take_lock(vfs: &dyn Vfs, dir: &Path) -> Result<Box<dyn VfsLock>, OpenError> {
     })
 }
 
+/// Blocks that were cut and have no name yet get it when the last checkpoint names them. Of others the head has the samples. If
+/// it is not known what the checkpoint names, whatever can be opened is taken: a sample may well be there twice.
+fn name_cut_blocks(
+    vfs: &dyn Vfs,
+    paths: &Paths,
+    published: Option<Ulid>,
+    manifest_lost: bool,
+) -> Result<(), OpenError> {
+    for (ulid, dir) in cut_blocks(vfs, &paths.dir)? {
+        if published == Some(ulid) || (manifest_lost && Block::open(vfs, &dir).is_ok()) {
+            name_block(vfs, &paths.dir, ulid)?;
+        } else {
+            // What cannot be removed now goes at the next opening.
+            let _ = remove_tree(vfs, &dir);
+        }
+    }
+    if published.is_some() {
+        // It may have got its name from a process that ended before the name was durable.
+        vfs.sync_dir(&paths.dir).map_err(OpenError::io("fsync directory", &paths.dir))?;
+    }
+    Ok(())
+}
+
 /// Opens the blocks. Those that cannot be opened are reported and do not stop the others; damaged ones are set aside.
 fn open_blocks(paths: &Paths, options: &Options, report: &mut ReplayReport) -> Result<BlockStore, OpenError> {
     let store = BlockStore::open_tidying(options.vfs.clone(), &paths.dir, options.block_store())?;
@@ -323,7 +355,22 @@ fn open_blocks(paths: &Paths, options: &Options, report: &mut ReplayReport) -> R
     Ok(store)
 }
 
+fn chunk_target(options: &Options) -> ChunkTarget {
+    ChunkTarget { vfs: options.vfs.clone(), file_bytes_max: options.chunk_file_bytes_effective() }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // Before the directory's lock goes.
+        self.head.store.close();
+    }
+}
+
 impl Shared {
+    pub(crate) fn chunk_target(&self) -> ChunkTarget {
+        chunk_target(&self.options)
+    }
+
     /// Head and blocks, to be queried.
     pub(crate) fn parts(&self) -> Parts<'_> {
         Parts { head: &self.head, blocks: &self.blocks }

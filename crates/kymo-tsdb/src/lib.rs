@@ -42,6 +42,8 @@ mod frame;
 mod index;
 mod lock;
 
+mod chunks;
+
 mod head;
 mod wal;
 

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use kymo_model::{StoreError, Timestamp};
 
 use crate::block::CompactError;
+use crate::checkpoint::spill;
 use crate::cut::{cut, write_checkpoint};
 use crate::db::{Db, Files, Shared};
 use crate::lock::lock;
@@ -57,6 +58,9 @@ impl Db {
         failed = cut(shared, &mut files, now_ms, &mut done).err().or(failed);
         if checkpoint_is_due(shared, &files) {
             failed = write_checkpoint(shared, &mut files, &mut done).err().or(failed);
+        }
+        if shared.head.unspilled.bytes() >= shared.options.spill_bytes {
+            failed = spill_now(shared, &mut files).err().or(failed);
         }
         shared.note_sizes(&files);
         drop(files);
@@ -111,4 +115,31 @@ fn checkpoint_is_due(shared: &Shared, files: &Files) -> bool {
     let last = files.checkpoint.map_or(0, |(_, bytes)| bytes);
     let log = lock(&shared.writer).log.disk_bytes();
     log >= shared.options.checkpoint_wal_bytes_effective().max(last)
+}
+
+fn spill_now(shared: &Shared, files: &mut Files) -> Result<(), StoreError> {
+    let mut sync_failed = None;
+    let spilled = spill(&shared.chunk_target(), &shared.head, &mut files.chunks, &mut sync_failed);
+    shared.spill_failed.store(spilled.is_err(), Relaxed);
+    if let Some(reason) = sync_failed {
+        shared.syncer.fail(reason);
+    }
+    spilled
+}
+
+/// An append that finds so many times [`Options::spill_bytes`](crate::Options::spill_bytes) on the heap does not wait for
+/// maintenance.
+const SPILL_AT_APPEND: u64 = 4;
+
+/// Spills when there is much, unless somebody else is at it.
+pub(crate) fn spill_if_much(shared: &Shared) {
+    let much = shared.options.spill_bytes.saturating_mul(SPILL_AT_APPEND);
+    if shared.head.unspilled.bytes() >= much
+        && !shared.spill_failed.load(Relaxed)
+        && let Ok(mut files) = shared.files.try_lock()
+        && shared.ensure_writable().is_ok()
+    {
+        // What could not be written stays on the heap, and maintenance says why when it cannot either.
+        let _ = spill_now(shared, &mut files);
+    }
 }

@@ -69,6 +69,8 @@ pub struct Options {
     pub head_chunk_bytes_max: u64,
     /// How long blocks may grow by compaction; 0 for a tenth of the retention, at most 31 days.
     pub block_range_ms_max: i64,
+    /// Sealed chunks leave the heap for chunk files when there are so many bytes of them.
+    pub spill_bytes: u64,
     /// On how many threads the log is replayed, the one that opens the database included. They end with the opening; what it
     /// finds does not depend on them. 0 for as many as there are processors, at most [`Options::REPLAY_THREADS_MAX`].
     pub replay_threads: usize,
@@ -101,6 +103,7 @@ impl Default for Options {
             block_range_ms: 2 * HOUR_MS,
             block_range_ms_max: 0,
             head_chunk_bytes_max: 4 << 30,
+            spill_bytes: 1 << 20,
             replay_threads: 0,
             on_progress: None,
         }
@@ -110,6 +113,9 @@ impl Default for Options {
 impl Options {
     /// No more threads replay the log: reading it keeps that many busy.
     pub const REPLAY_THREADS_MAX: usize = 8;
+
+    /// No chunk file is longer but by one chunk, whatever the options say: places in it have 32 bits.
+    pub const CHUNK_FILE_BYTES_MAX: u64 = 1 << 30;
 
     pub(crate) fn replay_threads_effective(&self) -> usize {
         let wanted = match self.replay_threads {
@@ -121,7 +127,7 @@ impl Options {
 
     /// A file of chunks is at most a tenth of the byte limit, so that retention by bytes never drops most of the data.
     pub(crate) fn chunk_file_bytes_effective(&self) -> u64 {
-        self.a_tenth_of_the_budget(self.chunk_file_bytes)
+        self.a_tenth_of_the_budget(self.chunk_file_bytes).min(Options::CHUNK_FILE_BYTES_MAX)
     }
 
     pub(crate) fn checkpoint_wal_bytes_effective(&self) -> u64 {

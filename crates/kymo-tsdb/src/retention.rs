@@ -10,7 +10,7 @@ use kymo_model::StoreError;
 
 use crate::block::{Block, BlockMeta};
 use crate::db::{Db, Files, Shared};
-use crate::head::{Cutoffs, file_tag};
+use crate::head::Cutoffs;
 use crate::lock::lock;
 use crate::cut::write_checkpoint;
 use crate::maintain::Maintained;
@@ -85,7 +85,7 @@ fn drop_oldest(
     now_ms: i64,
     done: &mut Maintained,
 ) -> bool {
-    let chunks_end_ms = files.chunks.files.iter().map(|file| file.max_ms.saturating_add(1)).min();
+    let chunks_end_ms = files.chunks.files.values().map(|file| file.max_ms.saturating_add(1)).min();
     let blocks = shared.blocks.blocks();
     let oldest = blocks.iter().filter(|block| block.is_named()).min_by_key(|block| block.meta().max_time_ms);
     let block = oldest.filter(|block| chunks_end_ms.is_none_or(|end_ms| block.meta().max_time_ms <= end_ms));
@@ -113,9 +113,9 @@ fn drop_before(shared: &Shared, files: &mut MutexGuard<'_, Files>, now_ms: i64, 
     done.series_dropped += dropped.series as u64;
     done.chunks_dropped += dropped.chunks as u64;
     shared.counters.series_removed.fetch_add(dropped.series as u64, Relaxed);
-    let is_needed = |number| dropped.needed_files.contains(&file_tag(number));
-    let removed =
-        files.chunks.remove_before(&*shared.options.vfs, &shared.paths.chunks, cutoff_ms, is_needed);
+    let is_needed = |number| dropped.needed_files.contains(&number);
+    let (vfs, store) = (&*shared.options.vfs, &shared.head.store);
+    let removed = files.chunks.remove_before(vfs, store, cutoff_ms, is_needed);
     done.files_removed += removed as u64;
 }
 

@@ -204,6 +204,8 @@ pub enum DamageKind {
     Missing,
     /// A block that cannot be opened: what is in it is not served.
     Block,
+    /// The file is shorter than it was.
+    Cut,
 }
 
 impl fmt::Display for Damage {
@@ -216,6 +218,7 @@ impl fmt::Display for Damage {
             DamageKind::Content => "record that makes no sense",
             DamageKind::Missing => "file is missing",
             DamageKind::Block => "block cannot be opened",
+            DamageKind::Cut => "file is shorter than it was",
         };
         write!(f, "{what}, {} bytes skipped ({}, offset {})", self.bytes, self.file.display(), self.offset)
     }

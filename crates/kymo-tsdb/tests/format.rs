@@ -1,6 +1,7 @@
-//! The format on disk, held by golden files: what version 1 wrote is read, and what is written is version 1 byte for byte.
+//! The format on disk, held by golden files: what versions 1 and 2 wrote is read, and what is written is version 2 byte for
+//! byte.
 //!
-//! tests/golden/v1 has a file for each file of a database, in hexadecimal. `KYMO_WRITE_GOLDEN=1` writes them anew, which is
+//! tests/golden/v2 has a file for each file of a database, in hexadecimal. `KYMO_WRITE_GOLDEN=1` writes them anew, which is
 //! right only together with a new version number, or before the first release.
 
 use std::path::{Path, PathBuf};
@@ -20,12 +21,13 @@ fn options(disk: &SimDisk) -> Options {
         vfs: disk.vfs(),
         clock: SimClock::at_ms(START_MS + 86_400_000).shared(),
         checkpoint_close_bytes: u64::MAX,
+        spill_bytes: 256,
         ..Options::default()
     }
 }
 
-fn golden() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/v1")
+fn golden(version: u32) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/v{version}"))
 }
 
 fn labels(number: i64) -> Labels {
@@ -116,7 +118,7 @@ fn files(disk: &SimDisk) -> Vec<PathBuf> {
 
 fn golden_path(file: &Path) -> PathBuf {
     let parts: Vec<_> = file.iter().skip(3).filter_map(|part| part.to_str()).collect();
-    golden().join(format!("{}.hex", parts.join("-")))
+    golden(2).join(format!("{}.hex", parts.join("-")))
 }
 
 fn to_hex(bytes: &[u8]) -> String {
@@ -131,14 +133,14 @@ fn from_hex(text: &str) -> Vec<u8> {
 }
 
 #[test]
-fn what_is_written_is_version_1() {
+fn what_is_written_is_version_2() {
     let disk = written();
     let renew = std::env::var_os("KYMO_WRITE_GOLDEN").is_some();
     let mut names = Vec::new();
     for file in files(&disk) {
         let (path, found) = (golden_path(&file), to_hex(&disk.read(&file).unwrap()));
         if renew {
-            std::fs::create_dir_all(golden()).unwrap();
+            std::fs::create_dir_all(golden(2)).unwrap();
             std::fs::write(&path, &found).unwrap();
         }
         let expected =
@@ -150,7 +152,7 @@ fn what_is_written_is_version_1() {
         names.push(path);
     }
     let mut listed: Vec<_> =
-        std::fs::read_dir(golden()).unwrap().map(|entry| entry.unwrap().path()).collect();
+        std::fs::read_dir(golden(2)).unwrap().map(|entry| entry.unwrap().path()).collect();
     listed.sort();
     names.sort();
     assert_eq!(listed, names);
@@ -158,15 +160,39 @@ fn what_is_written_is_version_1() {
 
 #[test]
 fn what_version_1_wrote_is_read() {
+    check_read(1);
+}
+
+#[test]
+fn what_version_2_wrote_is_read() {
+    check_read(2);
+}
+
+/// Everything is there: as it was written, and again when this version has made a checkpoint of it.
+fn check_read(version: u32) {
     let disk = SimDisk::new(1);
-    for file in files(&written()) {
+    for entry in std::fs::read_dir(golden(version)).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap().replace('-', "/");
+        let file = Path::new("/data/head").join(name);
         disk.vfs().create_dir_all(file.parent().unwrap()).unwrap();
-        disk.put(&file, from_hex(&std::fs::read_to_string(golden_path(&file)).unwrap()));
+        disk.put(&file, from_hex(&std::fs::read_to_string(&path).unwrap()));
     }
     let db = Db::open("/data", options(&disk)).unwrap();
+    check_samples(&db);
+    let replay = db.stats().replay;
+    assert!(replay.records == (BATCHES - CHECKPOINT_AT) as u64 && replay.chunks > 5, "{replay:?}");
+    db.checkpoint().unwrap();
+    check_samples(&db);
+    db.close().unwrap();
+    let db = Db::open("/data", options(&disk)).unwrap();
+    check_samples(&db);
+    assert_eq!(db.stats().replay.records, 0);
+}
+
+fn check_samples(db: &Db) {
     let replay = db.stats().replay;
     assert_eq!((&replay.damaged[..], replay.orphans), (&[][..], 0));
-    assert!(replay.records == (BATCHES - CHECKPOINT_AT) as u64 && replay.chunks > 5, "{replay:?}");
     let text = |labels: &Labels, t_ms: i64, value: &str| format!("{labels} {t_ms} {value}");
     let mut expected: Vec<String> = (0..BATCHES)
         .flat_map(batch)

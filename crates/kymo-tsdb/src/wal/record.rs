@@ -33,8 +33,10 @@ pub(crate) enum RecordKind {
     Batch = 1,
     Definitions = 2,
     Chunk = 3,
-    Manifest = 4,
+    ManifestV1 = 4,
     Activity = 5,
+    Manifest = 6,
+    Segment = 7,
 }
 
 impl RecordKind {
@@ -45,8 +47,10 @@ impl RecordKind {
             RecordKind::Batch,
             RecordKind::Definitions,
             RecordKind::Chunk,
-            RecordKind::Manifest,
+            RecordKind::ManifestV1,
             RecordKind::Activity,
+            RecordKind::Manifest,
+            RecordKind::Segment,
         ];
         let kind = all.into_iter().find(|known| *known as u8 == *kind)?;
         Some((kind, Bytes(rest)))

@@ -27,6 +27,7 @@ fn options(disk: &SimDisk) -> Options {
         wal_segment_bytes: 4096,
         replay_threads: 1,
         chunk_file_bytes: 2048,
+        spill_bytes: 1000,
         ..Options::default()
     }
 }

@@ -184,6 +184,7 @@ impl History {
             wal_segment_bytes: 2048,
             checkpoint_wal_bytes: 6144,
             chunk_file_bytes: 2048,
+            spill_bytes: 300,
             checkpoint_close_bytes: 3000,
             // What an opening finds must not depend on the threads.
             replay_threads: 1 + (self.next_value % 3) as usize,
