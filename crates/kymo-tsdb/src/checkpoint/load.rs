@@ -70,6 +70,7 @@ pub(crate) fn load(
     let Seen { chunks, checkpoint, published, manifest_lost, mut segments, end, last_is_old, .. } = seen;
     let (old_segments, mut next_segment) = (seen.old_segments, seen.next_segment);
     make_durable(vfs, &paths.wal, &segments)?;
+    cut_torn_ends(vfs, &paths.wal, &mut segments, &seen.torn)?;
     if checkpoint.is_some() {
         // It may have been renamed by a process that ended before it made the name durable; what it overrules goes below.
         vfs.sync_dir(&paths.checkpoints).map_err(OpenError::io("fsync directory", &paths.checkpoints))?;
@@ -155,6 +156,27 @@ fn make_durable(vfs: &dyn Vfs, dir: &Path, segments: &[(u64, u64)]) -> Result<()
     } else {
         vfs.sync_dir(dir).map_err(OpenError::io("fsync directory", dir))
     }
+}
+
+/// Cuts the torn ends off segments behind which nothing was written but what a failed attempt to begin another has left, so that
+/// they are whole when more is written.
+fn cut_torn_ends(
+    vfs: &dyn Vfs,
+    dir: &Path,
+    segments: &mut [(u64, u64)],
+    torn: &[(u64, u64)],
+) -> Result<(), OpenError> {
+    let Some((_, before_last)) = segments.split_last_mut() else { return Ok(()) };
+    for (number, size) in before_last {
+        if let Some((_, offset)) = torn.iter().find(|(torn, _)| torn == number) {
+            let path = dir.join(FileId { kind: FileKind::Wal, number: *number }.name());
+            let file = vfs.open(&path, OpenMode::Write).map_err(OpenError::io("open", &path))?;
+            file.truncate(*offset).map_err(OpenError::io("truncate", &path))?;
+            file.sync().map_err(OpenError::io("fsync", &path))?;
+            *size = *offset;
+        }
+    }
+    Ok(())
 }
 
 /// Cuts the torn end off the last segment, so that it can be gone on with. A segment with any other damage at its end, or

@@ -38,6 +38,8 @@ pub(super) struct Seen {
     pub(super) end: Option<End>,
     /// Is the last segment of an older version?
     pub(super) last_is_old: bool,
+    /// Segments that end inside a record which was never acknowledged, and where it begins.
+    pub(super) torn: Vec<(u64, u64)>,
     /// Segments that the checkpoint overrules.
     pub(super) old_segments: Vec<(u64, u64)>,
     pub(super) next_segment: u64,
@@ -88,12 +90,12 @@ pub(super) fn read_files(
     }
     let (old_segments, current): (Vec<_>, Vec<_>) =
         numbered(vfs, &paths.wal)?.into_iter().partition(|(number, _)| *number < first);
-    let mut log = LogRead { segments: Vec::new(), next_segment: first, end: None, version: None };
-    let last = current.last().map(|(number, _)| *number);
+    let mut log = LogRead { next_segment: first, ..LogRead::default() };
     for (number, _) in current {
-        reader.segment(paths, number, Some(number) == last, &mut log)?;
+        reader.segment(paths, number, &mut log)?;
     }
-    let LogRead { segments, next_segment, end, version } = log;
+    reader.never_acknowledged(paths, &log.torn);
+    let LogRead { segments, next_segment, end, version, torn } = log;
     let published = manifest.as_ref().and_then(|manifest| manifest.block);
     let manifest_lost = manifest.is_none() && (checkpoint.is_some() || lost.is_some());
     let Replayed { mut report, chunks, sync_failed } =
@@ -107,6 +109,7 @@ pub(super) fn read_files(
         segments,
         end,
         last_is_old: version.is_some_and(|version| version != VERSION),
+        torn,
         old_segments,
         next_segment,
         report,
@@ -115,12 +118,15 @@ pub(super) fn read_files(
 }
 
 /// The log as far as it was read.
+#[derive(Default)]
 struct LogRead {
     segments: Vec<(u64, u64)>,
     next_segment: u64,
     /// How the last segment ends, and of which version it is.
     end: Option<End>,
     version: Option<u32>,
+    /// Segments that end inside a record, and where it begins. No whole record was found behind it yet.
+    torn: Vec<(u64, u64)>,
 }
 
 /// A log of a newer version is refused before anything is written.
@@ -211,6 +217,8 @@ enum Extent {
     Whole,
     /// It may end inside a record, whose write was never acknowledged.
     Torn,
+    /// As [`Extent::Torn`]; what is behind the file decides whether it was acknowledged.
+    Log,
 }
 
 /// A file that was read.
@@ -334,13 +342,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn segment(
-        &mut self,
-        paths: &Paths,
-        number: u64,
-        last: bool,
-        log: &mut LogRead,
-    ) -> Result<(), OpenError> {
+    fn segment(&mut self, paths: &Paths, number: u64, log: &mut LogRead) -> Result<(), OpenError> {
         let path_of = |number| paths.wal.join(FileId { kind: FileKind::Wal, number }.name());
         for missing in log.next_segment..number.min(log.next_segment + MISSING_LISTED_MAX) {
             self.missing(path_of(missing), 0);
@@ -349,10 +351,18 @@ impl<'a> Reader<'a> {
         self.replay.report.segments += 1;
         // Up to where it ends now: that there is a segment behind it says that it grows no more, its size in a list that was
         // made beside a writer may be older.
-        let extent = if last { Extent::Torn } else { Extent::Whole };
         let (id, path) = (FileId { kind: FileKind::Wal, number }, path_of(number));
         self.replay.before = None;
-        let read = self.file(id, &path, extent, |replay, _, payload| replay.batch(payload))?;
+        let read = self.file(id, &path, Extent::Log, |replay, _, payload| replay.batch(payload))?;
+        if read.as_ref().is_some_and(|read| read.records > 0) {
+            // Nothing is written to a segment before the one before it is whole.
+            for (number, offset) in std::mem::take(&mut log.torn) {
+                self.torn(paths, number, offset, DamageKind::Cut);
+            }
+        }
+        if let Some(FileRead { end: End::Torn { offset }, .. }) = read {
+            log.torn.push((number, offset));
+        }
         // A segment says how long the one before it was.
         if let (Some((before, bytes)), Some((known, size))) =
             (self.replay.before, log.segments.last().copied())
@@ -369,6 +379,29 @@ impl<'a> Reader<'a> {
         log.version = read.as_ref().and_then(|read| read.version);
         log.segments.push((number, read.map_or(0, |read| read.size)));
         Ok(())
+    }
+
+    /// The torn ends behind which nothing was written.
+    fn never_acknowledged(&mut self, paths: &Paths, torn: &[(u64, u64)]) {
+        for (number, offset) in torn {
+            self.torn(paths, *number, *offset, DamageKind::TornTail);
+        }
+    }
+
+    /// Reports the end of a segment that is no record.
+    fn torn(&mut self, paths: &Paths, number: u64, offset: u64, kind: DamageKind) {
+        let id = FileId { kind: FileKind::Wal, number };
+        let path = paths.wal.join(id.name());
+        let file = self.vfs.open(&path, OpenMode::Read).ok();
+        let size = file.as_ref().and_then(|file| file.size().ok()).unwrap_or(offset);
+        let mut torn = damage(&path, offset, size.saturating_sub(offset), kind);
+        match (&mut self.quarantine, file) {
+            (Some(quarantine), Some(file)) => quarantine.keep(id, &*file, &mut torn),
+            // The writer is not done with it, or has never acknowledged it.
+            (None, _) if kind == DamageKind::TornTail => return,
+            _ => {}
+        }
+        self.replay.report.add(torn);
     }
 
     fn missing(&mut self, file: PathBuf, bytes: u64) {
@@ -392,7 +425,7 @@ impl<'a> Reader<'a> {
         let there = file.size().map_err(OpenError::io("read the size of", path))?;
         let (size, wanted) = match extent {
             Extent::Bytes(bytes) => (there.min(bytes), bytes),
-            Extent::Whole | Extent::Torn => (there, there),
+            Extent::Whole | Extent::Torn | Extent::Log => (there, there),
         };
         let mut frames = FrameReader::new(&*file, id, size);
         let version = check_version(&mut frames, path)?;
@@ -415,6 +448,9 @@ impl<'a> Reader<'a> {
                 Found::Damage { offset, bytes, kind } => {
                     let torn = kind == DamageKind::TornTail;
                     read.end = if torn { End::Torn { offset } } else { End::Damaged };
+                    if torn && extent == Extent::Log {
+                        continue;
+                    }
                     if torn && extent != Extent::Torn {
                         damage(path, offset, wanted - offset, DamageKind::Cut)
                     } else {

@@ -157,12 +157,13 @@ impl Log {
     /// What a segment begins with: the header of a file, and how long the segment before it is.
     fn header_of(&self, id: FileId) -> Vec<u8> {
         let mut header = header_bytes(id).to_vec();
-        if let Some(before) = &self.current {
+        let before = self.current.as_ref().map(|segment| (segment.number, segment.size));
+        if let Some((number, size)) = before.or(self.finished.last().copied()) {
             let mut record = Vec::new();
             begin_record(&mut record);
             record.push(RecordKind::Segment as u8);
-            put_unsigned(&mut record, before.number);
-            put_unsigned(&mut record, before.size);
+            put_unsigned(&mut record, number);
+            put_unsigned(&mut record, size);
             finish_record(&mut record, id, FILE_HEADER_BYTES as u64);
             header.extend_from_slice(&record);
         }
