@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kymo_model::{ExemplarQueryable, Labels, MetadataQueryable, Queryable, Regex};
+use kymo_model::{
+    ExemplarQueryable, Labels, Matcher, MetadataQueryable, Queryable, Regex, StoreError, TimeRange,
+};
 use kymo_promql::Engine;
 use kymo_promql_syntax::Parser;
 use tokio::sync::Semaphore;
@@ -113,6 +115,10 @@ pub trait Status: Send + Sync {
     fn build(&self) -> BuildInfo;
     /// Where the series of the head come from; the `limit` largest of each kind.
     fn cardinality(&self, limit: usize) -> CardinalityStats;
+    /// The descriptions of the store's blocks, as their meta.json has them.
+    fn blocks(&self) -> Vec<serde_json::Value> {
+        Vec::new()
+    }
     /// The process' own metrics in the Prometheus text format.
     fn metrics_text(&self) -> String;
     /// Labels that series get on their way to other servers: by federation and remote read.
@@ -127,6 +133,16 @@ pub trait Status: Send + Sync {
     fn features(&self) -> Vec<FeatureGroup> {
         Vec::new()
     }
+}
+
+/// Who deletes and copies what is stored. All of it blocks.
+pub trait Admin: Send + Sync {
+    /// Deletes the samples in a range of all series that match.
+    fn delete_series(&self, matchers: &[Matcher], range: TimeRange) -> Result<(), StoreError>;
+    /// Gives back the room of what was deleted.
+    fn clean_tombstones(&self) -> Result<(), StoreError>;
+    /// Copies everything, the newest samples only if `with_head`; gives the name of the directory that the copy is in.
+    fn snapshot(&self, with_head: bool) -> Result<String, StoreError>;
 }
 
 /// Who takes remote write.
@@ -222,7 +238,7 @@ pub struct Api {
     pub(crate) notifications: Notifications,
     pub(crate) lifecycle: bool,
     pub(crate) control: Arc<dyn Control>,
-    pub(crate) admin: bool,
+    pub(crate) admin: Option<Arc<dyn Admin>>,
     pub(crate) query_slots: Arc<Semaphore>,
     pub(crate) write_slots: Arc<Semaphore>,
     pub(crate) read_slots: Arc<Semaphore>,
@@ -247,7 +263,7 @@ impl Api {
             notifications: Notifications::default(),
             lifecycle: false,
             control: Arc::new(NoControl),
-            admin: false,
+            admin: None,
             query_slots: Arc::new(Semaphore::new(limits.queries_concurrent_max)),
             write_slots: Arc::new(Semaphore::new(limits.writes_concurrent_max)),
             read_slots: Arc::new(Semaphore::new(limits.reads_concurrent_max)),
@@ -332,8 +348,8 @@ impl Api {
     }
 
     /// With the admin endpoints allowed.
-    pub fn admin(mut self, allowed: bool) -> Api {
-        self.admin = allowed;
+    pub fn admin(mut self, admin: Arc<dyn Admin>) -> Api {
+        self.admin = Some(admin);
         self
     }
 }

@@ -78,7 +78,7 @@ pub(crate) async fn features(State(api): State<Api>) -> Response {
 
 fn of_the_api(api: &Api) -> Group {
     BTreeMap::from([
-        ("admin", api.admin),
+        ("admin", api.admin.is_some()),
         ("exclude_alerts", true),
         ("label_values_match", true),
         ("lifecycle", api.lifecycle),

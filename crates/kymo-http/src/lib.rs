@@ -46,7 +46,7 @@ mod views;
 mod write;
 
 pub use api::{
-    Api, ApiLimits, Control, ControlError, NoControl, RemoteRead, RemoteReadAnswer, RemoteReadError,
+    Admin, Api, ApiLimits, Control, ControlError, NoControl, RemoteRead, RemoteReadAnswer, RemoteReadError,
     RemoteWrite, RemoteWriteError, Rules, Status, Targets, WebOptions,
 };
 pub use error::{ApiError, ApiErrorKind};

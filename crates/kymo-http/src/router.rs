@@ -47,9 +47,9 @@ pub fn router(api: Api) -> Router {
         .route("/parse_query", get(status::parse_query).post(status::parse_query))
         .route("/write", post(write::write))
         .route("/read", post(read::read))
-        .route("/admin/tsdb/delete_series", post(admin::unsupported).put(admin::unsupported))
-        .route("/admin/tsdb/clean_tombstones", post(admin::unsupported).put(admin::unsupported))
-        .route("/admin/tsdb/snapshot", post(admin::unsupported).put(admin::unsupported))
+        .route("/admin/tsdb/delete_series", post(admin::delete_series).put(admin::delete_series))
+        .route("/admin/tsdb/clean_tombstones", post(admin::clean_tombstones).put(admin::clean_tombstones))
+        .route("/admin/tsdb/snapshot", post(admin::snapshot).put(admin::snapshot))
         .fallback(not_found)
         .layer(middleware::from_fn_with_state(api.clone(), cors::answer));
     let mut all = Router::new()

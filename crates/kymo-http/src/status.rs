@@ -103,9 +103,10 @@ pub(crate) async fn wal_replay(State(api): State<Api>) -> Response {
     })
 }
 
-/// `/status/tsdb/blocks`: the store has one piece and no blocks.
-pub(crate) async fn blocks() -> Response {
-    json::respond(Ok(Answer::of(&json!({"blocks": []}))))
+/// `/status/tsdb/blocks`: the description of each block.
+pub(crate) async fn blocks(State(api): State<Api>) -> Response {
+    let blocks = api.status.as_ref().map_or_else(Vec::new, |status| status.blocks());
+    json::respond(Ok(Answer::of(&json!({ "blocks": blocks }))))
 }
 
 /// `/metrics`: the process' own.

@@ -6,7 +6,8 @@ use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use kymo_model::{
-    FloatHistogram, Labels, Queryable, Refusal, SampleValue, Samples, Selector, StoreError, TimeRange, Values,
+    FloatHistogram, Labels, Matcher, Queryable, Refusal, SampleValue, Samples, Selector, StoreError,
+    TimeRange, Values,
 };
 
 /// A map from series and time to value, with the admission rules of the database spelled out plainly.
@@ -153,6 +154,25 @@ impl ModelStore {
             let idle = written_ms.is_none_or(|written_ms| monotonic_ms - written_ms >= IDLE_MS);
             let cutoff_ms = if idle { of_idle_ms } else { newest_of_all(cells).map_or(i64::MIN, cutoff) };
             cells.range_mut(..cutoff_ms).for_each(|(_, cell)| cell.aged = true);
+        }
+    }
+
+    /// Samples in a range of the series that match were deleted. When that was not `acknowledged`, each may be there or not.
+    pub fn delete(&mut self, matchers: &[Matcher], range: TimeRange, acknowledged: bool) {
+        for (labels, cells) in &mut self.series {
+            if !matchers.iter().all(|matcher| matcher.matches(labels.get(matcher.name()).unwrap_or(""))) {
+                continue;
+            }
+            for cell in cells.range_mut(range.min.millis()..=range.max.millis()).map(|(_, cell)| cell) {
+                if !acknowledged {
+                    cell.aged = true;
+                } else if cell.aged {
+                    // It may have been gone already, but for the log.
+                    cell.maybe.extend(cell.acked.take().map(|(bits, _)| bits));
+                } else {
+                    cell.acked = None;
+                }
+            }
         }
     }
 

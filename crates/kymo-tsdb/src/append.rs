@@ -21,6 +21,7 @@ use crate::frame::{PAYLOAD_BYTES_MAX, RECORD_HEADER_BYTES};
 use crate::head::{Cursor, Lateness, ROWS_MAX, Second, Verdict, is_sound, judge_same_time};
 use crate::index::SeriesId;
 use crate::lock::{lock, write};
+use crate::maintain::spill_if_much;
 use crate::options::{LabelBound, Options, SyncMode};
 use crate::wal::{BatchRecord, Log, put_exemplars, put_metadata};
 
@@ -52,6 +53,8 @@ pub(crate) struct Writer {
     /// How many of the new series have a value, for each label whose values are bounded.
     new_by_label: Vec<HashMap<String, usize>>,
     pub(crate) disk_room: DiskRoom,
+    /// Series of which chunks were sealed.
+    sealed: Vec<SeriesId>,
     /// The definitions of the record before, to be repeated in the next.
     repeated: Vec<(SeriesId, Labels)>,
     /// Exemplars and metadata of the batch.
@@ -73,6 +76,7 @@ impl Writer {
             new: Vec::new(),
             new_pending: Vec::new(),
             new_by_labels: HashMap::new(),
+            sealed: Vec::new(),
             repeated: Vec::new(),
             admitted: Admitted::default(),
         }
@@ -86,6 +90,7 @@ impl Writer {
         self.new_by_labels.clear();
         self.new_by_label.iter_mut().for_each(HashMap::clear);
         self.admitted.clear();
+        self.sealed.clear();
     }
 }
 
@@ -131,6 +136,7 @@ impl Append for Db {
         beside::apply(shared, &mut writer.admitted);
         drop(writer);
         shared.count(&outcome);
+        spill_if_much(shared);
         match options.sync {
             SyncMode::Always => shared.syncer.wait(record)?,
             SyncMode::IntervalMs(interval_ms) => {
@@ -191,6 +197,7 @@ fn apply(shared: &Shared, writer: &mut Writer) {
     let (head, now) = (&shared.head, shared.second());
     let Some(first) = writer.taken.first() else { return };
     let (mut min_ms, mut max_ms, mut late, mut chunks) = (first.t_ms, first.t_ms, 0, 0);
+    let mut sealed_bytes = 0;
     let _whole_batches = write(&head.isolation);
     if !writer.new.is_empty() {
         head.create(writer.new.iter().cloned());
@@ -200,12 +207,20 @@ fn apply(shared: &Shared, writer: &mut Writer) {
     for row in &writer.taken {
         let series = cursor.get(row.id).expect("BUG: a series was removed while the writer was held");
         series.touch(now);
-        chunks += if row.late {
+        let more = if row.late {
             late += 1;
             series.push_late(row.t_ms, row.value.clone())
         } else {
             series.push(row.t_ms, &row.value)
         };
+        if more > 0 {
+            chunks += more;
+            let unspilled = series.unspilled_bytes();
+            if unspilled > 0 {
+                sealed_bytes += unspilled as u64;
+                writer.sealed.push(row.id);
+            }
+        }
         min_ms = min_ms.min(row.t_ms);
         max_ms = max_ms.max(row.t_ms);
     }
@@ -213,6 +228,7 @@ fn apply(shared: &Shared, writer: &mut Writer) {
     head.samples.fetch_add(writer.taken.len() as u64, Relaxed);
     head.chunks.fetch_add(chunks as u64, Relaxed);
     shared.counters.late.fetch_add(late, Relaxed);
+    head.unspilled.add(&writer.sealed, sealed_bytes);
     std::mem::swap(&mut writer.repeated, &mut writer.new);
 }
 
@@ -314,10 +330,10 @@ impl<'a> Judge<'a> {
                 let series = cursor.get(id).ok_or(Refusal::UnknownHandle)?;
                 let pending = series.pending();
                 let verdict = if pending == 0 {
-                    series.judge(t_ms, value, self.lateness)
+                    series.judge(t_ms, value, self.lateness, &self.shared.head.store)
                 } else {
                     self.judge_after(pending, t_ms, value, series.newest_ms(), |t_ms, value| {
-                        series.judge(t_ms, value, Lateness::ANY)
+                        series.judge(t_ms, value, Lateness::ANY, &self.shared.head.store)
                     })
                 };
                 match is_late(verdict)? {

@@ -1,5 +1,6 @@
 //! Db: a database in a directory. Opening, closing, figures; the rest of its methods are in append.rs, query.rs, maintain.rs.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
@@ -8,15 +9,20 @@ use kymo_model::{Appended, Refusal, StoreError, StoreErrorKind};
 
 use crate::append::Writer;
 use crate::believed_time::BelievedTime;
-use crate::checkpoint::{ChunkFiles, Resumed, checkpoint, load};
+use crate::block::{Block, BlockStore, Ulid, cut_blocks, name_block, remove_tree};
+use crate::checkpoint::{ChunkFiles, ChunkTarget, Resumed, load};
+use crate::chunks::ChunkStore;
+use crate::cut::{Cuts, write_checkpoint};
 use crate::error::OpenError;
 use crate::frame::{FileId, FileKind};
 use crate::head::{Head, Second};
 use crate::index::Cardinality;
 use crate::lock::lock;
-use crate::options::Options;
+use crate::maintain::Maintained;
+use crate::options::{Options, SyncMode};
 use crate::prometheus::{ImportOptions, ImportReport, has_prometheus_head, import_locked};
-use crate::stats::{DiskStats, MemoryStats, ReplayReport, Stats, WalStats};
+use crate::query::Parts;
+use crate::stats::{BlocksStats, Damage, DamageKind, DiskStats, MemoryStats, ReplayReport, Stats, WalStats};
 use crate::vfs::{Vfs, VfsLock};
 use crate::wal::{Log, Syncer, WalTarget};
 
@@ -31,6 +37,7 @@ pub(crate) struct Shared {
     pub(crate) options: Options,
     pub(crate) paths: Paths,
     pub(crate) head: Head,
+    pub(crate) blocks: BlockStore,
     pub(crate) writer: Mutex<Writer>,
     pub(crate) syncer: Arc<Syncer>,
     /// What maintenance works on; whoever holds it is the only one that maintains.
@@ -42,7 +49,16 @@ pub(crate) struct Shared {
     opened_ms: u64,
     second: AtomicU32,
     replay: ReplayReport,
+    /// Bytes of files as they were when they were last changed, for figures that wait for nobody.
+    pub(crate) checkpoint_bytes: AtomicU64,
+    pub(crate) chunk_bytes: AtomicU64,
+    /// Held by whoever compacts.
+    pub(crate) compacting: Mutex<Compacting>,
+    /// Is it about to be closed? Then long work stops.
+    closing: AtomicBool,
     closed: AtomicBool,
+    /// Did the last spill fail? Then it is maintenance that tries again.
+    pub(crate) spill_failed: AtomicBool,
     /// Held from the opening to the end.
     directory_lock: Mutex<Option<Box<dyn VfsLock>>>,
 }
@@ -57,6 +73,19 @@ pub(crate) struct Files {
     pub(crate) aged: Option<(Second, i64)>,
     /// What retention takes for now.
     pub(crate) time: BelievedTime,
+    pub(crate) cuts: Cuts,
+    /// Chunk files in which something lies that was deleted. The next checkpoint writes anew what else is in them.
+    pub(crate) erased: BTreeSet<u32>,
+    /// Was something deleted that no checkpoint leaves out yet?
+    pub(crate) unsettled: bool,
+}
+
+/// When compaction may be tried again after it failed.
+#[derive(Debug, Default)]
+pub(crate) struct Compacting {
+    pub(crate) not_before: Second,
+    /// How often in a row it failed.
+    pub(crate) failed: u32,
 }
 
 /// Where everything is.
@@ -105,6 +134,10 @@ pub(crate) struct Counters {
     pub(crate) series_created: AtomicU64,
     pub(crate) series_removed: AtomicU64,
     pub(crate) checkpoints: AtomicU64,
+    pub(crate) blocks_cut: AtomicU64,
+    pub(crate) blocks_removed: AtomicU64,
+    pub(crate) compactions: AtomicU64,
+    pub(crate) block_failures: AtomicU64,
     refused: [AtomicU64; Refusal::ALL.len()],
 }
 
@@ -121,9 +154,12 @@ impl Db {
         let directory_lock = take_lock(&*vfs, &paths.dir)?;
         let imported = import_before(&paths, &options)?;
         paths.create(&*vfs)?;
-        let head = Head::default();
-        let loaded = load(&paths, &head, &options)?;
+        let head = Head::new(Arc::new(ChunkStore::new(vfs.clone(), paths.chunks.clone())));
+        let loaded = load(&paths, &head, &options, &chunk_target(&options))?;
         let syncer = Arc::new(Syncer::default());
+        if let Some(reason) = loaded.sync_failed {
+            syncer.fail(reason);
+        }
         let target = WalTarget {
             vfs,
             clock: options.clock.clone(),
@@ -137,15 +173,20 @@ impl Db {
         }
         let mut replay = loaded.report;
         replay.imported = imported.map(Box::new);
+        name_cut_blocks(&*options.vfs, &paths, loaded.published, loaded.manifest_lost)?;
+        let blocks = open_blocks(&paths, &options, &mut replay)?;
         replay.duration_ms = options.clock.monotonic_ms().saturating_sub(started_ms);
         let newest_ms = head.time().map(|time| time.max.millis());
         let (wall_ms, monotonic_ms) = (options.clock.now().millis(), options.clock.monotonic_ms());
         let time = BelievedTime::at_opening(wall_ms, newest_ms, monotonic_ms);
         let writer = Writer::new(log, &options);
+        let (checkpoint_bytes, chunk_bytes) =
+            (loaded.checkpoint.map_or(0, |(_, bytes)| bytes), loaded.chunks.disk_bytes());
         let shared = Shared {
             options,
             paths,
             head,
+            blocks,
             writer: Mutex::new(writer),
             syncer,
             files: Mutex::new(Files {
@@ -153,13 +194,21 @@ impl Db {
                 checkpoint: loaded.checkpoint,
                 aged: None,
                 time,
+                cuts: Cuts::default(),
+                erased: BTreeSet::new(),
+                unsettled: false,
             }),
             counters: Counters::default(),
             floor_ms: AtomicI64::new(i64::MIN),
             opened_ms: started_ms,
             second: AtomicU32::new(Second::OPENING.number()),
             replay,
+            checkpoint_bytes: AtomicU64::new(checkpoint_bytes),
+            chunk_bytes: AtomicU64::new(chunk_bytes),
+            compacting: Mutex::default(),
+            closing: AtomicBool::new(false),
             closed: AtomicBool::new(false),
+            spill_failed: AtomicBool::new(false),
             directory_lock: Mutex::new(Some(directory_lock)),
         };
         let db = Db { shared: Arc::new(shared) };
@@ -177,7 +226,9 @@ impl Db {
     /// When the log is long ([`Options::checkpoint_close_bytes`]) it writes a checkpoint, which is read in a fraction of the
     /// time. Closing twice is no error. When the last sync fails, the database is closed all the same.
     pub fn close(&self) -> Result<(), StoreError> {
-        // Wait for the append and the maintenance that run now.
+        // Wait for the append and the maintenance that run now; long work gives up.
+        self.shared.closing.store(true, Relaxed);
+        let _no_compaction = lock(&self.shared.compacting);
         let mut files = lock(&self.shared.files);
         let writer = lock(&self.shared.writer);
         if self.shared.closed.swap(true, Relaxed) {
@@ -186,12 +237,12 @@ impl Db {
         let log_bytes = writer.log.disk_bytes();
         drop(writer);
         let synced = self.sync();
-        if synced.is_ok() && log_bytes >= self.shared.options.checkpoint_close_bytes {
+        if synced.is_ok() && (files.unsettled || log_bytes >= self.shared.options.checkpoint_close_bytes) {
             // When it fails, what is in the log stays there, and the next opening takes longer.
-            let written = checkpoint(&self.shared, &mut files).is_ok();
-            self.shared.counters.checkpoints.fetch_add(u64::from(written), Relaxed);
+            let _ = write_checkpoint(&self.shared, &mut files, &mut Maintained::default());
         }
         drop(files);
+        self.shared.head.store.close();
         lock(&self.shared.directory_lock).take();
         synced
     }
@@ -199,10 +250,7 @@ impl Db {
     /// The figures as they are now. Cheap: nothing is walked over.
     pub fn stats(&self) -> Stats {
         let shared = &*self.shared;
-        let (checkpoint_bytes, chunk_bytes) = {
-            let files = lock(&shared.files);
-            (files.checkpoint.map_or(0, |(_, bytes)| bytes), files.chunks.disk_bytes())
-        };
+        let blocks = shared.blocks.blocks();
         let (mut wal, wal_bytes) = {
             let writer = lock(&shared.writer);
             let log = &writer.log;
@@ -227,7 +275,19 @@ impl Db {
                 .into_iter()
                 .zip(counters.refused.iter().map(|count| count.load(Relaxed)))
                 .collect(),
-            disk: DiskStats { wal_bytes, checkpoint_bytes, chunk_bytes },
+            disk: DiskStats {
+                wal_bytes,
+                checkpoint_bytes: shared.checkpoint_bytes.load(Relaxed),
+                chunk_bytes: shared.chunk_bytes.load(Relaxed),
+                block_bytes: blocks.iter().map(Block::size_bytes).sum(),
+            },
+            blocks: BlocksStats {
+                cut: counters.blocks_cut.load(Relaxed),
+                compactions: counters.compactions.load(Relaxed),
+                failures: counters.block_failures.load(Relaxed),
+                removed: counters.blocks_removed.load(Relaxed),
+                ..BlocksStats::of(&blocks)
+            },
             wal,
             checkpoints: counters.checkpoints.load(Relaxed),
             replay: shared.replay.clone(),
@@ -240,7 +300,12 @@ impl Db {
         self.shared.head.memory()
     }
 
-    /// What makes up the series: the `limit` largest of each kind.
+    /// The blocks as they are now, in order of their first millisecond.
+    pub fn blocks(&self) -> Arc<[Block]> {
+        self.shared.blocks.blocks()
+    }
+
+    /// What makes up the series of the head: the `limit` largest of each kind.
     pub fn cardinality(&self, limit: usize) -> Cardinality {
         self.shared.head.cardinality(limit)
     }
@@ -284,7 +349,77 @@ fn take_lock(vfs: &dyn Vfs, dir: &Path) -> Result<Box<dyn VfsLock>, OpenError> {
     })
 }
 
+/// Blocks that were cut and have no name yet get it when the last checkpoint names them. Of others the head has the samples. If
+/// it is not known what the checkpoint names, whatever can be opened is taken: a sample may well be there twice.
+fn name_cut_blocks(
+    vfs: &dyn Vfs,
+    paths: &Paths,
+    published: Option<Ulid>,
+    manifest_lost: bool,
+) -> Result<(), OpenError> {
+    for (ulid, dir) in cut_blocks(vfs, &paths.dir)? {
+        if published == Some(ulid) || (manifest_lost && Block::open(vfs, &dir).is_ok()) {
+            name_block(vfs, &paths.dir, ulid)?;
+        } else {
+            // What cannot be removed now goes at the next opening.
+            let _ = remove_tree(vfs, &dir);
+        }
+    }
+    if published.is_some() {
+        // It may have got its name from a process that ended before the name was durable.
+        vfs.sync_dir(&paths.dir).map_err(OpenError::io("fsync directory", &paths.dir))?;
+    }
+    Ok(())
+}
+
+/// Opens the blocks. Those that cannot be opened are reported and do not stop the others; damaged ones are set aside.
+fn open_blocks(paths: &Paths, options: &Options, report: &mut ReplayReport) -> Result<BlockStore, OpenError> {
+    let store = BlockStore::open_tidying(options.vfs.clone(), &paths.dir, options.block_store())?;
+    let aside = store.set_refused_aside();
+    for ((dir, _), quarantine) in store.refused().iter().zip(aside) {
+        report.add(Damage { file: dir.clone(), offset: 0, bytes: 0, kind: DamageKind::Block, quarantine });
+    }
+    Ok(store)
+}
+
+fn chunk_target(options: &Options) -> ChunkTarget {
+    ChunkTarget { vfs: options.vfs.clone(), file_bytes_max: options.chunk_file_bytes_effective() }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // Before the directory's lock goes.
+        self.head.store.close();
+    }
+}
+
 impl Shared {
+    pub(crate) fn chunk_target(&self) -> ChunkTarget {
+        chunk_target(&self.options)
+    }
+
+    /// Head and blocks, to be queried.
+    pub(crate) fn parts(&self) -> Parts<'_> {
+        Parts { head: &self.head, blocks: &self.blocks }
+    }
+
+    /// Says how large the files are now.
+    pub(crate) fn note_sizes(&self, files: &Files) {
+        self.checkpoint_bytes.store(files.checkpoint.map_or(0, |(_, bytes)| bytes), Relaxed);
+        self.chunk_bytes.store(files.chunks.disk_bytes(), Relaxed);
+    }
+
+    /// What long work calls now and then: keeps the promise of the sync interval, and says whether to go on.
+    pub(crate) fn go_on(&self) -> bool {
+        if let SyncMode::IntervalMs(interval_ms) = self.options.sync
+            && self.syncer.is_due(self.options.clock.monotonic_ms(), interval_ms)
+        {
+            // A sync that fails stops all writes, and whoever writes next is told.
+            let _ = self.syncer.wait(self.syncer.written());
+        }
+        !self.closing.load(Relaxed)
+    }
+
     /// An error if no write can be taken.
     pub(crate) fn ensure_writable(&self) -> Result<(), StoreError> {
         self.ensure_open()?;

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use kymo_model::{StoreError, StoreErrorKind};
 
+use crate::block::BlockError;
+
 /// Why a database could not be opened.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -56,6 +58,18 @@ pub enum OpenError {
         /// What the file says.
         found: u32,
     },
+    /// The blocks could not be looked at.
+    #[error(transparent)]
+    Blocks(BlockError),
+}
+
+impl From<BlockError> for OpenError {
+    fn from(error: BlockError) -> OpenError {
+        match error {
+            BlockError::Io { action, path, source } => OpenError::Io { action, path, source },
+            error => OpenError::Blocks(error),
+        }
+    }
 }
 
 impl OpenError {

@@ -44,6 +44,7 @@ mod index;
 mod lock;
 
 mod beside;
+mod chunks;
 mod head;
 mod wal;
 
@@ -52,15 +53,20 @@ mod checkpoint;
 pub mod prometheus;
 
 mod append;
+mod cut;
 mod db;
+mod delete;
 mod disk_room;
 mod maintain;
 mod query;
 mod read_only;
+mod retention;
+mod snapshot;
 mod thread;
 
 pub use clock::{Clock, SystemClock};
 pub use db::Db;
+pub use delete::Deletion;
 pub use error::OpenError;
 pub use index::{Cardinality, Counted};
 pub use maintain::Maintained;
@@ -68,7 +74,8 @@ pub use options::{LabelBound, Options, SyncMode};
 pub use progress::{OnProgress, Progress, ProgressUnit, Work};
 pub use read_only::ReadOnlyDb;
 pub use stats::{
-    Damage, DamageKind, DiskStats, ExemplarStats, MemoryStats, MetadataStats, ReplayReport, Stats, WalStats,
+    BlocksStats, Damage, DamageKind, DiskStats, ExemplarStats, MemoryStats, MetadataStats, ReplayReport,
+    Stats, WalStats,
 };
 pub use thread::MaintenanceThread;
 pub use vfs::{DirEntry, OpenMode, OsVfs, Vfs, VfsFile, VfsLock};

@@ -1,15 +1,16 @@
 //! Maintenance: sync what is due, drop what is past the retention, cut the log by a checkpoint. Done by whoever calls it.
 
-use std::sync::MutexGuard;
 use std::sync::atomic::Ordering::Relaxed;
 
 use kymo_model::{StoreError, Timestamp};
 
-use crate::checkpoint::checkpoint;
+use crate::block::CompactError;
+use crate::checkpoint::spill;
+use crate::cut::{cut, write_checkpoint};
 use crate::db::{Db, Files, Shared};
-use crate::head::{Cutoffs, file_tag};
 use crate::lock::lock;
 use crate::options::SyncMode;
+use crate::retention::{enforce_age, enforce_size};
 
 /// What a round of maintenance did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,6 +25,12 @@ pub struct Maintained {
     pub chunks_dropped: u64,
     /// Chunk files removed.
     pub files_removed: u64,
+    /// Blocks that were past the retention.
+    pub blocks_removed: u64,
+    /// Blocks cut from the head.
+    pub blocks_cut: u64,
+    /// Were blocks compacted?
+    pub compacted: bool,
 }
 
 impl Db {
@@ -47,11 +54,18 @@ impl Db {
         // Retention comes first: it makes room for what needs some.
         let now_ms = files.time.look(now.millis(), shared.options.clock.monotonic_ms());
         enforce_age(shared, &mut files, now_ms, &mut done);
-        enforce_size(shared, &mut files, now_ms, &mut done)?;
+        let mut failed = enforce_size(shared, &mut files, now_ms, &mut done).err();
+        failed = cut(shared, &mut files, now_ms, &mut done).err().or(failed);
         if checkpoint_is_due(shared, &files) {
-            write_checkpoint(shared, &mut files, &mut done)?;
+            failed = write_checkpoint(shared, &mut files, &mut done).err().or(failed);
         }
-        Ok(done)
+        if shared.head.unspilled.bytes() >= shared.options.spill_bytes {
+            failed = spill_now(shared, &mut files).err().or(failed);
+        }
+        shared.note_sizes(&files);
+        drop(files);
+        failed = failed.or(compact(shared, now, &mut done).err());
+        failed.map_or(Ok(done), Err)
     }
 
     /// Writes a checkpoint now, so that the next opening has less of the log to read.
@@ -59,97 +73,73 @@ impl Db {
         let shared = self.shared();
         let mut files = lock(&shared.files);
         shared.ensure_writable()?;
-        write_checkpoint(shared, &mut files, &mut Maintained::default())
-    }
-
-    /// Drops what is past the retention as soon as it was read. What needs a write waits for the first maintenance.
-    pub(crate) fn enforce_retention_at_opening(&self) {
-        let shared = self.shared();
-        let mut files = lock(&shared.files);
-        let clock = &shared.options.clock;
-        let now_ms = files.time.look(clock.now().millis(), clock.monotonic_ms());
-        enforce_age(shared, &mut files, now_ms, &mut Maintained::default());
+        let written = write_checkpoint(shared, &mut files, &mut Maintained::default());
+        shared.note_sizes(&files);
+        written
     }
 }
 
-/// Retention by time looks at every series, so not more often than by this: in seconds, or by the newest sample.
-const AGE_STEP_S: u32 = 60;
-
-fn enforce_age(shared: &Shared, files: &mut MutexGuard<'_, Files>, now_ms: i64, done: &mut Maintained) {
-    let (second, newest_ms) = (shared.see_second(), shared.head.max_ms());
-    let is_due = files.aged.is_none_or(|(before, before_ms)| {
-        second.number().saturating_sub(before.number()) >= AGE_STEP_S
-            || newest_ms.saturating_sub(before_ms) >= 1000 * i64::from(AGE_STEP_S)
-    });
-    if is_due {
-        files.aged = Some((second, newest_ms));
-        drop_before(shared, files, now_ms, done);
+/// Compacts what the plan asks for, one compaction at a time. After a failure it waits, longer each time.
+fn compact(shared: &Shared, now: Timestamp, done: &mut Maintained) -> Result<(), StoreError> {
+    /// The first wait, and the longest.
+    const WAIT_S: std::ops::RangeInclusive<u32> = 60..=3600;
+    // Somebody else compacts already.
+    let Ok(mut compacting) = shared.compacting.try_lock() else { return Ok(()) };
+    let second = shared.see_second();
+    if second < compacting.not_before || shared.ensure_writable().is_err() {
+        return Ok(());
     }
-}
-
-/// Removes the chunk files with the oldest samples, and these samples, while all files together are too large.
-fn enforce_size(
-    shared: &Shared,
-    files: &mut MutexGuard<'_, Files>,
-    now_ms: i64,
-    done: &mut Maintained,
-) -> Result<(), StoreError> {
-    let limit = shared.options.retention_bytes;
-    while limit > 0 && disk_bytes(shared, files) > limit {
-        let oldest = files.chunks.files.iter().map(|file| file.max_ms).min();
-        let Some(oldest_ms) = oldest else {
-            // All of it is log and open chunks: only a checkpoint makes that smaller.
-            if !done.checkpoint {
-                write_checkpoint(shared, files, done)?;
-                continue;
-            }
-            break;
-        };
-        let cutoff_ms = oldest_ms.saturating_add(1);
-        shared.floor_ms.fetch_max(cutoff_ms, Relaxed);
-        let before = files.chunks.files.len();
-        drop_before(shared, files, now_ms, done);
-        if files.chunks.files.len() == before {
-            break;
+    let now_ms = u64::try_from(now.millis()).unwrap_or(0);
+    match shared.blocks.compact_while(now_ms, &mut |_| shared.go_on()) {
+        Ok(None) | Err(CompactError::Stopped) => Ok(()),
+        Ok(Some(_)) => {
+            compacting.failed = 0;
+            done.compacted = true;
+            shared.counters.compactions.fetch_add(1, Relaxed);
+            Ok(())
+        }
+        Err(error) => {
+            let wait_s = (WAIT_S.start() << compacting.failed.min(6)).min(*WAIT_S.end());
+            compacting.failed = compacting.failed.saturating_add(1);
+            compacting.not_before = second.later_by(wait_s);
+            shared.counters.block_failures.fetch_add(1, Relaxed);
+            Err(error.into())
         }
     }
-    Ok(())
-}
-
-fn drop_before(shared: &Shared, files: &mut MutexGuard<'_, Files>, now_ms: i64, done: &mut Maintained) {
-    let cutoffs = Cutoffs {
-        floor_ms: shared.floor_ms.load(Relaxed),
-        retention_ms: shared.options.retention_ms,
-        now_ms,
-        second: shared.second(),
-    };
-    let (dropped, cutoff_ms) = {
-        let _no_appends = lock(&shared.writer);
-        (shared.head.drop_before(&cutoffs), cutoffs.of_idle(shared.head.max_ms()))
-    };
-    done.series_dropped += dropped.series as u64;
-    done.chunks_dropped += dropped.chunks as u64;
-    shared.counters.series_removed.fetch_add(dropped.series as u64, Relaxed);
-    let is_needed = |number| dropped.needed_files.contains(&file_tag(number));
-    let removed =
-        files.chunks.remove_before(&*shared.options.vfs, &shared.paths.chunks, cutoff_ms, is_needed);
-    done.files_removed += removed as u64;
-}
-
-fn disk_bytes(shared: &Shared, files: &Files) -> u64 {
-    let log = lock(&shared.writer).log.disk_bytes();
-    log + files.checkpoint.map_or(0, |(_, bytes)| bytes) + files.chunks.disk_bytes()
 }
 
 fn checkpoint_is_due(shared: &Shared, files: &Files) -> bool {
+    if files.unsettled {
+        return true;
+    }
     let last = files.checkpoint.map_or(0, |(_, bytes)| bytes);
     let log = lock(&shared.writer).log.disk_bytes();
     log >= shared.options.checkpoint_wal_bytes_effective().max(last)
 }
 
-fn write_checkpoint(shared: &Shared, files: &mut Files, done: &mut Maintained) -> Result<(), StoreError> {
-    checkpoint(shared, files)?;
-    done.checkpoint = true;
-    shared.counters.checkpoints.fetch_add(1, Relaxed);
-    Ok(())
+fn spill_now(shared: &Shared, files: &mut Files) -> Result<(), StoreError> {
+    let mut sync_failed = None;
+    let spilled = spill(&shared.chunk_target(), &shared.head, &mut files.chunks, &mut sync_failed);
+    shared.spill_failed.store(spilled.is_err(), Relaxed);
+    if let Some(reason) = sync_failed {
+        shared.syncer.fail(reason);
+    }
+    spilled
+}
+
+/// An append that finds so many times [`Options::spill_bytes`](crate::Options::spill_bytes) on the heap does not wait for
+/// maintenance.
+const SPILL_AT_APPEND: u64 = 4;
+
+/// Spills when there is much, unless somebody else is at it.
+pub(crate) fn spill_if_much(shared: &Shared) {
+    let much = shared.options.spill_bytes.saturating_mul(SPILL_AT_APPEND);
+    if shared.head.unspilled.bytes() >= much
+        && !shared.spill_failed.load(Relaxed)
+        && let Ok(mut files) = shared.files.try_lock()
+        && shared.ensure_writable().is_ok()
+    {
+        // What could not be written stays on the heap, and maintenance says why when it cannot either.
+        let _ = spill_now(shared, &mut files);
+    }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use kymo_model::METRIC_NAME;
 
+use crate::block::{BlockStoreOptions, CompactionPlan};
 use crate::{Clock, OnProgress, OsVfs, SystemClock, Vfs};
 
 /// When a write is durable against power loss. Against the end of the process it always is: the write-ahead log is written
@@ -73,6 +74,15 @@ pub struct Options {
     pub checkpoint_close_bytes: u64,
     /// A file of sealed chunks is closed at this size.
     pub chunk_file_bytes: u64,
+    /// How long the blocks are that the head is cut into; rounded up to a multiple of two hours, which no chunk crosses.
+    pub block_range_ms: i64,
+    /// While the chunk files of the head have more bytes than this, a range is cut without the series that are still writing to
+    /// it, instead of waiting an hour for them.
+    pub head_chunk_bytes_max: u64,
+    /// How long blocks may grow by compaction; 0 for a tenth of the retention, at most 31 days.
+    pub block_range_ms_max: i64,
+    /// Sealed chunks leave the heap for chunk files when there are so many bytes of them.
+    pub spill_bytes: u64,
     /// On how many threads the log is replayed, the one that opens the database included. They end with the opening; what it
     /// finds does not depend on them. 0 for as many as there are processors, at most [`Options::REPLAY_THREADS_MAX`].
     pub replay_threads: usize,
@@ -82,6 +92,8 @@ pub struct Options {
     /// Told how far the opening has come.
     pub on_progress: Option<OnProgress>,
 }
+
+const HOUR_MS: i64 = 3_600_000;
 
 /// A bound for the series that have one value of a label.
 ///
@@ -134,6 +146,10 @@ impl Default for Options {
             checkpoint_wal_bytes: 256 << 20,
             checkpoint_close_bytes: 1 << 20,
             chunk_file_bytes: 128 << 20,
+            block_range_ms: 2 * HOUR_MS,
+            block_range_ms_max: 0,
+            head_chunk_bytes_max: 4 << 30,
+            spill_bytes: 1 << 20,
             replay_threads: 0,
             import_prometheus: true,
             on_progress: None,
@@ -151,6 +167,8 @@ impl Options {
         let by_name = (self.series_per_name_max > 0).then_some(by_name);
         self.series_per_label_max.iter().cloned().chain(by_name).collect()
     }
+    /// No chunk file is longer but by one chunk, whatever the options say: places in it have 32 bits.
+    pub const CHUNK_FILE_BYTES_MAX: u64 = 1 << 30;
 
     pub(crate) fn replay_threads_effective(&self) -> usize {
         let wanted = match self.replay_threads {
@@ -162,11 +180,32 @@ impl Options {
 
     /// A file of chunks is at most a tenth of the byte limit, so that retention by bytes never drops most of the data.
     pub(crate) fn chunk_file_bytes_effective(&self) -> u64 {
-        self.a_tenth_of_the_budget(self.chunk_file_bytes)
+        self.a_tenth_of_the_budget(self.chunk_file_bytes).min(Options::CHUNK_FILE_BYTES_MAX)
     }
 
     pub(crate) fn checkpoint_wal_bytes_effective(&self) -> u64 {
         self.a_tenth_of_the_budget(self.checkpoint_wal_bytes)
+    }
+
+    /// [`Options::block_range_ms`] as it is taken.
+    pub(crate) fn block_range_ms_effective(&self) -> i64 {
+        let two_hours = 2 * HOUR_MS;
+        let wanted_ms = self.block_range_ms.clamp(1, i64::MAX / 4);
+        (wanted_ms + two_hours - 1) / two_hours * two_hours
+    }
+
+    /// How the blocks are kept.
+    pub(crate) fn block_store(&self) -> BlockStoreOptions {
+        let range_ms = self.block_range_ms_effective();
+        let grown_ms = match self.block_range_ms_max {
+            0 => (self.retention_ms / 10).min(31 * 24 * HOUR_MS),
+            grown_ms => grown_ms,
+        };
+        BlockStoreOptions {
+            plan: CompactionPlan::from_first(range_ms, 3, grown_ms),
+            block_bytes_max: self.retention_bytes / 10,
+            ..BlockStoreOptions::default()
+        }
     }
 
     fn a_tenth_of_the_budget(&self, wanted: u64) -> u64 {

@@ -1,24 +1,90 @@
-//! Query: the database as the border's `Queryable`.
+//! Query: the database as the border's `Queryable`. The head and the blocks beside it.
+//!
+//! The head is pinned first and then the list of blocks: a sample that moves from one to the other enters the list before it
+//! leaves the head, so a select may see it twice, which the union hides, and never not at all.
 
 use std::sync::Arc;
 
-use kymo_model::{Matcher, Queryable, Selector, SeriesSet, StoreError, TimeRange};
+use kymo_model::{Matcher, Queryable, Selector, SeriesSet, StoreError, StoreErrorKind, TimeRange};
 
+use crate::block::{Block, BlockStore, merged, union, union_unordered};
 use crate::db::Db;
+use crate::head::Head;
+
+/// What is queried together.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Parts<'a> {
+    pub(crate) head: &'a Head,
+    pub(crate) blocks: &'a BlockStore,
+}
+
+impl Parts<'_> {
+    pub(crate) fn select(self, wanted: &Selector) -> Result<SeriesSet, StoreError> {
+        // The newest samples alone are of use where no block can have some as new, and the list of blocks is to be looked at last.
+        let newest = wanted.hints.newest_only && self.overlapping(wanted.range).is_empty();
+        let head = match newest {
+            true => SeriesSet::new(Arc::new(self.head.select_newest(wanted)?)),
+            false => SeriesSet::new(Arc::new(self.head.select(wanted)?)),
+        };
+        let blocks = self.overlapping(wanted.range);
+        if blocks.is_empty() {
+            return Ok(head);
+        }
+        // Blocks come first: of a sample that both have, and that was written anew with another value, the first one stays.
+        let mut sets = blocks
+            .iter()
+            .map(|block| block.select(wanted))
+            .collect::<Result<Vec<SeriesSet>, StoreError>>()?;
+        sets.push(head);
+        let all = if wanted.hints.ordered { union(sets) } else { union_unordered(sets) };
+        let limit = wanted.hints.series_limit;
+        if limit > 0 && all.len() > limit {
+            let message = format!("expected at most {limit} series, found {}", all.len());
+            return Err(StoreError::new(StoreErrorKind::Limit, message));
+        }
+        Ok(all)
+    }
+
+    pub(crate) fn label_names(
+        self,
+        matchers: &[Matcher],
+        range: TimeRange,
+    ) -> Result<Vec<String>, StoreError> {
+        let mut lists = vec![self.head.label_names(matchers, range)];
+        for block in self.overlapping(range) {
+            lists.push(block.label_names(matchers, range)?);
+        }
+        Ok(merged(lists))
+    }
+
+    pub(crate) fn label_values(
+        self,
+        name: &str,
+        matchers: &[Matcher],
+        range: TimeRange,
+    ) -> Result<Vec<String>, StoreError> {
+        let mut lists = vec![self.head.label_values(name, matchers, range)];
+        for block in self.overlapping(range) {
+            lists.push(block.label_values(name, matchers, range)?);
+        }
+        Ok(merged(lists))
+    }
+
+    fn overlapping(self, range: TimeRange) -> Vec<Block> {
+        let blocks = self.blocks.blocks();
+        blocks.iter().filter(|block| block.time_range().overlaps(&range)).cloned().collect()
+    }
+}
 
 impl Queryable for Db {
     fn select(&self, wanted: &Selector) -> Result<SeriesSet, StoreError> {
         self.shared().ensure_open()?;
-        let head = &self.shared().head;
-        Ok(match wanted.hints.newest_only {
-            true => SeriesSet::new(Arc::new(head.select_newest(wanted)?)),
-            false => SeriesSet::new(Arc::new(head.select(wanted)?)),
-        })
+        self.shared().parts().select(wanted)
     }
 
     fn label_names(&self, matchers: &[Matcher], range: TimeRange) -> Result<Vec<String>, StoreError> {
         self.shared().ensure_open()?;
-        Ok(self.shared().head.label_names(matchers, range))
+        self.shared().parts().label_names(matchers, range)
     }
 
     fn label_values(
@@ -28,6 +94,6 @@ impl Queryable for Db {
         range: TimeRange,
     ) -> Result<Vec<String>, StoreError> {
         self.shared().ensure_open()?;
-        Ok(self.shared().head.label_values(name, matchers, range))
+        self.shared().parts().label_values(name, matchers, range)
     }
 }

@@ -2,17 +2,20 @@
 
 use std::fmt;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use kymo_model::{Matcher, Queryable, Selector, SeriesSet, StoreError, TimeRange};
 
-use crate::checkpoint::look;
+use crate::block::{Block, BlockError};
+use crate::checkpoint::{Looked, look};
 use crate::db::Paths;
 use crate::error::OpenError;
 use crate::head::Head;
 use crate::index::Cardinality;
 use crate::options::Options;
-use crate::stats::{DiskStats, MemoryStats, ReplayReport, Stats};
+use crate::query::Parts;
+use crate::stats::{BlocksStats, Damage, DamageKind, MemoryStats, Stats};
 
 /// What a database had when this was opened. It does not follow what is written later.
 ///
@@ -36,14 +39,15 @@ use crate::stats::{DiskStats, MemoryStats, ReplayReport, Stats};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct ReadOnlyDb {
-    head: Head,
-    report: ReplayReport,
-    disk: DiskStats,
+    looked: Looked,
 }
 
 impl fmt::Debug for ReadOnlyDb {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ReadOnlyDb").field("disk", &self.disk).field("report", &self.report).finish()
+        f.debug_struct("ReadOnlyDb")
+            .field("disk", &self.looked.disk)
+            .field("report", &self.looked.report)
+            .finish()
     }
 }
 
@@ -60,38 +64,62 @@ impl ReadOnlyDb {
                 _ => OpenError::Io { action: "list", path: paths.wal, source: error },
             });
         }
-        let (head, mut report, disk) = look(&paths, &options)?;
-        report.duration_ms = options.clock.monotonic_ms().saturating_sub(started_ms);
-        Ok(ReadOnlyDb { head, report, disk })
+        let mut looked = look(&paths, &options)?;
+        for (dir, _) in looked.blocks.refused() {
+            let kind = DamageKind::Block;
+            looked.report.add(Damage { file: dir.clone(), offset: 0, bytes: 0, kind, quarantine: None });
+        }
+        looked.report.duration_ms = options.clock.monotonic_ms().saturating_sub(started_ms);
+        Ok(ReadOnlyDb { looked })
     }
 
     pub(crate) fn head(&self) -> &Head {
-        &self.head
+        &self.looked.head
     }
 
     /// Its figures. What only a database that is written to can have is zero.
     pub fn stats(&self) -> Stats {
-        Stats { disk: self.disk, replay: self.report.clone(), ..self.head.stats() }
+        let Looked { head, blocks, report, disk } = &self.looked;
+        Stats {
+            disk: *disk,
+            replay: report.clone(),
+            blocks: BlocksStats::of(&blocks.blocks()),
+            ..head.stats()
+        }
+    }
+
+    /// Its blocks, in order of their first millisecond.
+    pub fn blocks(&self) -> Arc<[Block]> {
+        self.looked.blocks.blocks()
+    }
+
+    /// The blocks that cannot be opened, with why.
+    pub fn refused_blocks(&self) -> &[(PathBuf, BlockError)] {
+        self.looked.blocks.refused()
+    }
+
+    fn parts(&self) -> Parts<'_> {
+        Parts { head: &self.looked.head, blocks: &self.looked.blocks }
     }
 
     /// Bytes in memory by part. Walks over every series.
     pub fn memory(&self) -> MemoryStats {
-        self.head.memory()
+        self.looked.head.memory()
     }
 
     /// What makes up the series: the `limit` largest of each kind.
     pub fn cardinality(&self, limit: usize) -> Cardinality {
-        self.head.cardinality(limit)
+        self.looked.head.cardinality(limit)
     }
 }
 
 impl Queryable for ReadOnlyDb {
     fn select(&self, wanted: &Selector) -> Result<SeriesSet, StoreError> {
-        Ok(SeriesSet::new(std::sync::Arc::new(self.head.select(wanted)?)))
+        self.parts().select(wanted)
     }
 
     fn label_names(&self, matchers: &[Matcher], range: TimeRange) -> Result<Vec<String>, StoreError> {
-        Ok(self.head.label_names(matchers, range))
+        self.parts().label_names(matchers, range)
     }
 
     fn label_values(
@@ -100,6 +128,6 @@ impl Queryable for ReadOnlyDb {
         matchers: &[Matcher],
         range: TimeRange,
     ) -> Result<Vec<String>, StoreError> {
-        Ok(self.head.label_values(name, matchers, range))
+        self.parts().label_values(name, matchers, range)
     }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use kymo_model::{ExemplarRefusal, Refusal, Timestamp};
 
+use crate::block::{Block, BlockMeta};
 use crate::prometheus::ImportReport;
 
 /// The figures of a database at one moment.
@@ -16,7 +17,7 @@ pub struct Stats {
     pub series_created: u64,
     /// Series removed since the opening, because all their samples were past the retention.
     pub series_removed: u64,
-    /// Samples kept. Samples of one series at one time that were replayed twice may count twice.
+    /// Samples in the head. Samples of one series at one time that were replayed twice may count twice.
     pub samples: u64,
     /// Rows taken since the opening.
     pub samples_appended: u64,
@@ -28,10 +29,12 @@ pub struct Stats {
     pub chunks: u64,
     /// Distinct pairs of label name and value.
     pub label_pairs: u64,
-    /// The oldest sample kept, judged by chunk; `None` without samples.
+    /// The oldest sample in the head, judged by chunk; `None` without samples.
     pub min_time: Option<Timestamp>,
-    /// The newest sample; `None` without samples.
+    /// The newest sample in the head; `None` without samples.
     pub max_time: Option<Timestamp>,
+    /// The blocks.
+    pub blocks: BlocksStats,
     /// Files.
     pub disk: DiskStats,
     /// The write-ahead log.
@@ -74,6 +77,53 @@ pub struct MetadataStats {
     pub refused: u64,
 }
 
+/// The figures of the blocks. Series and samples that several blocks have count for each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BlocksStats {
+    /// Blocks.
+    pub blocks: u64,
+    /// Series in them.
+    pub series: u64,
+    /// Samples in them, those counted that were deleted and are not cleaned out yet.
+    pub samples: u64,
+    /// Chunks in them.
+    pub chunks: u64,
+    /// Series of which something was deleted.
+    pub tombstones: u64,
+    /// The first millisecond of the oldest; `None` without blocks.
+    pub min_time: Option<Timestamp>,
+    /// The millisecond behind the last one of the newest; `None` without blocks.
+    pub max_time: Option<Timestamp>,
+    /// Damaged places met in them since the opening.
+    pub damaged: u64,
+    /// Blocks cut from the head since the opening.
+    pub cut: u64,
+    /// Compactions since the opening.
+    pub compactions: u64,
+    /// Cuts and compactions that failed since the opening; each is tried again.
+    pub failures: u64,
+    /// Blocks removed since the opening, because they were past the retention.
+    pub removed: u64,
+}
+
+impl BlocksStats {
+    /// What blocks say of themselves.
+    pub(crate) fn of(blocks: &[Block]) -> BlocksStats {
+        let sum = |pick: fn(&BlockMeta) -> u64| blocks.iter().map(|block| pick(block.meta())).sum();
+        BlocksStats {
+            blocks: blocks.len() as u64,
+            series: sum(|meta| meta.stats.num_series),
+            samples: sum(|meta| meta.stats.num_samples),
+            chunks: sum(|meta| meta.stats.num_chunks),
+            tombstones: sum(|meta| meta.stats.num_tombstones),
+            min_time: blocks.iter().map(|block| Timestamp::from_millis(block.meta().min_time_ms)).min(),
+            max_time: blocks.iter().map(|block| Timestamp::from_millis(block.meta().max_time_ms)).max(),
+            damaged: blocks.iter().map(|block| block.damage().1).sum(),
+            ..BlocksStats::default()
+        }
+    }
+}
+
 /// Bytes on disk, by kind of file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DiskStats {
@@ -81,14 +131,16 @@ pub struct DiskStats {
     pub wal_bytes: u64,
     /// Checkpoint of the open chunks.
     pub checkpoint_bytes: u64,
-    /// Sealed chunks.
+    /// Sealed chunks of the head.
     pub chunk_bytes: u64,
+    /// Blocks.
+    pub block_bytes: u64,
 }
 
 impl DiskStats {
     /// All of them.
     pub fn total_bytes(&self) -> u64 {
-        self.wal_bytes + self.checkpoint_bytes + self.chunk_bytes
+        self.wal_bytes + self.checkpoint_bytes + self.chunk_bytes + self.block_bytes
     }
 }
 
@@ -187,6 +239,10 @@ pub enum DamageKind {
     Content,
     /// A file that should be there is missing.
     Missing,
+    /// A block that cannot be opened: what is in it is not served.
+    Block,
+    /// The file is shorter than it was.
+    Cut,
 }
 
 impl fmt::Display for Damage {
@@ -198,6 +254,8 @@ impl fmt::Display for Damage {
             DamageKind::FileHeader => "unreadable file header",
             DamageKind::Content => "record that makes no sense",
             DamageKind::Missing => "file is missing",
+            DamageKind::Block => "block cannot be opened",
+            DamageKind::Cut => "file is shorter than it was",
         };
         write!(f, "{what}, {} bytes skipped ({}, offset {})", self.bytes, self.file.display(), self.offset)
     }

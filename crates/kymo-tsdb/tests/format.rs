@@ -1,6 +1,7 @@
-//! The format on disk, held by golden files: what version 1 wrote is read, and what is written is version 1 byte for byte.
+//! The format on disk, held by golden files: what versions 1 and 2 wrote is read, and what is written is version 2 byte for
+//! byte.
 //!
-//! tests/golden/v1 has a file for each file of a database, in hexadecimal, and tests/golden/v1-exemplars of one with exemplars
+//! tests/golden/v2 has a file for each file of a database, in hexadecimal, and tests/golden/v2-exemplars of one with exemplars
 //! and metadata. `KYMO_WRITE_GOLDEN=1` writes them anew, which is
 //! right only together with a new version number, or before the first release.
 
@@ -23,16 +24,17 @@ fn options(disk: &SimDisk) -> Options {
         vfs: disk.vfs(),
         clock: SimClock::at_ms(START_MS + 86_400_000).shared(),
         checkpoint_close_bytes: u64::MAX,
+        spill_bytes: 256,
         ..Options::default()
     }
 }
 
-/// A directory of golden files and what writes them: samples alone, as they were before there were exemplars, and exemplars
-/// and metadata.
+/// A directory of golden files and what writes them: samples alone, and with exemplars and
+/// metadata.
 type Golden = (&'static str, fn() -> SimDisk);
 
-const SAMPLES: Golden = ("v1", written);
-const BESIDE: Golden = ("v1-exemplars", written_beside);
+const SAMPLES: Golden = ("v2", written);
+const BESIDE: Golden = ("v2-exemplars", written_beside);
 
 fn golden(of: Golden) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(of.0)
@@ -184,7 +186,7 @@ fn from_hex(text: &str) -> Vec<u8> {
 }
 
 #[test]
-fn what_is_written_is_version_1() {
+fn what_is_written_is_version_2() {
     check_written(SAMPLES);
     check_written(BESIDE);
 }
@@ -224,7 +226,7 @@ fn golden_disk(of: Golden) -> SimDisk {
 }
 
 #[test]
-fn exemplars_and_metadata_of_version_1_are_read() {
+fn exemplars_and_metadata_of_version_2_are_read() {
     let disk = golden_disk(BESIDE);
     let db = Db::open("/data", options(&disk)).unwrap();
     let replay = db.stats().replay;
@@ -251,11 +253,40 @@ fn exemplars_and_metadata_of_version_1_are_read() {
 
 #[test]
 fn what_version_1_wrote_is_read() {
-    let disk = golden_disk(SAMPLES);
+    check_read(1);
+}
+
+#[test]
+fn what_version_2_wrote_is_read() {
+    check_read(2);
+}
+
+/// Everything is there: as it was written, and again when this version has made a checkpoint of it.
+fn check_read(version: u32) {
+    let disk = SimDisk::new(1);
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/v{version}"));
+    for entry in std::fs::read_dir(golden).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap().replace('-', "/");
+        let file = Path::new("/data/head").join(name);
+        disk.vfs().create_dir_all(file.parent().unwrap()).unwrap();
+        disk.put(&file, from_hex(&std::fs::read_to_string(&path).unwrap()));
+    }
     let db = Db::open("/data", options(&disk)).unwrap();
+    check_samples(&db);
+    let replay = db.stats().replay;
+    assert!(replay.records == (BATCHES - CHECKPOINT_AT) as u64 && replay.chunks > 5, "{replay:?}");
+    db.checkpoint().unwrap();
+    check_samples(&db);
+    db.close().unwrap();
+    let db = Db::open("/data", options(&disk)).unwrap();
+    check_samples(&db);
+    assert_eq!(db.stats().replay.records, 0);
+}
+
+fn check_samples(db: &Db) {
     let replay = db.stats().replay;
     assert_eq!((&replay.damaged[..], replay.orphans), (&[][..], 0));
-    assert!(replay.records == (BATCHES - CHECKPOINT_AT) as u64 && replay.chunks > 5, "{replay:?}");
     let text = |labels: &Labels, t_ms: i64, value: &str| format!("{labels} {t_ms} {value}");
     let mut expected: Vec<String> = (0..BATCHES)
         .flat_map(batch)

@@ -42,11 +42,13 @@ enum What {
     Dump(dump::DumpArgs),
     /// Reads all of all blocks and says what is wrong where.
     Verify(verify::VerifyArgs),
+    /// Makes Prometheus blocks of everything as it is now; those that are there already take no room a second time.
+    Snapshot(change::SnapshotArgs),
     /// Compacts blocks as Prometheus would, those that overlap first.
     Compact(change::CompactArgs),
     /// Rewrites old blocks in a fourth of their bytes. kymo reads them as before, Prometheus passes over them.
     Cold(cold::ColdArgs),
-    /// Deletes samples from blocks.
+    /// Deletes samples.
     Delete(change::DeleteArgs),
     /// Makes Prometheus blocks of everything in a directory, blocks and head.
     Export(blocks_out::ExportArgs),
@@ -85,6 +87,7 @@ pub(crate) fn run(args: TsdbArgs) -> ExitCode {
         What::Analyze(args) => complained(analyze::run(&args)),
         What::Dump(args) => complained(dump::run(&args)),
         What::Verify(args) => complained(verify::run(&args)),
+        What::Snapshot(args) => complained(change::snapshot(&args)),
         What::Compact(args) => complained(change::compact(&args)),
         What::Cold(args) => complained(cold::run(&args)),
         What::Delete(args) => complained(change::delete(&args)),
@@ -158,7 +161,8 @@ fn lists(cardinality: &Cardinality) -> [(&'static str, &'static str, &[Counted])
 }
 
 fn to_text(stats: &Stats, cardinality: &Cardinality) -> String {
-    let disk = &stats.disk;
+    let (disk, blocks) = (&stats.disk, &stats.blocks);
+    let samples = stats.samples + blocks.samples;
     let mut rows = vec![
         ("Series", stats.series.to_string()),
         ("Samples", stats.samples.to_string()),
@@ -166,13 +170,19 @@ fn to_text(stats: &Stats, cardinality: &Cardinality) -> String {
         ("Label pairs", stats.label_pairs.to_string()),
         ("Oldest sample", time(stats.min_time)),
         ("Newest sample", time(stats.max_time)),
+        ("Blocks", blocks.blocks.to_string()),
+        ("  series", blocks.series.to_string()),
+        ("  samples", blocks.samples.to_string()),
+        ("  from", time(blocks.min_time)),
+        ("  to", time(blocks.max_time)),
         ("Bytes", disk.total_bytes().to_string()),
+        ("  blocks", disk.block_bytes.to_string()),
         ("  chunks", disk.chunk_bytes.to_string()),
         ("  checkpoint", disk.checkpoint_bytes.to_string()),
         ("  write-ahead log", disk.wal_bytes.to_string()),
     ];
-    if stats.samples > 0 {
-        rows.push(("Bytes per sample", format!("{:.2}", disk.total_bytes() as f64 / stats.samples as f64)));
+    if samples > 0 {
+        rows.push(("Bytes per sample", format!("{:.2}", disk.total_bytes() as f64 / samples as f64)));
     }
     if stats.replay.damaged_total > 0 || stats.replay.orphans > 0 {
         rows.push(("Damaged places", stats.replay.damaged_total.to_string()));
@@ -220,8 +230,18 @@ fn to_json(dir: &Path, stats: &Stats, cardinality: &Cardinality) -> Value {
         "label_pairs": stats.label_pairs,
         "min_time_ms": stats.min_time.map(Timestamp::millis),
         "max_time_ms": stats.max_time.map(Timestamp::millis),
+        "blocks": {
+            "blocks": stats.blocks.blocks,
+            "series": stats.blocks.series,
+            "samples": stats.blocks.samples,
+            "chunks": stats.blocks.chunks,
+            "tombstones": stats.blocks.tombstones,
+            "min_time_ms": stats.blocks.min_time.map(Timestamp::millis),
+            "max_time_ms": stats.blocks.max_time.map(Timestamp::millis),
+        },
         "bytes": {
             "total": stats.disk.total_bytes(),
+            "blocks": stats.disk.block_bytes,
             "chunks": stats.disk.chunk_bytes,
             "checkpoint": stats.disk.checkpoint_bytes,
             "wal": stats.disk.wal_bytes,

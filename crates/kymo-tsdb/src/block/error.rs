@@ -79,6 +79,17 @@ impl BlockError {
         BlockError::Damaged(BlockDamage { file: file.to_owned(), offset, message: message.into() })
     }
 
+    /// The file or directory that it is about.
+    pub(super) fn path(&self) -> Option<&Path> {
+        match self {
+            BlockError::Damaged(damage) => Some(&damage.file),
+            BlockError::Io { path, .. }
+            | BlockError::Version { path, .. }
+            | BlockError::Meta { path, .. }
+            | BlockError::Name { path, .. } => Some(path),
+        }
+    }
+
     /// The damage, unless it was the disk or something else that failed.
     pub(super) fn into_damage(self) -> Result<BlockDamage, BlockError> {
         match self {

@@ -17,6 +17,7 @@ mod ulid;
 mod chunk_file;
 mod encode;
 mod index;
+mod join;
 mod meta;
 mod tombstones;
 
@@ -40,19 +41,22 @@ pub(crate) use compact::compact_blocks_as;
 pub use compact::{CompactError, CompactOptions, Compacted, CompactionPlan, compact_blocks};
 pub use cut::{CutError, write_select};
 pub(crate) use encode::{EncodedChunk, Open, Row, RowValue, encode, for_each_row};
-pub(crate) use write::remove_tree;
 
 pub use error::{BlockDamage, BlockError, WriteBlockError};
 pub use index::ChunkMeta;
+pub(crate) use join::join;
 pub use meta::{BlockCompaction, BlockMeta, BlockParent, BlockStats};
 pub use reader::{Block, OpenedBlocks};
 pub use series::{BlockSeries, BlockSeriesIter};
-pub use store::{BlockStore, BlockStoreOptions};
+pub(crate) use store::merged;
+pub use store::{BlockStore, BlockStoreOptions, Deleted};
 pub use tombstones::{Interval, Tombstones};
 pub use ulid::{Ulid, UlidError};
 pub use union::union;
+pub(crate) use union::union_unordered;
 pub use verify::{BlockReport, verify_block, verify_block_telling};
 pub use write::{
     BlockChunk, BlockOrigin, BlockWriter, BlockWriterOptions, remove_block, remove_unfinished_blocks,
     write_tombstones,
 };
+pub(crate) use write::{cut_blocks, name_block, remove_tree};

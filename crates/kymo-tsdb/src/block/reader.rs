@@ -107,6 +107,24 @@ impl Block {
         &self.inner.dir
     }
 
+    /// Is it in the directory of its name? A block that was just cut is not yet.
+    pub(crate) fn is_named(&self) -> bool {
+        self.inner.dir.file_name().is_some_and(|name| *name == *self.meta().ulid.to_string())
+    }
+
+    /// Compares counts that were expected with those that were found, of series and of chunks.
+    pub(crate) fn expect_counts(&self, series: (u64, u64), chunks: (u64, u64)) -> Result<(), BlockError> {
+        for (what, (expected, found)) in [("series", series), ("chunks", chunks)] {
+            if expected != found {
+                return Err(self
+                    .inner
+                    .index
+                    .damaged(0, format!("expected {expected} {what}, found {found}")));
+            }
+        }
+        Ok(())
+    }
+
     /// What was deleted from it.
     pub fn tombstones(&self) -> &Tombstones {
         &self.inner.tombstones

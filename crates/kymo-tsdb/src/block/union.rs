@@ -1,8 +1,12 @@
 //! Union: the series of several sets as one set, for blocks beside one another and the head beside them.
 
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
-use kymo_model::{FloatHistogram, Labels, Resume, Samples, SeriesSet, SeriesSource, StoreError, Values};
+use kymo_model::{
+    CounterResetHint, FloatHistogram, Labels, Resume, Samples, SeriesSet, SeriesSource, StoreError, Values,
+};
 
 /// The series of several sets, each once, in order of labels. Each set must be in order of labels itself, as blocks give
 /// theirs and the head does with the hint `ordered`.
@@ -54,6 +58,62 @@ pub fn union(mut sets: Vec<SeriesSet>) -> SeriesSet {
     SeriesSet::new(Arc::new(union)).with_warnings(warnings)
 }
 
+/// The same in any order, for those who need none; the sets may be in any order, too. Costs a table of the series instead of
+/// comparing their labels.
+pub(crate) fn union_unordered(mut sets: Vec<SeriesSet>) -> SeriesSet {
+    sets.retain(|set| !set.is_empty() || !set.warnings().is_empty());
+    if sets.len() < 2 {
+        return sets.pop().unwrap_or_else(SeriesSet::empty);
+    }
+    let warnings = sets.iter().flat_map(|set| set.warnings().iter().cloned()).collect();
+    let largest = sets.iter().map(SeriesSet::len).max().unwrap_or(0);
+    let mut table: HashMap<Labels, u32, BuildHasherDefault<OwnHash>> =
+        HashMap::with_capacity_and_hasher(largest, BuildHasherDefault::default());
+    let (mut series, mut places) = (Vec::with_capacity(largest), Vec::with_capacity(largest));
+    for (number, set) in sets.iter().enumerate() {
+        for at in 0..set.len() {
+            let labels = set.series(at).labels();
+            let index = *table.entry(labels).or_insert_with_key(|labels| {
+                series.push((labels.clone(), 0));
+                series.len() as u32 - 1
+            });
+            series[index as usize].1 += 1;
+            places.push((index, (number as u32, at as u32)));
+        }
+    }
+    // From how many members each has to where they begin, and in the loop below to where they end.
+    let mut begin = 0;
+    for (_, count) in &mut series {
+        begin += std::mem::replace(count, begin);
+    }
+    let mut members = vec![(0, 0); places.len()];
+    for (index, member) in places {
+        let next = &mut series[index as usize].1;
+        members[*next] = member;
+        *next += 1;
+    }
+    SeriesSet::new(Arc::new(Union { sets, members, series })).with_warnings(warnings)
+}
+
+/// Labels know their hash.
+#[derive(Default)]
+struct OwnHash(u64);
+
+impl Hasher for OwnHash {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        // Not what labels do, but right for whatever they may do.
+        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+}
+
 struct Union {
     sets: Vec<SeriesSet>,
     /// Set and place in it, for every series of every set.
@@ -66,6 +126,24 @@ impl Union {
     fn members(&self, index: usize) -> &[(u32, u32)] {
         let start = index.checked_sub(1).map_or(0, |before| self.series[before].1);
         &self.members[start..self.series[index].1]
+    }
+
+    /// Reads all of a series into `out`, if it is of one kind and its members lie behind one another; otherwise says no.
+    fn read_apart(&self, index: usize, out: &mut Samples) -> Result<bool, StoreError> {
+        let mut run = Samples::new();
+        for (set, at) in self.members(index) {
+            let mut reader = self.sets[*set as usize].series(*at as usize).reader();
+            loop {
+                let first = out.is_empty();
+                if !reader.read(if first { &mut *out } else { &mut run })? {
+                    break;
+                }
+                if !first && !append(out, &run) {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
     }
 
     /// All samples of a series, as one run of floats and one of histograms.
@@ -82,10 +160,41 @@ impl Union {
             }
         }
         floats.sort();
-        histograms.sort();
+        if histograms.sort() {
+            // What was known of resets was known of other neighbours.
+            for histogram in histograms.values.iter_mut() {
+                if ![CounterResetHint::Gauge, CounterResetHint::Unknown]
+                    .contains(&histogram.counter_reset_hint)
+                {
+                    Arc::make_mut(histogram).counter_reset_hint = CounterResetHint::Unknown;
+                }
+            }
+        }
         Ok((floats, histograms))
     }
 }
+
+/// Adds samples behind others, if they are of the same kind and later.
+fn append(out: &mut Samples, run: &Samples) -> bool {
+    if out.timestamps_ms.last() >= run.timestamps_ms.first() {
+        return false;
+    }
+    match (&mut out.values, &run.values) {
+        (Values::Floats(values), Values::Floats(more)) => values.extend_from_slice(more),
+        (Values::Histograms(values), Values::Histograms(more)) => values.extend_from_slice(more),
+        _ => return false,
+    }
+    if !out.start_timestamps_ms.is_empty() || !run.start_timestamps_ms.is_empty() {
+        out.start_timestamps_ms.resize(out.timestamps_ms.len(), 0);
+        out.start_timestamps_ms.extend_from_slice(&run.start_timestamps_ms);
+        out.start_timestamps_ms.resize(out.timestamps_ms.len() + run.timestamps_ms.len(), 0);
+    }
+    out.timestamps_ms.extend_from_slice(&run.timestamps_ms);
+    true
+}
+
+/// What [`Resume`] says when everything was read.
+const ALL_READ: Resume = Resume { a: u64::MAX, b: u64::MAX };
 
 /// Samples of one kind.
 struct Column<V> {
@@ -113,10 +222,10 @@ impl<V: Clone> Column<V> {
         }
     }
 
-    /// Brings the samples into order, of equal times the first.
-    fn sort(&mut self) {
+    /// Brings the samples into order, of equal times the first. Says whether they were not.
+    fn sort(&mut self) -> bool {
         if self.timestamps_ms.is_sorted_by(|before, after| before < after) {
-            return;
+            return false;
         }
         let mut order: Vec<usize> = (0..self.timestamps_ms.len()).collect();
         order.sort_by_key(|at| self.timestamps_ms[*at]);
@@ -126,6 +235,7 @@ impl<V: Clone> Column<V> {
             self.starts_ms = order.iter().map(|at| self.starts_ms[*at]).collect();
         }
         self.timestamps_ms = order.iter().map(|at| self.timestamps_ms[*at]).collect();
+        true
     }
 
     /// The part from `from` on that lies before `end_ms`.
@@ -154,6 +264,16 @@ impl SeriesSource for Union {
             return self.sets[*set as usize].read(*at as usize, resume, out);
         }
         out.clear();
+        if *resume == ALL_READ {
+            return Ok(false);
+        }
+        if *resume == Resume::default() {
+            if self.read_apart(index, out)? {
+                *resume = ALL_READ;
+                return Ok(!out.is_empty());
+            }
+            out.clear();
+        }
         let (floats, histograms) = self.read_all(index)?;
         let (float_at, histogram_at) = (resume.a as usize, resume.b as usize);
         let next = |times: &[i64], at: usize| times.get(at).copied();

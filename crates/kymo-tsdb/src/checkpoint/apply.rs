@@ -11,7 +11,9 @@ use std::sync::{Condvar, Mutex, PoisonError};
 use kymo_model::SampleValue;
 
 use super::gather::PageRows;
+use crate::chunks::ChunkStore;
 use crate::head::{Head, SERIES_PER_PAGE, Second, Series};
+use crate::index::SeriesId;
 use crate::lock::lock;
 
 /// Pages whose rows wait to be applied.
@@ -140,6 +142,8 @@ struct Scratch {
     samples: Vec<(i64, f64)>,
     marks: Vec<u8>,
     buffer: Vec<u8>,
+    /// Series of which chunks were sealed.
+    sealed: Vec<SeriesId>,
 }
 
 impl Scratch {
@@ -197,21 +201,30 @@ struct Added {
 /// Puts the rows of one page into its series. Those that are there already change nothing.
 fn apply(head: &Head, page: usize, rows: &PageRows, scratch: &mut Scratch) {
     let mut added = Added { samples: 0, chunks: 0, min_ms: i64::MAX, max_ms: i64::MIN };
+    let mut sealed_bytes = 0;
     scratch.sort(rows);
     head.pages().with_page(page, |slots| {
         for (slot, series) in slots.iter_mut().enumerate() {
             let range = scratch.of_slot(slot);
             if let (Some(series), false) = (series, range.is_empty()) {
-                let Scratch { samples, marks, buffer, .. } = &mut *scratch;
+                let Scratch { samples, marks, buffer, sealed, .. } = &mut *scratch;
+                let before = added.chunks;
                 let of_series = SeriesRows {
                     samples: &samples[range.clone()],
                     marks: &marks[range],
                     histograms: &rows.histograms,
                 };
-                apply_series(series, of_series, buffer, &mut added);
+                apply_series(series, of_series, buffer, &head.store, &mut added);
+                let unspilled = if added.chunks > before { series.unspilled_bytes() } else { 0 };
+                if unspilled > 0 {
+                    sealed_bytes += unspilled as u64;
+                    sealed.push(SeriesId((page * SERIES_PER_PAGE + slot) as u32));
+                }
             }
         }
     });
+    head.unspilled.add(&scratch.sealed, sealed_bytes);
+    scratch.sealed.clear();
     if added.samples > 0 {
         head.extend_time(added.min_ms, added.max_ms);
         head.samples.fetch_add(added.samples, Relaxed);
@@ -248,7 +261,13 @@ impl SeriesRows<'_> {
     }
 }
 
-fn apply_series(series: &mut Series, rows: SeriesRows<'_>, buffer: &mut Vec<u8>, added: &mut Added) {
+fn apply_series(
+    series: &mut Series,
+    rows: SeriesRows<'_>,
+    buffer: &mut Vec<u8>,
+    store: &ChunkStore,
+    added: &mut Added,
+) {
     series.touch(Second::OPENING);
     let mut at = 0;
     while at < rows.samples.len() {
@@ -261,7 +280,7 @@ fn apply_series(series: &mut Series, rows: SeriesRows<'_>, buffer: &mut Vec<u8>,
         let t_ms = rows.samples[at].0;
         if series.newest_ms().is_none_or(|newest_ms| newest_ms < t_ms) {
             added.add(t_ms, t_ms, 1, series.push(t_ms, &rows.value(at)));
-        } else if rows.marks[at] & LATE != 0 && !series.has(t_ms) {
+        } else if rows.marks[at] & LATE != 0 && !series.has(t_ms, store) {
             added.add(t_ms, t_ms, 1, series.push_late(t_ms, rows.value(at)));
         }
         // What is neither newer nor late is in a chunk that was read before: the checkpoint was made after this row.

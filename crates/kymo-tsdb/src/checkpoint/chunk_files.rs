@@ -1,39 +1,75 @@
-//! Chunk files: sealed chunks in the order in which checkpoints found them. A file goes when all its chunks are past the
-//! retention. What lies behind the length that the last checkpoint named is not part of the database.
+//! The chunk files of a database, as its writer knows them: which there are, how much of each is whole, what the last manifest
+//! says of it. A file holds chunks of one two-hour range, so that it goes when that range does.
+//!
+//! What lies behind the length that the last manifest names is a cache of what the log has: a crash cuts it off. A file that the
+//! last manifest names and that goes before the next one leaves an empty file beside it, so that nobody misses it.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use kymo_model::StoreError;
 
-use super::chunk_record::{ChunkRecord, ChunkState};
 use super::record_file::RecordFile;
-use crate::frame::{FileId, FileKind};
-use crate::head::SealedChunk;
-use crate::index::SeriesId;
-use crate::vfs::Vfs;
+use crate::chunks::ChunkStore;
+use crate::error::store_error;
+use crate::vfs::{OpenMode, Vfs};
 
-/// The chunk files of the last checkpoint.
+/// So many files at most have writes that are not durable; their handles are kept until they are.
+const UNSYNCED_MAX: usize = 8;
+
 #[derive(Debug, Default)]
 pub(crate) struct ChunkFiles {
-    /// In order of number.
-    pub(crate) files: Vec<ChunkFile>,
-    /// The number of the next new file.
-    pub(crate) next_number: u64,
-    /// May the last file be added to? Not after something went wrong with it.
-    pub(crate) last_is_open: bool,
+    pub(crate) files: BTreeMap<u32, ChunkFile>,
+    /// No file had this number or a higher one.
+    pub(crate) next_number: u32,
+    /// Files that the last manifest names and that are gone on purpose.
+    pub(super) gone: BTreeSet<u32>,
+    /// Were files made since the directory was made durable?
+    pub(super) names_unsynced: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct ChunkFile {
-    pub(crate) number: u64,
+    pub(crate) number: u32,
+    /// So many are whole records.
     pub(crate) bytes: u64,
+    /// How many of them the last manifest names; `None` when it does not name the file.
+    pub(crate) listed: Option<u64>,
+    /// In which two hours all its chunks lie; `None` where that is not so, as in files of version 1.
+    pub(crate) range: Option<i64>,
+    /// Its samples, those that left the head included.
     pub(crate) min_ms: i64,
     pub(crate) max_ms: i64,
+    /// Was there more when it was opened than belongs to the database?
+    pub(super) longer: bool,
+    /// May it be added to? Not when it is full, damaged or retired.
+    pub(super) open: bool,
+    /// The next manifest does not name it any more.
+    pub(super) retired: bool,
+    /// Kept from the first write that is not durable on.
+    pub(super) writer: Option<RecordFile>,
 }
 
 impl ChunkFile {
-    pub(crate) fn new(number: u64) -> ChunkFile {
-        ChunkFile { number, bytes: 0, min_ms: i64::MAX, max_ms: i64::MIN }
+    pub(crate) fn new(number: u32, range: Option<i64>) -> ChunkFile {
+        ChunkFile {
+            number,
+            bytes: 0,
+            listed: None,
+            range,
+            min_ms: i64::MAX,
+            max_ms: i64::MIN,
+            longer: false,
+            open: false,
+            retired: false,
+            writer: None,
+        }
+    }
+
+    /// Does the next manifest name it?
+    pub(super) fn is_named(&self) -> bool {
+        !self.retired && self.bytes > 0
     }
 
     pub(crate) fn extend(&mut self, min_ms: i64, max_ms: i64) {
@@ -42,137 +78,126 @@ impl ChunkFile {
     }
 }
 
-pub(crate) fn path(dir: &Path, number: u64) -> PathBuf {
-    dir.join(FileId { kind: FileKind::Chunks, number }.name())
+/// The name of the empty file that says that a chunk file is gone on purpose.
+pub(super) fn gone_path(store: &ChunkStore, number: u32) -> PathBuf {
+    store.path(u64::from(number)).with_extension(GONE)
+}
+
+pub(super) const GONE: &str = "gone";
+
+/// What an fsync that fails says; from then on no write is taken.
+pub(super) fn fsync_failed(path: &Path, error: std::io::Error, failed: &mut Option<String>) -> StoreError {
+    *failed = Some(format!("fsync of {} failed: {error}", path.display()));
+    store_error("fsync", path, error)
 }
 
 impl ChunkFiles {
     pub(crate) fn disk_bytes(&self) -> u64 {
-        self.files.iter().map(|file| file.bytes).sum()
+        self.files.values().map(|file| file.bytes).sum()
+    }
+
+    /// The numbers of the files that have chunks of a range.
+    #[allow(dead_code, reason = "whoever cuts a block asks")]
+    pub(crate) fn of_range(&self, range: i64) -> impl Iterator<Item = u32> {
+        self.files.values().filter(move |file| file.range == Some(range)).map(|file| file.number)
+    }
+
+    /// Nothing is added to this file any more.
+    pub(super) fn close(&mut self, number: u32) {
+        if let Some(file) = self.files.get_mut(&number) {
+            file.open = false;
+        }
+    }
+
+    /// No manifest names this file any more.
+    pub(super) fn retire(&mut self, number: u32) {
+        if let Some(file) = self.files.get_mut(&number) {
+            file.retired = true;
+        }
     }
 
     /// Removes the files whose newest sample is before the cutoff and that nobody needs; gives how many.
     pub(crate) fn remove_before(
         &mut self,
         vfs: &dyn Vfs,
-        dir: &Path,
+        store: &ChunkStore,
         cutoff_ms: i64,
-        is_needed: impl Fn(u64) -> bool,
+        is_needed: impl Fn(u32) -> bool,
     ) -> usize {
-        let before = self.files.len();
-        let last = self.files.last().map(|file| file.number);
-        self.files.retain(|file| {
-            file.max_ms >= cutoff_ms || is_needed(file.number) || vfs.remove(&path(dir, file.number)).is_err()
-        });
-        if self.files.last().map(|file| file.number) != last {
-            self.last_is_open = false;
-        }
-        before - self.files.len()
+        let old: Vec<u32> = self
+            .files
+            .values()
+            .filter(|file| file.max_ms < cutoff_ms && !is_needed(file.number))
+            .map(|file| file.number)
+            .collect();
+        old.into_iter().filter(|number| self.remove(vfs, store, *number)).count()
     }
-}
 
-/// Adds chunks to the last file, or to new ones; nothing of it counts before [`ChunkWriter::finish`].
-#[derive(Debug)]
-pub(crate) struct ChunkWriter<'a> {
-    vfs: &'a dyn Vfs,
-    dir: &'a Path,
-    file_bytes_max: u64,
-    next_number: u64,
-    current: Option<(ChunkFile, RecordFile)>,
-    /// Files that this writer has made full; the first may be one that was there before.
-    full: Vec<ChunkFile>,
-    created: bool,
-}
-
-impl<'a> ChunkWriter<'a> {
-    pub(crate) fn new(
-        vfs: &'a dyn Vfs,
-        dir: &'a Path,
-        file_bytes_max: u64,
-        files: &ChunkFiles,
-    ) -> Result<ChunkWriter<'a>, StoreError> {
-        let last = files.files.last().filter(|file| files.last_is_open && file.bytes < file_bytes_max);
-        let current = match last {
-            None => None,
-            Some(file) => {
-                let id = FileId { kind: FileKind::Chunks, number: file.number };
-                Some((*file, RecordFile::resume(vfs, path(dir, file.number), id, file.bytes)?))
+    /// Removes a file in which no chunk of the head lies any more; says whether it could.
+    pub(crate) fn remove(&mut self, vfs: &dyn Vfs, store: &ChunkStore, number: u32) -> bool {
+        let Some(file) = self.files.get(&number) else { return true };
+        if file.listed.is_some() && !self.gone.contains(&number) {
+            match vfs.open(&gone_path(store, number), OpenMode::Create) {
+                Ok(_) => {}
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(_) => return false,
             }
-        };
-        let next_number = files.next_number;
-        Ok(ChunkWriter { vfs, dir, file_bytes_max, next_number, current, full: Vec::new(), created: false })
-    }
-
-    /// The file to put records into now.
-    pub(crate) fn file(&mut self) -> Result<&mut RecordFile, StoreError> {
-        if self.current.is_none() {
-            let number = self.next_number;
-            let id = FileId { kind: FileKind::Chunks, number };
-            // What an attempt before this one left behind under this name was never part of the database.
-            let path = path(self.dir, number);
-            let _ = self.vfs.remove(&path);
-            let file = RecordFile::create(self.vfs, path, id)?;
-            self.created = true;
-            self.next_number += 1;
-            self.current = Some((ChunkFile::new(number), file));
+            self.gone.insert(number);
         }
-        Ok(&mut self.current.as_mut().expect("BUG: it was just made").1)
+        let removed = store.remove(number);
+        if removed {
+            self.files.remove(&number);
+        }
+        removed
     }
 
-    /// The number of the file that the next record goes to.
-    pub(crate) fn number(&self) -> u64 {
-        self.current.as_ref().map_or(self.next_number, |(file, _)| file.number)
-    }
-
-    /// Adds a sealed chunk to the current file.
-    pub(crate) fn put(&mut self, id: SeriesId, chunk: &SealedChunk) -> Result<(), StoreError> {
-        let state = if chunk.late() { ChunkState::SealedLate } else { ChunkState::Sealed };
-        let (encoding, data) = (chunk.encoding(), chunk.bytes());
-        let record = ChunkRecord { id, state, encoding, min_ms: chunk.min_ms, max_ms: chunk.max_ms, data };
-        self.file()?.put(|out| record.put(out));
-        let (file, _) = self.current.as_mut().expect("BUG: a record was just put into it");
-        file.extend(chunk.min_ms, chunk.max_ms);
-        Ok(())
-    }
-
-    /// Writes out what is large, and goes on to another file when this one is full.
-    pub(crate) fn flush_if_large(&mut self) -> Result<(), StoreError> {
-        let Some((_, file)) = &mut self.current else { return Ok(()) };
-        file.flush_if_large()?;
-        if file.size() >= self.file_bytes_max {
-            self.close_current()?;
+    /// Makes all writes durable.
+    pub(super) fn sync(
+        &mut self,
+        vfs: &dyn Vfs,
+        dir: &Path,
+        failed: &mut Option<String>,
+    ) -> Result<(), StoreError> {
+        self.sync_files(0, failed)?;
+        if self.names_unsynced {
+            vfs.sync_dir(dir).map_err(|error| fsync_failed(dir, error, failed))?;
+            self.names_unsynced = false;
         }
         Ok(())
     }
 
-    /// Makes everything durable; gives the files that were changed or made, and the next number.
-    pub(crate) fn finish(
-        mut self,
-        sync_failed: &mut Option<String>,
-    ) -> Result<(Vec<ChunkFile>, u64), StoreError> {
-        self.close_current_with(sync_failed)?;
-        if self.created
-            && let Err(error) = self.vfs.sync_dir(self.dir)
-        {
-            *sync_failed = Some(format!("fsync of directory {} failed: {error}", self.dir.display()));
-            return Err(crate::error::store_error("fsync directory", self.dir, error));
-        }
-        Ok((self.full, self.next_number))
+    /// Makes writes durable, those of the oldest files first, until no more files than the bound have others.
+    pub(super) fn bound_unsynced(&mut self, failed: &mut Option<String>) -> Result<(), StoreError> {
+        self.sync_files(UNSYNCED_MAX, failed)
     }
 
-    fn close_current(&mut self) -> Result<(), StoreError> {
-        self.close_current_with(&mut None)
-    }
-
-    fn close_current_with(&mut self, sync_failed: &mut Option<String>) -> Result<(), StoreError> {
-        let Some((mut info, mut file)) = self.current.take() else { return Ok(()) };
-        file.flush()?;
-        if let Err(error) = file.sync() {
-            *sync_failed = Some(format!("fsync of {} failed: {error}", file.path.display()));
-            return Err(crate::error::store_error("fsync", &file.path, error));
+    fn sync_files(&mut self, keep: usize, failed: &mut Option<String>) -> Result<(), StoreError> {
+        let unsynced = self.files.values().filter(|file| file.writer.is_some()).count();
+        let written = self.files.values_mut().filter(|file| file.writer.is_some());
+        for file in written.take(unsynced.saturating_sub(keep)) {
+            if let Some(writer) = &file.writer {
+                writer.sync().map_err(|error| fsync_failed(&writer.path, error, failed))?;
+            }
+            file.writer = None;
         }
-        info.bytes = file.size();
-        self.full.push(info);
         Ok(())
     }
+
+    /// A manifest that names all files that are not retired has become the last one.
+    pub(super) fn listed(&mut self, vfs: &dyn Vfs, store: &ChunkStore) {
+        for file in self.files.values_mut() {
+            file.listed = file.is_named().then_some(file.bytes);
+        }
+        // A name that stays goes at the next opening.
+        for number in std::mem::take(&mut self.gone) {
+            let _ = vfs.remove(&gone_path(store, number));
+        }
+    }
+}
+
+/// What chunk files are written with.
+#[derive(Clone, Debug)]
+pub(crate) struct ChunkTarget {
+    pub(crate) vfs: Arc<dyn Vfs>,
+    pub(crate) file_bytes_max: u64,
 }

@@ -7,7 +7,7 @@
 mod activity_record;
 mod apply;
 mod chunk_files;
-mod chunk_record;
+mod chunk_writer;
 mod gather;
 mod load;
 mod manifest;
@@ -15,9 +15,13 @@ mod quarantine;
 mod read;
 mod record_file;
 mod replay;
+#[cfg(test)]
+mod retire_tests;
+mod spill;
 mod write;
 
-pub(crate) use chunk_files::ChunkFiles;
-pub(crate) use load::{Resumed, load, look};
+pub(crate) use chunk_files::{ChunkFiles, ChunkTarget};
+pub(crate) use load::{Looked, Resumed, load, look};
 pub(crate) use record_file::RecordFile;
-pub(crate) use write::checkpoint;
+pub(crate) use spill::spill;
+pub(crate) use write::{Retire, checkpoint};

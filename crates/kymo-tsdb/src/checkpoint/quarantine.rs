@@ -23,7 +23,10 @@ impl<'a> Quarantine<'a> {
 
     /// Copies the bytes of a damage, unless it is a torn tail, and says where to. That it cannot is no reason not to open.
     pub(crate) fn keep(&mut self, id: FileId, file: &dyn VfsFile, damage: &mut Damage) {
-        if damage.kind == DamageKind::TornTail || damage.bytes == 0 || damage.bytes > self.left {
+        if matches!(damage.kind, DamageKind::TornTail | DamageKind::Missing)
+            || damage.bytes == 0
+            || damage.bytes > self.left
+        {
             return;
         }
         let kind = match id.kind {

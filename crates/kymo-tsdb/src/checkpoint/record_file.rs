@@ -12,6 +12,7 @@ use crate::vfs::{OpenMode, Vfs, VfsFile};
 /// From this size on the buffer is written out.
 const BUFFER_BYTES: usize = 1 << 20;
 
+/// A file that is being written.
 #[derive(Debug)]
 pub(crate) struct RecordFile {
     pub(crate) path: PathBuf,
@@ -20,13 +21,15 @@ pub(crate) struct RecordFile {
     /// Where the buffer goes.
     offset: u64,
     buffer: Vec<u8>,
+    /// How many records were put.
+    records: u64,
 }
 
 impl RecordFile {
     /// A new file.
     pub(crate) fn create(vfs: &dyn Vfs, path: PathBuf, id: FileId) -> Result<RecordFile, StoreError> {
         let file = vfs.open(&path, OpenMode::Create).map_err(|error| store_error("create", &path, error))?;
-        Ok(RecordFile { path, id, file, offset: 0, buffer: header_bytes(id).to_vec() })
+        Ok(RecordFile { path, id, file, offset: 0, buffer: header_bytes(id).to_vec(), records: 0 })
     }
 
     /// A file that is there, of which everything from `size` on is cut off.
@@ -38,7 +41,7 @@ impl RecordFile {
     ) -> Result<RecordFile, StoreError> {
         let file = vfs.open(&path, OpenMode::Write).map_err(|error| store_error("open", &path, error))?;
         file.truncate(size).map_err(|error| store_error("truncate", &path, error))?;
-        Ok(RecordFile { path, id, file, offset: size, buffer: Vec::new() })
+        Ok(RecordFile { path, id, file, offset: size, buffer: Vec::new(), records: 0 })
     }
 
     /// Adds a record, whose payload `put` appends. Nothing is written yet.
@@ -47,11 +50,29 @@ impl RecordFile {
         self.buffer.resize(start + RECORD_HEADER_BYTES, 0);
         put(&mut self.buffer);
         finish_record(&mut self.buffer[start..], self.id, self.offset + start as u64);
+        self.records += 1;
+    }
+
+    /// How many records were put.
+    pub(crate) fn records(&self) -> u64 {
+        self.records
+    }
+
+    /// Forgets what was put and not written out.
+    pub(crate) fn discard(&mut self) {
+        self.buffer.clear();
+        if self.offset == 0 {
+            self.buffer.extend_from_slice(&header_bytes(self.id));
+        }
+    }
+
+    pub(crate) fn is_large(&self) -> bool {
+        self.buffer.len() >= BUFFER_BYTES
     }
 
     /// Writes the buffer out if it is large.
     pub(crate) fn flush_if_large(&mut self) -> Result<(), StoreError> {
-        if self.buffer.len() < BUFFER_BYTES { Ok(()) } else { self.flush() }
+        if self.is_large() { self.flush() } else { Ok(()) }
     }
 
     /// Writes the buffer out.

@@ -1,19 +1,21 @@
 //! Replay: puts what the files say into the head. Saying it twice changes nothing.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use kymo_model::{Labels, SampleValue};
 
 use super::activity_record::read_activity;
 use super::apply::Appliers;
-use super::chunk_files::ChunkFile;
-use super::chunk_record::{ChunkRecord, ChunkState};
+use super::chunk_files::{ChunkFiles, ChunkTarget};
 use super::gather::Gather;
 use super::manifest::Manifest;
+use super::spill::spill;
 use crate::beside::BesideReplay;
+use crate::chunks::{ChunkPlace, ChunkRecord, ChunkState, ChunkStore};
 use crate::frame::Bytes;
-use crate::head::{Cursor, Head, SealedChunk, Second, histograms_of, is_sound};
+use crate::head::{Cursor, Data, Head, SealedChunk, Second, histograms_of, is_sound};
 use crate::index::SeriesId;
 use crate::stats::ReplayReport;
 use crate::wal::{RecordKind, Run, read_batch, read_definitions};
@@ -33,6 +35,27 @@ pub(crate) struct Replay<'a> {
     gather: Gather,
     appliers: &'a Appliers<'a>,
     beside: BesideReplay,
+    pub(super) chunks: ChunkFiles,
+    /// What the segment that is being read says of the one before it: number and bytes.
+    pub(super) before: Option<(u64, u64)>,
+    /// Not any more after a spill that failed: then what does not fit stays on the heap.
+    spill: Option<SpillAt<'a>>,
+    sync_failed: Option<String>,
+}
+
+/// When and where sealed chunks leave the heap.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SpillAt<'a> {
+    pub(crate) target: &'a ChunkTarget,
+    /// From so many on.
+    pub(crate) bytes: u64,
+}
+
+/// What came of it.
+pub(super) struct Replayed {
+    pub(super) report: ReplayReport,
+    pub(super) chunks: ChunkFiles,
+    pub(super) sync_failed: Option<String>,
 }
 
 /// What a record added.
@@ -44,7 +67,7 @@ struct Added {
 }
 
 impl<'a> Replay<'a> {
-    pub(super) fn new(head: &'a Head, appliers: &'a Appliers<'a>) -> Replay<'a> {
+    pub(super) fn new(head: &'a Head, appliers: &'a Appliers<'a>, spill: Option<SpillAt<'a>>) -> Replay<'a> {
         Replay {
             head,
             report: ReplayReport::default(),
@@ -56,16 +79,25 @@ impl<'a> Replay<'a> {
             gather: Gather::default(),
             appliers,
             beside: BesideReplay::default(),
+            chunks: ChunkFiles { next_number: 1, ..ChunkFiles::default() },
+            before: None,
+            spill,
+            sync_failed: None,
         }
     }
 
+    pub(super) fn store(&self) -> &Arc<ChunkStore> {
+        &self.head.store
+    }
+
     /// The end: everything that was read is in the head. No id that was used is used again.
-    pub(crate) fn finish(mut self, next_id: u32) -> ReplayReport {
+    pub(super) fn finish(mut self, next_id: u32) -> Replayed {
         self.hand_over();
         self.appliers.finish();
         self.finish_beside();
+        self.spill_if_due();
         self.head.reserve_ids(self.next_id.max(next_id));
-        self.report
+        Replayed { report: self.report, chunks: self.chunks, sync_failed: self.sync_failed }
     }
 
     fn finish_beside(&mut self) {
@@ -83,29 +115,37 @@ impl<'a> Replay<'a> {
                 *manifest = Some(Manifest::read(bytes)?);
                 Some(())
             }
+            (RecordKind::ManifestV1, bytes) => {
+                *manifest = Some(Manifest::read_v1(bytes)?);
+                Some(())
+            }
             (RecordKind::Chunk, bytes) => {
                 let chunk = ChunkRecord::read(bytes)?;
                 match chunk.state {
-                    ChunkState::Open | ChunkState::LateBuffer => self.restore(chunk, 0),
+                    ChunkState::Open | ChunkState::LateBuffer => self.restore(chunk, None),
                     ChunkState::Sealed | ChunkState::SealedLate => None,
                 }
             }
             (RecordKind::Activity, bytes) => self.activity(bytes),
             (RecordKind::KeptExemplars, bytes) => self.beside.kept_exemplars(&self.head.beside, bytes),
             (RecordKind::Metadata, bytes) => self.beside.metadata(&self.head.beside, bytes),
-            (RecordKind::Batch | RecordKind::Exemplars, _) => None,
+            (RecordKind::Batch | RecordKind::Segment | RecordKind::Exemplars, _) => None,
         }
     }
 
-    /// A record of a chunk file.
-    pub(crate) fn chunk(&mut self, payload: &[u8], file: &mut ChunkFile) -> Option<()> {
+    /// A record of a chunk file, at an offset.
+    pub(crate) fn chunk(&mut self, payload: &[u8], file: u32, offset: u64) -> Option<()> {
         match RecordKind::of(payload)? {
             (RecordKind::Definitions, bytes) => self.define_all(bytes),
             (RecordKind::Chunk, bytes) => {
                 let chunk = ChunkRecord::read(bytes)?;
-                file.extend(chunk.min_ms, chunk.max_ms);
+                if let Some(file) = self.chunks.files.get_mut(&file) {
+                    file.extend(chunk.min_ms, chunk.max_ms);
+                }
                 match chunk.state {
-                    ChunkState::Sealed | ChunkState::SealedLate => self.restore(chunk, file.number),
+                    ChunkState::Sealed | ChunkState::SealedLate => {
+                        self.restore(chunk, ChunkPlace::new(u64::from(file), offset))
+                    }
                     ChunkState::Open | ChunkState::LateBuffer => None,
                 }
             }
@@ -115,7 +155,11 @@ impl<'a> Replay<'a> {
 
     /// A record of the log.
     pub(crate) fn log(&mut self, payload: &[u8]) -> Option<()> {
-        let (kind, bytes) = RecordKind::of(payload)?;
+        let (kind, mut bytes) = RecordKind::of(payload)?;
+        if kind == RecordKind::Segment {
+            self.before = Some((bytes.unsigned()?, bytes.unsigned()?));
+            return Some(());
+        }
         self.report.records += 1;
         match kind {
             RecordKind::Batch => self.batch(bytes),
@@ -151,8 +195,20 @@ impl<'a> Replay<'a> {
     }
 
     fn hand_over(&mut self) {
+        // Those of the time before are done first, so that what is spilled does not depend on the threads.
+        self.appliers.finish();
+        self.spill_if_due();
         let pages = self.gather.take(|| self.appliers.spare());
         self.appliers.hand_over(pages);
+    }
+
+    fn spill_if_due(&mut self) {
+        if let Some(SpillAt { target, bytes }) = self.spill
+            && self.head.unspilled.bytes() >= bytes
+            && spill(target, self.head, &mut self.chunks, &mut self.sync_failed).is_err()
+        {
+            self.spill = None;
+        }
     }
 
     /// A series of which this is not said, and of which the log says nothing, is idle.
@@ -187,8 +243,8 @@ impl<'a> Replay<'a> {
         }
     }
 
-    /// `file` is the number of the chunk file, of a sealed chunk.
-    fn restore(&mut self, chunk: ChunkRecord<'_>, file: u64) -> Option<()> {
+    /// `place` is where in a chunk file it lies, if it can be found again there.
+    fn restore(&mut self, chunk: ChunkRecord<'_>, place: Option<ChunkPlace>) -> Option<()> {
         let count = self.decode(&chunk)?;
         self.report.chunks += 1;
         self.next_id = self.next_id.max(chunk.id.0.saturating_add(1));
@@ -203,7 +259,12 @@ impl<'a> Replay<'a> {
             ChunkState::Sealed | ChunkState::SealedLate => {
                 let late = chunk.state == ChunkState::SealedLate;
                 let ChunkRecord { min_ms, max_ms, encoding, data, .. } = chunk;
-                series.restore(SealedChunk::new(min_ms, max_ms, count, late, encoding, data).in_file(file));
+                if max_ms - min_ms > SealedChunk::SPAN_MS_MAX {
+                    return None;
+                }
+                let place = place.map_or_else(|| Data::Heap(Arc::from(data)), Data::File);
+                let times = (min_ms, max_ms);
+                series.restore(SealedChunk::with_data(times, count, late, encoding, data.len(), place));
             }
             ChunkState::Open => {
                 if !series.restore_open(chunk.min_ms, chunk.encoding, chunk.data) {
@@ -219,6 +280,10 @@ impl<'a> Replay<'a> {
                     added.chunks += series.push_late(t_ms, value) as u64;
                 }
             }
+        }
+        let unspilled = series.unspilled_bytes();
+        if unspilled > 0 {
+            self.head.unspilled.add(&[canonical(&self.aliases, chunk.id)], unspilled as u64);
         }
         drop(cursor);
         self.head.extend_time(chunk.min_ms, chunk.max_ms);
@@ -271,8 +336,9 @@ mod tests {
     /// A find of the fuzz target: a whole record whose times are not those of its samples.
     #[test]
     fn a_chunk_that_is_not_what_its_record_says_is_refused() {
-        let head = Head::default();
-        with_appliers(&head, 1, |appliers| refuse_wrong_chunks(Replay::new(&head, appliers)));
+        let store = ChunkStore::new(Arc::new(crate::OsVfs), std::path::PathBuf::new());
+        let head = Head::new(Arc::new(store));
+        with_appliers(&head, 1, |appliers| refuse_wrong_chunks(Replay::new(&head, appliers, None)));
     }
 
     fn refuse_wrong_chunks(mut replay: Replay<'_>) {

@@ -1,33 +1,79 @@
 //! Writing a checkpoint, beside running appends.
 //!
 //! The log moves on to a new segment first. Every sample in the segments before it is then found either in a sealed chunk,
-//! which goes into a chunk file, or in an open one, which goes into the checkpoint; both are taken from a series under one
+//! which is or goes into a chunk file, or in an open one, which goes into the checkpoint; both are taken from a series under one
 //! lock. Samples of the new segments may be found too; replaying them again changes nothing.
+
+use std::collections::BTreeSet;
 
 use kymo_model::StoreError;
 
 use super::activity_record::{IdleRun, put_activity};
-use super::chunk_files::ChunkWriter;
-use super::chunk_record::{ChunkRecord, ChunkState};
-use super::manifest::Manifest;
+use super::chunk_files::fsync_failed;
+use super::chunk_writer::{ChunkWriter, Taken};
+use super::manifest::{Listed, ListedFile, Manifest};
 use super::record_file::RecordFile;
+use super::spill::{give_back, take};
 use crate::beside::put_beside;
+use crate::block::Ulid;
+use crate::chunks::{ChunkRecord, ChunkState};
 use crate::db::{Files, Shared};
 use crate::error::store_error;
 use crate::frame::{FileId, FileKind};
-use crate::head::{Flush, PageTable, Second, Series, file_tag, late_chunks};
+use crate::head::{Data, PageTable, SealedChunk, Second, late_chunks};
+use crate::index::SeriesId;
 use crate::lock::lock;
 use crate::wal::{RecordKind, put_definitions};
 
-/// Makes a checkpoint and removes what it makes superfluous. After an error everything is as before.
-pub(crate) fn checkpoint(shared: &Shared, files: &mut Files) -> Result<(), StoreError> {
+/// What leaves the database with a checkpoint, and what comes in its place.
+#[derive(Default)]
+pub(crate) struct Retire<'a> {
+    /// Chunk files that the manifest does not name any more. What is alive in them is written anew, to other files.
+    pub(crate) files: BTreeSet<u32>,
+    /// Sealed chunks that are not written, neither anew nor for the first time, because they are kept elsewhere from now on or
+    /// are to go. They stay in the head until the caller takes them out.
+    pub(crate) gone: Option<&'a dyn Fn(SeriesId, &SealedChunk) -> bool>,
+    /// A block that is a part of the database from the moment on at which the checkpoint is.
+    pub(crate) publish: Option<Ulid>,
+}
+
+impl Retire<'_> {
+    fn is_gone(&self, id: SeriesId, chunk: &SealedChunk) -> bool {
+        self.gone.is_some_and(|gone| gone(id, chunk))
+    }
+
+    /// Must this chunk be written?
+    fn wants(&self, id: SeriesId, chunk: &SealedChunk) -> bool {
+        let here = chunk.place().is_none_or(|place| self.files.contains(&place.file));
+        here && !self.is_gone(id, chunk)
+    }
+}
+
+/// What a checkpoint did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Checkpointed {
+    /// The files that the manifest does not name any more. When no chunk of the head is in one of them, it can be removed with
+    /// [`ChunkFiles::remove`](super::ChunkFiles::remove). A file of which a chunk could not be read is not among them.
+    pub(crate) retired: BTreeSet<u32>,
+}
+
+/// Makes a checkpoint and removes what it makes superfluous. After an error everything is as before, but that chunks may have
+/// moved to other files.
+pub(crate) fn checkpoint(
+    shared: &Shared,
+    files: &mut Files,
+    retire: &Retire<'_>,
+) -> Result<Checkpointed, StoreError> {
     let wal_from = lock(&shared.writer).log.rotate()?;
+    let unspilled = shared.head.unspilled.take();
     let mut sync_failed = None;
-    let written = write_files(shared, files, wal_from, &mut sync_failed);
-    let pages = shared.head.pages();
-    match written {
-        Ok(bytes) => {
-            mark(&pages, Flush::Durable);
+    match write_files(shared, files, wal_from, retire, &mut sync_failed) {
+        Ok((bytes, retired)) => {
+            // What is kept elsewhere was not written.
+            if retire.gone.is_some() {
+                give_back(&shared.head, &unspilled);
+            }
+            files.chunks.listed(&*shared.options.vfs, &shared.head.store);
             // After a crash a segment's number may be used again, and the rename has replaced the checkpoint of that number.
             let old = files.checkpoint.replace((wal_from, bytes)).filter(|(number, _)| *number != wal_from);
             if let Some((number, _)) = old {
@@ -35,11 +81,10 @@ pub(crate) fn checkpoint(shared: &Shared, files: &mut Files) -> Result<(), Store
                 let _ = shared.options.vfs.remove(&shared.paths.checkpoint(number));
             }
             lock(&shared.writer).log.remove_before(wal_from);
-            Ok(())
+            Ok(Checkpointed { retired })
         }
         Err(error) => {
-            mark(&pages, Flush::Unwritten);
-            // What was added to the chunk files is cut off by the next attempt, or at the next opening.
+            give_back(&shared.head, &unspilled);
             if let Some(reason) = sync_failed {
                 shared.syncer.fail(reason);
             }
@@ -48,33 +93,20 @@ pub(crate) fn checkpoint(shared: &Shared, files: &mut Files) -> Result<(), Store
     }
 }
 
-/// Decides what becomes of the chunks that this checkpoint has written.
-fn mark(pages: &PageTable, flush: Flush) {
-    pages.for_each(|_, series| {
-        if has(series, Flush::Written)
-            && let Some(closed) = series.closed_mut()
-        {
-            let written = closed.chunks.iter_mut().filter(|chunk| chunk.flush == Flush::Written);
-            written.for_each(|chunk| chunk.flush = flush);
-        }
-    });
-}
-
-fn has(series: &Series, flush: Flush) -> bool {
-    series.closed().is_some_and(|closed| closed.chunks.iter().any(|chunk| chunk.flush == flush))
-}
-
-/// Writes chunk files and checkpoint; gives the checkpoint's size.
+/// Writes chunk files and checkpoint; gives the checkpoint's size, and which files were retired.
 fn write_files(
     shared: &Shared,
     files: &mut Files,
     wal_from: u64,
+    retire: &Retire<'_>,
     sync_failed: &mut Option<String>,
-) -> Result<u64, StoreError> {
+) -> Result<(u64, BTreeSet<u32>), StoreError> {
     let vfs = &*shared.options.vfs;
     let paths = &shared.paths;
-    let file_bytes_max = shared.options.chunk_file_bytes_effective();
-    let mut chunks = ChunkWriter::new(vfs, &paths.chunks, file_bytes_max, &files.chunks)?;
+    let target = shared.chunk_target();
+    for number in &retire.files {
+        files.chunks.close(*number);
+    }
     let temporary = paths.checkpoint(wal_from).with_extension("tmp");
     let _ = vfs.remove(&temporary);
     let id = FileId { kind: FileKind::Checkpoint, number: wal_from };
@@ -89,41 +121,40 @@ fn write_files(
         }
     }
     put_beside(&shared.head.beside, &mut out)?;
-    for page in 0..pages.page_count() {
-        put_page_chunks(&pages, page, &mut chunks, &mut out)?;
-        out.flush_if_large()?;
-        chunks.flush_if_large()?;
-    }
-    let (changed, next_number) = chunks.finish(sync_failed)?;
-    let last = changed.last().or(files.chunks.files.last());
+    let mut chunks = ChunkWriter::new(&target, &shared.head, &mut files.chunks);
+    let written = put_chunks(&pages, retire, &mut chunks, &mut out);
+    *sync_failed = chunks.sync_failed.take();
+    let unreadable = std::mem::take(&mut chunks.unreadable);
+    drop(chunks);
+    written?;
+    files.chunks.sync(vfs, &paths.chunks, sync_failed)?;
+    let retired: BTreeSet<u32> = retire.files.difference(&unreadable).copied().collect();
     let manifest = Manifest {
         wal_from,
-        chunk_file: last.map_or(0, |file| file.number),
-        chunk_file_bytes: last.map_or(0, |file| file.bytes),
         next_id: shared.head.next_and_live().0,
+        records: Some(out.records() + 2),
+        block: retire.publish,
+        files: listed(files, &retired),
     };
     for _copy in 0..2 {
         out.put(|payload| manifest.put(payload));
     }
     out.flush()?;
-    let failed = |what: &std::path::Path, error: std::io::Error, sync_failed: &mut Option<String>| {
-        *sync_failed = Some(format!("fsync of {} failed: {error}", what.display()));
-        store_error("fsync", what, error)
-    };
-    out.sync().map_err(|error| failed(&temporary, error, sync_failed))?;
+    out.sync().map_err(|error| fsync_failed(&temporary, error, sync_failed))?;
     let path = paths.checkpoint(wal_from);
     vfs.rename(&temporary, &path).map_err(|error| store_error("rename", &temporary, error))?;
-    vfs.sync_dir(&paths.checkpoints).map_err(|error| failed(&paths.checkpoints, error, sync_failed))?;
-    let bytes = out.size();
-    for file in changed {
-        match files.chunks.files.iter_mut().find(|known| known.number == file.number) {
-            Some(known) => *known = file,
-            None => files.chunks.files.push(file),
-        }
+    vfs.sync_dir(&paths.checkpoints).map_err(|error| fsync_failed(&paths.checkpoints, error, sync_failed))?;
+    for number in &retired {
+        files.chunks.retire(*number);
     }
-    files.chunks.next_number = next_number;
-    files.chunks.last_is_open = true;
-    Ok(bytes)
+    Ok((out.size(), retired))
+}
+
+/// What the manifest says of the chunk files.
+fn listed(files: &Files, retired: &BTreeSet<u32>) -> Listed {
+    let stays = files.chunks.files.values().filter(|file| file.is_named() && !retired.contains(&file.number));
+    let each = stays.map(|file| ListedFile { number: file.number, bytes: file.bytes, range: file.range });
+    Listed::Each { files: each.collect(), next: files.chunks.next_number }
 }
 
 fn put_page_definitions(pages: &PageTable, page: usize, out: &mut RecordFile) {
@@ -152,24 +183,26 @@ fn put_page_activity(pages: &PageTable, page: usize, now: Second, out: &mut Reco
     }
 }
 
-fn put_page_chunks(
+/// Sealed chunks go into chunk files, open ones into the checkpoint.
+fn put_chunks(
     pages: &PageTable,
-    page: usize,
+    retire: &Retire<'_>,
     chunks: &mut ChunkWriter<'_>,
     out: &mut RecordFile,
 ) -> Result<(), StoreError> {
-    let file = file_tag(chunks.number());
-    let (mut defined, mut sealed) = (Vec::new(), Vec::new());
+    for page in 0..pages.page_count() {
+        let mut taken = take_page(pages, page, retire, out);
+        chunks.put(&mut taken)?;
+        out.flush_if_large()?;
+    }
+    chunks.flush()
+}
+
+/// Takes the sealed chunks of a page that are to be written, and puts the open ones into the checkpoint.
+fn take_page(pages: &PageTable, page: usize, retire: &Retire<'_>, out: &mut RecordFile) -> Vec<Taken> {
+    let mut taken = Vec::new();
     pages.for_each_in_page(page, |id, series| {
-        if has(series, Flush::Unwritten) {
-            defined.push((id, series.labels().clone()));
-            if let Some(closed) = series.closed_mut() {
-                for chunk in closed.chunks.iter_mut().filter(|chunk| chunk.flush == Flush::Unwritten) {
-                    (chunk.flush, chunk.file) = (Flush::Written, file);
-                    sealed.push((id, chunk.clone()));
-                }
-            }
-        }
+        take(id, series, &mut taken, |id, chunk| retire.wants(id, chunk));
         if let Some((min_ms, _, open)) = series.open() {
             let (state, encoding, data) = (ChunkState::Open, open.encoding(), open.bytes());
             let max_ms = open.newest_ms().unwrap_or(min_ms);
@@ -178,19 +211,13 @@ fn put_page_chunks(
         }
         if let Some(closed) = series.closed().filter(|closed| !closed.late.is_empty()) {
             for late in late_chunks(&closed.late) {
-                let (state, encoding, data) = (ChunkState::LateBuffer, late.encoding(), late.bytes());
-                let (min_ms, max_ms) = (late.min_ms, late.max_ms);
+                let Data::Heap(data) = late.data() else { continue };
+                let (state, encoding) = (ChunkState::LateBuffer, late.encoding());
+                let (min_ms, max_ms) = (late.min_ms, late.max_ms());
                 let record = ChunkRecord { id, state, encoding, min_ms, max_ms, data };
                 out.put(|payload| record.put(payload));
             }
         }
     });
-    if !defined.is_empty() {
-        // Chunk files name their series before they have chunks of them, so that they can be read without the checkpoint.
-        chunks.file()?.put(|payload| {
-            payload.push(RecordKind::Definitions as u8);
-            put_definitions(payload, defined.iter().map(|(id, labels)| (*id, labels)));
-        });
-    }
-    sealed.iter().try_for_each(|(id, chunk)| chunks.put(*id, chunk))
+    taken
 }

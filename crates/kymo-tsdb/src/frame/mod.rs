@@ -13,7 +13,7 @@ mod reader;
 mod varint;
 mod writer;
 
-pub(crate) use reader::{Found, FrameReader};
+pub(crate) use reader::{Found, FrameReader, RecordAt, record_at};
 pub(crate) use varint::{Bytes, put_signed, put_unsigned};
 pub(crate) use writer::{finish_record, header_bytes};
 
@@ -27,7 +27,10 @@ pub(crate) const RECORD_HEADER_BYTES: usize = 16;
 pub(crate) const PAYLOAD_BYTES_MAX: usize = 256 << 20;
 
 /// The version this crate writes, and the newest it reads.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
+
+/// The oldest version this crate reads.
+pub(crate) const VERSION_MIN: u32 = 1;
 
 /// None of these bytes occurs in UTF-8 text in this order, so label text cannot look like a record.
 const RECORD_MAGIC: [u8; 4] = [0xf5, 0x9a, 0xc1, 0xe7];

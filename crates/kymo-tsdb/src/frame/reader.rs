@@ -4,7 +4,9 @@
 
 use std::io;
 
-use super::{FILE_HEADER_BYTES, FileId, PAYLOAD_BYTES_MAX, RECORD_HEADER_BYTES, RECORD_MAGIC, VERSION};
+use super::{
+    FILE_HEADER_BYTES, FileId, PAYLOAD_BYTES_MAX, RECORD_HEADER_BYTES, RECORD_MAGIC, VERSION, VERSION_MIN,
+};
 use crate::stats::DamageKind;
 use crate::vfs::VfsFile;
 
@@ -44,16 +46,24 @@ impl<'a> FrameReader<'a> {
         FrameReader { file, id, end, window: Vec::new(), window_offset: 0, at: 0, header_checked: false }
     }
 
-    /// What the file's header says. A file that ends inside its header is fine: it was being created.
-    pub(crate) fn check_version(&mut self) -> io::Result<Result<(), UnknownVersion>> {
+    /// The version in the file's header; `None` when it cannot be read. A file that ends inside its header is fine: it was
+    /// being created.
+    pub(crate) fn check_version(&mut self) -> io::Result<Result<Option<u32>, UnknownVersion>> {
         if !self.fill(FILE_HEADER_BYTES)? {
-            return Ok(Ok(()));
+            return Ok(Ok(None));
         }
+        Ok(match self.version() {
+            Some(version) if !(VERSION_MIN..=VERSION).contains(&version) => Err(UnknownVersion(version)),
+            version => Ok(version),
+        })
+    }
+
+    /// What the header at the front of the window says, if it is whole.
+    fn version(&self) -> Option<u32> {
         let header = &self.window[..FILE_HEADER_BYTES];
-        let version = u32::from_le_bytes([header[8], header[9], header[10], header[11]]);
         let intact = header[..8] == self.id.kind.magic()
             && header[12..] == crc32fast::hash(&header[..12]).to_le_bytes();
-        Ok(if intact && version != VERSION { Err(UnknownVersion(version)) } else { Ok(()) })
+        intact.then(|| u32::from_le_bytes([header[8], header[9], header[10], header[11]]))
     }
 
     /// The next record or damaged stretch; `None` at the end.
@@ -103,8 +113,7 @@ impl<'a> FrameReader<'a> {
         if !self.fill(FILE_HEADER_BYTES)? {
             return Ok(if self.end == 0 { None } else { Some(self.skip_rest(DamageKind::TornTail)) });
         }
-        let header = &self.window[..FILE_HEADER_BYTES];
-        let intact = *header == super::header_bytes(self.id);
+        let intact = self.version().is_some();
         self.at = FILE_HEADER_BYTES;
         let bytes = FILE_HEADER_BYTES as u64;
         Ok((!intact).then_some(Found::Damage { offset: 0, bytes, kind: DamageKind::FileHeader }))
@@ -146,15 +155,7 @@ impl<'a> FrameReader<'a> {
 
     /// The length and the payload's checksum of the record header at a place of the window, if it proves itself.
     fn header_at(&self, at: usize) -> Option<(usize, u32)> {
-        let header = self.window.get(at..at + RECORD_HEADER_BYTES)?;
-        if header[..4] != RECORD_MAGIC {
-            return None;
-        }
-        let number = |i: usize| u32::from_le_bytes([header[i], header[i + 1], header[i + 2], header[i + 3]]);
-        let length = number(4) as usize;
-        let proven = length <= PAYLOAD_BYTES_MAX
-            && self.id.place_crc(self.window_offset + at as u64, &header[..12]) == number(12);
-        proven.then_some((length, number(8)))
+        prove(self.id, self.window_offset + at as u64, self.window.get(at..at + RECORD_HEADER_BYTES)?)
     }
 
     /// Makes at least `wanted` bytes available behind the consumed part; `false` when the file ends before that.
@@ -182,5 +183,40 @@ impl<'a> FrameReader<'a> {
             }
         }
         Ok(true)
+    }
+}
+
+/// The length and the payload's checksum that a record's header says, if it proves itself to be one at this place.
+fn prove(id: FileId, offset: u64, header: &[u8]) -> Option<(usize, u32)> {
+    if header[..4] != RECORD_MAGIC {
+        return None;
+    }
+    let number = |i: usize| u32::from_le_bytes([header[i], header[i + 1], header[i + 2], header[i + 3]]);
+    let length = number(4) as usize;
+    let proven = length <= PAYLOAD_BYTES_MAX && id.place_crc(offset, &header[..12]) == number(12);
+    proven.then_some((length, number(8)))
+}
+
+/// What is at a place of a file where a record should be.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum RecordAt<'a> {
+    /// The payload of the record.
+    Whole(&'a [u8]),
+    /// The record has so many bytes, more than there are.
+    Longer(usize),
+    /// No record, or a damaged one.
+    None,
+}
+
+/// The record at an offset, from bytes of the file that begin there.
+pub(crate) fn record_at(id: FileId, offset: u64, bytes: &[u8]) -> RecordAt<'_> {
+    let Some(header) = bytes.get(..RECORD_HEADER_BYTES) else {
+        return RecordAt::Longer(RECORD_HEADER_BYTES);
+    };
+    let Some((length, crc)) = prove(id, offset, header) else { return RecordAt::None };
+    match bytes.get(RECORD_HEADER_BYTES..RECORD_HEADER_BYTES + length) {
+        None => RecordAt::Longer(RECORD_HEADER_BYTES + length),
+        Some(payload) if crc32fast::hash(payload) == crc => RecordAt::Whole(payload),
+        Some(_) => RecordAt::None,
     }
 }

@@ -29,6 +29,11 @@ impl Second {
         self.0
     }
 
+    /// So many seconds later.
+    pub(crate) fn later_by(self, seconds: u32) -> Second {
+        Second(self.0.saturating_add(seconds)).min(Second::MAX)
+    }
+
     /// How long a series that was last written to at `written` has been idle now, at most [`IDLE_S`].
     pub(crate) fn idle_s(self, written: Second) -> u32 {
         self.0.saturating_sub(written.0).min(IDLE_S)

@@ -1,91 +1,11 @@
 //! The closed part of a series: sealed chunks, and the buffer of samples that came out of order. Shared with selects by
 //! reference count and copied when it changes while a select holds it.
 
-use std::sync::Arc;
-
-use kymo_chunk::Encoding;
 use kymo_model::{SampleValue, TimeRange};
 
-use super::series::range_number;
-use super::value::{late_chunks, value_in};
-
-/// A chunk that takes no more samples.
-#[derive(Clone, Debug)]
-pub(crate) struct SealedChunk {
-    pub(crate) min_ms: i64,
-    pub(crate) max_ms: i64,
-    pub(crate) count: u16,
-    kind: Kind,
-    pub(crate) flush: Flush,
-    /// The number of the chunk file it is in, unless it is unwritten. Numbers that do not fit are all the highest one.
-    pub(crate) file: u32,
-    /// On the heap for now; that this is the only place that knows keeps the door open for files.
-    data: Arc<[u8]>,
-}
-
-/// Is a sealed chunk in a chunk file that a checkpoint has made part of the database?
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Flush {
-    Unwritten,
-    /// Written by the checkpoint that is being made.
-    Written,
-    Durable,
-}
-
-/// The encoding, and above it whether its samples came out of order.
-#[derive(Clone, Copy, Debug)]
-struct Kind(u8);
-
-const LATE: u8 = 1 << 7;
-
-const _: () = assert!(size_of::<SealedChunk>() <= 40, "there are very many");
-
-/// The number of a chunk file as chunks keep it.
-pub(crate) fn file_tag(number: u64) -> u32 {
-    u32::try_from(number).unwrap_or(u32::MAX)
-}
-
-impl SealedChunk {
-    pub(crate) fn new(
-        min_ms: i64,
-        max_ms: i64,
-        count: u16,
-        late: bool,
-        encoding: Encoding,
-        data: &[u8],
-    ) -> SealedChunk {
-        let kind = Kind(encoding.to_byte() | if late { LATE } else { 0 });
-        SealedChunk { min_ms, max_ms, count, kind, flush: Flush::Unwritten, file: 0, data: Arc::from(data) }
-    }
-
-    /// Did its samples come out of order, so that it may overlap others?
-    pub(crate) fn late(&self) -> bool {
-        self.kind.0 & LATE != 0
-    }
-
-    pub(crate) fn encoding(&self) -> Encoding {
-        Encoding::from_byte(self.kind.0 & !LATE).expect("BUG: it was made of an encoding")
-    }
-
-    /// The same chunk, read from a chunk file.
-    pub(crate) fn in_file(self, number: u64) -> SealedChunk {
-        SealedChunk { flush: Flush::Durable, file: file_tag(number), ..self }
-    }
-
-    pub(crate) fn overlaps(&self, range: TimeRange) -> bool {
-        self.min_ms <= range.max.millis() && range.min.millis() <= self.max_ms
-    }
-
-    /// Its encoded samples.
-    pub(crate) fn bytes(&self) -> &[u8] {
-        &self.data
-    }
-
-    /// What it takes in memory, its description included.
-    pub(crate) fn memory_bytes(&self) -> usize {
-        size_of::<SealedChunk>() + 2 * size_of::<usize>() + self.data.len()
-    }
-}
+use super::sealed::{Data, SealedChunk};
+use super::value::late_chunks;
+use crate::chunks::{ChunkPlace, ChunkStore};
 
 /// From so many samples on the buffer becomes a chunk.
 const LATE_SAMPLES_MAX: usize = 120;
@@ -101,7 +21,7 @@ pub(crate) struct Closed {
 impl Closed {
     /// The newest sample that was in order.
     pub(crate) fn newest_in_order_ms(&self) -> Option<i64> {
-        self.chunks.iter().rev().find(|chunk| !chunk.late()).map(|chunk| chunk.max_ms)
+        self.chunks.iter().rev().find(|chunk| !chunk.late()).map(SealedChunk::max_ms)
     }
 
     pub(crate) fn oldest_ms(&self) -> Option<i64> {
@@ -131,38 +51,48 @@ impl Closed {
     fn seal_late(&mut self) -> usize {
         let late = std::mem::take(&mut self.late);
         let mut sealed = 0;
-        for run in late.chunk_by(|(a, _), (b, _)| range_number(*a) == range_number(*b)) {
-            for chunk in late_chunks(run) {
-                self.add(chunk);
-                sealed += 1;
-            }
+        for chunk in late_chunks(&late) {
+            self.add(chunk);
+            sealed += 1;
         }
         sealed
     }
 
+    pub(crate) fn remove(&mut self, chunk: &SealedChunk) {
+        self.chunks.retain(|other| !other.is(chunk));
+    }
+
+    /// The chunk that is there goes to a place.
+    pub(crate) fn move_chunk(&mut self, min_ms: i64, from: &Data, to: ChunkPlace) {
+        let first = self.chunks.partition_point(|chunk| chunk.min_ms < min_ms);
+        let same_time = self.chunks[first..].iter_mut().take_while(|chunk| chunk.min_ms == min_ms);
+        for chunk in same_time {
+            if chunk.move_to(from, to) {
+                return;
+            }
+        }
+    }
+
     /// The value at a time, if there is one.
-    pub(crate) fn value_at(&self, t_ms: i64) -> Option<SampleValue> {
+    pub(crate) fn value_at(&self, t_ms: i64, store: &ChunkStore) -> Option<SampleValue> {
         if let Ok(at) = self.late.binary_search_by_key(&t_ms, |(t_ms, _)| *t_ms) {
             return Some(self.late[at].1.clone());
         }
         let only = TimeRange::from_millis(t_ms, t_ms);
-        self.chunks
-            .iter()
-            .filter(|chunk| chunk.overlaps(only))
-            .find_map(|chunk| value_in(chunk.encoding(), chunk.bytes(), t_ms))
+        self.chunks.iter().filter(|chunk| chunk.overlaps(only)).find_map(|chunk| chunk.value_at(t_ms, store))
     }
 
     /// The chunk files of the chunks that end before a time.
     pub(crate) fn files_before(&self, cutoff_ms: i64) -> impl Iterator<Item = u32> {
-        let old = self.chunks.iter().filter(move |chunk| chunk.max_ms < cutoff_ms);
-        old.filter(|chunk| chunk.flush != Flush::Unwritten).map(|chunk| chunk.file)
+        let old = self.chunks.iter().filter(move |chunk| chunk.max_ms() < cutoff_ms);
+        old.filter_map(|chunk| chunk.place()).map(|place| place.file)
     }
 
     /// Drops what ends before the cutoff; gives the numbers of chunks and of samples dropped.
     pub(crate) fn drop_before(&mut self, cutoff_ms: i64) -> (usize, usize) {
         let (mut chunks, mut samples) = (0, 0);
         self.chunks.retain(|chunk| {
-            let keep = chunk.max_ms >= cutoff_ms;
+            let keep = chunk.max_ms() >= cutoff_ms;
             if !keep {
                 chunks += 1;
                 samples += usize::from(chunk.count);

@@ -1,17 +1,23 @@
 //! The head: every series with its samples, in memory. Sharded into pages of neighbouring series, each with its own lock,
 //! so that a batch of a scrape takes a lock per 256 rows and a select never holds more than one page.
 //!
-//! Locks are taken in this order and no other: the writer (append.rs), isolation, exemplars and metadata (beside), directory, pages
+//! Locks are taken in this order and no other: the writer (append.rs), isolation, the chunk files' pins, exemplars and metadata
+//! (beside), directory, pages
 //! table, one page.
 
 mod activity;
 mod closed;
+mod cut;
+mod erase;
 mod newest;
 mod open;
 mod page;
 mod pinned;
+mod rescue;
 mod retain;
+mod sealed;
 mod series;
+mod unspilled;
 mod value;
 
 use std::collections::BTreeSet;
@@ -21,17 +27,21 @@ use std::sync::{Arc, RwLock};
 use kymo_model::{Labels, METRIC_NAME, Matcher, Selector, StoreError, StoreErrorKind, TimeRange};
 
 use crate::beside::Beside;
+use crate::chunks::ChunkStore;
 use crate::index::{Cardinality, LabelsTable, Postings, SeriesId, Top, cardinality, resolve};
 use crate::lock::{read, write};
 use crate::stats::{MemoryStats, Stats};
+use rescue::Eras;
 
 pub(crate) use activity::Second;
-pub(crate) use closed::{Flush, SealedChunk, file_tag};
+pub(crate) use cut::{Finality, HeadChunk};
 pub(crate) use newest::Newest;
 pub(crate) use page::{Cursor, PageTable, SERIES_PER_PAGE, place};
 pub(crate) use pinned::Snapshot;
 pub(crate) use retain::Cutoffs;
+pub(crate) use sealed::{Data, SealedChunk};
 pub(crate) use series::{Lateness, ROWS_MAX, Series, Verdict};
+pub(crate) use unspilled::Unspilled;
 pub(crate) use value::{histograms_of, is_sound, judge_same_time, late_chunks};
 
 /// Every series of the database.
@@ -46,6 +56,10 @@ pub(crate) struct Head {
     pub(crate) samples: AtomicU64,
     pub(crate) chunks: AtomicU64,
     pub(crate) beside: Beside,
+    /// Where sealed chunks are that are not on the heap.
+    pub(crate) store: Arc<ChunkStore>,
+    pub(crate) unspilled: Unspilled,
+    eras: Eras,
 }
 
 /// From labels to series.
@@ -58,8 +72,9 @@ pub(crate) struct Directory {
     live: usize,
 }
 
-impl Default for Head {
-    fn default() -> Head {
+impl Head {
+    /// A head without series.
+    pub(crate) fn new(store: Arc<ChunkStore>) -> Head {
         Head {
             directory: RwLock::default(),
             pages: RwLock::default(),
@@ -69,11 +84,12 @@ impl Default for Head {
             samples: AtomicU64::new(0),
             chunks: AtomicU64::new(0),
             beside: Beside::default(),
+            store,
+            unspilled: Unspilled::default(),
+            eras: Eras::default(),
         }
     }
-}
 
-impl Head {
     /// The pages as they are now. Pages that come later are not in it, series that come later into its pages are.
     pub(crate) fn pages(&self) -> Arc<PageTable> {
         read(&self.pages).clone()
@@ -164,9 +180,11 @@ impl Head {
     /// Pins the series that match.
     pub(crate) fn select(&self, wanted: &Selector) -> Result<Snapshot, StoreError> {
         let _whole_batches = read(&self.isolation);
+        let _no_file_goes = self.store.pin();
+        let era = self.eras.current();
         let pages = self.pages();
         let ids = self.resolve(&wanted.matchers, &pages);
-        let mut snapshot = Snapshot::pin(pages, &ids, wanted.range);
+        let mut snapshot = Snapshot::pin(pages, &ids, wanted.range, self.store.clone(), era);
         refuse_more(snapshot.count(), wanted.hints.series_limit)?;
         if wanted.hints.ordered {
             snapshot.sort_by_labels();
@@ -177,9 +195,11 @@ impl Head {
     /// Takes the newest sample of each series that matches; see [`Hints::newest_only`](kymo_model::Hints::newest_only).
     pub(crate) fn select_newest(&self, wanted: &Selector) -> Result<Newest, StoreError> {
         let _whole_batches = read(&self.isolation);
+        let _no_file_goes = self.store.pin();
+        let era = self.eras.current();
         let pages = self.pages();
         let ids = self.resolve(&wanted.matchers, &pages);
-        let mut newest = Newest::pin(pages, &ids, wanted);
+        let mut newest = Newest::pin(pages, &ids, wanted, self.store.clone(), era);
         refuse_more(newest.count(), wanted.hints.series_limit)?;
         if wanted.hints.ordered {
             newest.sort_by_labels();

@@ -13,8 +13,13 @@ use kymo_model::{
 
 use super::closed::Closed;
 use super::page::{Cursor, PageTable};
+use super::rescue::Era;
+use super::sealed::{Data, SealedChunk};
 use super::series::Series;
 use super::value::histograms_of;
+use crate::chunks::{
+    CHUNKS_AHEAD_MAX, ChunkBytes, ChunkPlace, ChunkStore, FileSet, GAP_BYTES_MAX, WINDOW_BYTES_MAX, Windows,
+};
 use crate::index::SeriesId;
 
 #[derive(Debug)]
@@ -22,10 +27,16 @@ pub(crate) struct Snapshot {
     pages: Arc<PageTable>,
     range: TimeRange,
     series: Vec<Pinned>,
+    store: Arc<ChunkStore>,
+    /// Every chunk file that a pinned chunk is in.
+    files: Arc<FileSet>,
+    windows: Windows,
+    /// Has what leaves the head meanwhile.
+    era: Arc<Era>,
 }
 
 #[derive(Debug)]
-struct Pinned {
+pub(super) struct Pinned {
     labels: Labels,
     closed: Option<Arc<Closed>>,
     id: SeriesId,
@@ -38,7 +49,7 @@ struct Pinned {
 /// A chunk to be read.
 struct Piece<'a> {
     encoding: Encoding,
-    bytes: &'a [u8],
+    bytes: ChunkBytes<'a>,
     /// Of a sealed chunk its times, which were checked on its way in.
     times: Option<TimeRange>,
 }
@@ -55,8 +66,14 @@ impl Piece<'_> {
 }
 
 impl Snapshot {
-    /// Pins those of the series that may have samples in the range.
-    pub(crate) fn pin(pages: Arc<PageTable>, ids: &[u32], range: TimeRange) -> Snapshot {
+    /// Pins those of the series that may have samples in the range. No chunk file goes meanwhile.
+    pub(crate) fn pin(
+        pages: Arc<PageTable>,
+        ids: &[u32],
+        range: TimeRange,
+        store: Arc<ChunkStore>,
+        era: Arc<Era>,
+    ) -> Snapshot {
         let mut series = Vec::with_capacity(ids.len());
         let mut cursor = Cursor::new(&pages);
         for id in ids {
@@ -66,17 +83,20 @@ impl Snapshot {
             }
         }
         drop(cursor);
-        Snapshot { pages, range, series }
+        Snapshot::of(pages, range, series, store, era)
     }
 
-    /// One without series.
-    pub(super) fn empty(pages: Arc<PageTable>, range: TimeRange) -> Snapshot {
-        Snapshot { pages, range, series: Vec::new() }
-    }
-
-    /// Pins one more series, whose page is locked.
-    pub(super) fn add(&mut self, series: &Series, id: SeriesId) {
-        self.series.push(Pinned::new(series, id, self.range));
+    /// Of series that are pinned, while no chunk file goes.
+    pub(super) fn of(
+        pages: Arc<PageTable>,
+        range: TimeRange,
+        series: Vec<Pinned>,
+        store: Arc<ChunkStore>,
+        era: Arc<Era>,
+    ) -> Snapshot {
+        // Taken last, so that it has the files that were made meanwhile.
+        let files = store.set();
+        Snapshot { pages, range, series, store, files, windows: Windows::default(), era }
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -89,7 +109,8 @@ impl Snapshot {
 }
 
 impl Pinned {
-    fn new(series: &Series, id: SeriesId, range: TimeRange) -> Pinned {
+    /// The page of the series is locked.
+    pub(super) fn new(series: &Series, id: SeriesId, range: TimeRange) -> Pinned {
         let closed = series.closed().filter(|closed| {
             closed.chunks.iter().any(|chunk| chunk.overlaps(range)) || !closed.late.is_empty()
         });
@@ -98,61 +119,140 @@ impl Pinned {
         let (labels, closed) = (series.labels().clone(), closed.cloned());
         Pinned { labels, closed, id, open_min_ms, open_number, open_count }
     }
+}
 
+impl Snapshot {
     /// The chunk that was open, cut to the samples it had; `None` when there were none.
-    fn open_chunk(&self, pages: &PageTable, range: TimeRange) -> Option<(Encoding, Vec<u8>)> {
-        if self.open_count == 0 || self.open_min_ms > range.max.millis() {
-            return None;
+    fn open_chunk(
+        &self,
+        pinned: &Pinned,
+        range: TimeRange,
+    ) -> Result<Option<(Encoding, Vec<u8>)>, StoreError> {
+        if pinned.open_count == 0 || pinned.open_min_ms > range.max.millis() {
+            return Ok(None);
         }
-        let mut cursor = Cursor::new(pages);
-        // A series that is gone was past the retention, and so were the samples of its open chunk.
-        let series = cursor.get(self.id)?;
-        let (encoding, mut bytes) = match series.open() {
-            Some((_, number, open)) if number == self.open_number => (open.encoding(), open.bytes().to_vec()),
+        let mut cursor = Cursor::new(&self.pages);
+        let series = cursor.get(pinned.id);
+        let (encoding, mut bytes) = match series.as_ref().and_then(|series| series.open()) {
+            Some((_, number, open)) if number == pinned.open_number => {
+                (open.encoding(), open.bytes().to_vec())
+            }
             _ => {
-                let chunks = &series.closed()?.chunks;
-                let chunk = chunks.iter().find(|chunk| !chunk.late() && chunk.min_ms == self.open_min_ms)?;
-                (chunk.encoding(), chunk.bytes().to_vec())
+                // It was sealed since, or it has left the head since. What is found nowhere was past the retention.
+                let closed = series.as_ref().and_then(|series| series.closed());
+                let mut chunks = closed.into_iter().flat_map(|closed| &closed.chunks);
+                let is_it = |chunk: &&SealedChunk| {
+                    !chunk.late() && chunk.min_ms == pinned.open_min_ms && chunk.count >= pinned.open_count
+                };
+                // The files are taken while the chunk cannot leave the head.
+                let found = chunks.find(is_it).map(|chunk| (chunk.clone(), self.store.set()));
+                drop(cursor);
+                let found = found.or_else(|| self.era.find(pinned.id, pinned.open_min_ms, pinned.open_count));
+                let Some((chunk, files)) = found else { return Ok(None) };
+                match chunk.data() {
+                    Data::Heap(data) => (chunk.encoding(), data.to_vec()),
+                    Data::File(place) => {
+                        let (bytes, data) = self.store.read_one(&files, *place, chunk.data_bytes())?;
+                        (chunk.encoding(), bytes[data].to_vec())
+                    }
+                }
             }
         };
-        drop(cursor);
         // A chunk begins with its count; its first samples stay decodable whatever follows. (A chunk of histograms may have
         // been written anew with more buckets. They are empty in these.)
-        bytes[..2].copy_from_slice(&self.open_count.to_be_bytes());
-        Some((encoding, bytes))
+        bytes[..2].copy_from_slice(&pinned.open_count.to_be_bytes());
+        Ok(Some((encoding, bytes)))
+    }
+
+    /// The sealed chunks of a series that overlap the range.
+    fn sealed_pieces<'a>(
+        &'a self,
+        index: usize,
+        range: TimeRange,
+        pieces: &mut Vec<Piece<'a>>,
+    ) -> Result<(), StoreError> {
+        let Some(closed) = &self.series[index].closed else { return Ok(()) };
+        let chunks = || closed.chunks.iter().filter(|chunk| chunk.overlaps(range));
+        let read_ahead = chunks().nth(CHUNKS_AHEAD_MAX).is_none();
+        for chunk in chunks() {
+            let bytes = match chunk.data() {
+                Data::Heap(data) => ChunkBytes::Heap(data),
+                Data::File(place) => {
+                    let end = || if read_ahead { self.end_of_neighbours(index, *place, chunk) } else { 0 };
+                    ChunkBytes::Read(self.windows.read(
+                        &self.store,
+                        &self.files,
+                        *place,
+                        chunk.data_bytes(),
+                        end,
+                    )?)
+                }
+            };
+            let times = Some(TimeRange::from_millis(chunk.min_ms, chunk.max_ms()));
+            pieces.push(Piece { encoding: chunk.encoding(), bytes, times });
+        }
+        Ok(())
+    }
+
+    /// Up to where in the file the chunks lie that will be wanted next, as long as they lie close behind one another.
+    fn end_of_neighbours(&self, index: usize, place: ChunkPlace, chunk: &SealedChunk) -> u64 {
+        let start = u64::from(place.offset);
+        let (mut last, mut end) = (place.offset, place.end(chunk.data_bytes()));
+        let mut strangers = 0;
+        for pinned in &self.series[index..] {
+            let before = last;
+            let chunks = pinned.closed.iter().flat_map(|closed| &closed.chunks);
+            for chunk in chunks.filter(|chunk| chunk.overlaps(self.range)) {
+                let Some(next) = chunk.place() else { continue };
+                if next.file != place.file
+                    || next.offset <= last
+                    || u64::from(next.offset) > end + GAP_BYTES_MAX
+                {
+                    continue;
+                }
+                let next_end = next.end(chunk.data_bytes());
+                if next_end - start > WINDOW_BYTES_MAX {
+                    return end;
+                }
+                (last, end) = (next.offset, next_end);
+            }
+            strangers = if last > before { 0 } else { strangers + 1 };
+            if strangers > STRANGERS_MAX {
+                break;
+            }
+        }
+        end
     }
 
     /// Reads the next run of samples of one kind, from `range` on. Gives what is left of the range behind it.
-    fn read(
+    fn read_run(
         &self,
-        pages: &PageTable,
+        index: usize,
         range: TimeRange,
         out: &mut Samples,
-    ) -> Result<Option<TimeRange>, ChunkError> {
-        let open = self.open_chunk(pages, range);
+    ) -> Result<Option<TimeRange>, StoreError> {
+        let series = &self.series[index];
+        let undecodable = |error: ChunkError| {
+            let message = format!("chunk of series {} does not decode", series.labels);
+            StoreError::new(StoreErrorKind::Corrupt, message).caused_by(error)
+        };
+        let open = self.open_chunk(series, range)?;
         let mut pieces = Vec::new();
-        let late = self.closed.as_ref().map_or(&[][..], |closed| &closed.late);
-        if let Some(closed) = &self.closed {
-            let chunks = closed.chunks.iter().filter(|chunk| chunk.overlaps(range));
-            pieces.extend(chunks.map(|chunk| Piece {
-                encoding: chunk.encoding(),
-                bytes: chunk.bytes(),
-                times: Some(TimeRange::from_millis(chunk.min_ms, chunk.max_ms)),
-            }));
-        }
+        let late = series.closed.as_ref().map_or(&[][..], |closed| &closed.late);
+        self.sealed_pieces(index, range, &mut pieces)?;
         pieces.extend(open.as_ref().map(|(encoding, bytes)| Piece {
             encoding: *encoding,
-            bytes,
+            bytes: ChunkBytes::Heap(bytes),
             times: None,
         }));
         let late = within(late, range);
         let late_are_floats = |(_, value): &(i64, SampleValue)| matches!(value, SampleValue::Float(_));
         if pieces.iter().all(Piece::is_float) && late.iter().all(late_are_floats) {
-            read_floats(&pieces, late, range, out)?;
+            read_floats(&pieces, late, range, out).map_err(undecodable)?;
             return Ok(None);
         }
         if !pieces.iter().any(Piece::is_float) && !late.iter().any(late_are_floats) {
-            read_histograms(&pieces, late, range, out)?;
+            read_histograms(&pieces, late, range, out).map_err(undecodable)?;
             return Ok(None);
         }
         let first = first_times(&pieces, late, range);
@@ -164,16 +264,19 @@ impl Pinned {
         let run = TimeRange::from_millis(range.min.millis(), until_ms);
         if floats {
             pieces.retain(Piece::is_float);
-            read_floats(&pieces, within(late, run), run, out)?;
+            read_floats(&pieces, within(late, run), run, out).map_err(undecodable)?;
         } else {
             pieces.retain(|piece| !piece.is_float());
-            read_histograms(&pieces, within(late, run), run, out)?;
+            read_histograms(&pieces, within(late, run), run, out).map_err(undecodable)?;
         }
         let rest =
             (until_ms < range.max.millis()).then(|| TimeRange::from_millis(until_ms + 1, range.max.millis()));
         Ok(rest)
     }
 }
+
+/// After so many series that have nothing close behind, no more is looked for.
+const STRANGERS_MAX: usize = 4;
 
 /// The samples of a buffer in a range.
 fn within(late: &[(i64, SampleValue)], range: TimeRange) -> &[(i64, SampleValue)] {
@@ -241,8 +344,8 @@ fn read_floats(
     let mut order = Order::default();
     for piece in pieces {
         match piece.is_inside(range) {
-            true => decode(piece.bytes, timestamps_ms, values)?,
-            false => decode_range(piece.bytes, range, timestamps_ms, values)?,
+            true => decode(&piece.bytes, timestamps_ms, values)?,
+            false => decode_range(&piece.bytes, range, timestamps_ms, values)?,
         }
         order.check(timestamps_ms);
     }
@@ -319,11 +422,7 @@ impl SeriesSource for Snapshot {
             BEHIND => TimeRange { min: Timestamp::from_millis(resume.b as i64), max: self.range.max },
             _ => return Ok(false),
         };
-        let series = &self.series[index];
-        let rest = series.read(&self.pages, range, out).map_err(|error| {
-            let message = format!("chunk of series {} does not decode", series.labels);
-            StoreError::new(StoreErrorKind::Corrupt, message).caused_by(error)
-        })?;
+        let rest = self.read_run(index, range, out)?;
         *resume = match rest {
             Some(rest) => Resume { a: BEHIND, b: rest.min.millis() as u64 },
             None => Resume { a: AT_END, b: 0 },

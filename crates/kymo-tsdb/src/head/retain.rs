@@ -49,6 +49,17 @@ pub(crate) struct Dropped {
 }
 
 impl Head {
+    /// Visits the newest sample of each series that is being written to.
+    pub(crate) fn for_each_written(&self, now: Second, mut visit: impl FnMut(i64)) {
+        self.pages().for_each(|_, series| {
+            if now.idle_s(series.written()) < IDLE_S
+                && let Some(newest_ms) = series.newest_ms()
+            {
+                visit(newest_ms);
+            }
+        });
+    }
+
     /// Drops chunks whose newest sample is before the cutoff of their series, and series without any sample at or after it.
     ///
     /// The caller holds the writer, so that no series is being written to.

@@ -1,14 +1,18 @@
 //! Series: its labels, the open chunk that takes samples, and the closed part. Order is judged here and nowhere else.
 
+mod cut;
+
 use std::sync::Arc;
 
 use kymo_chunk::{CutPolicy, Encoding, XorAppender};
 use kymo_model::{Labels, Refusal, SampleValue, TimeRange};
 
 use super::activity::Second;
-use super::closed::{Closed, SealedChunk};
+use super::closed::Closed;
 use super::open::{Open, OpenHistograms};
+use super::sealed::{Data, SealedChunk};
 use super::value::{judge_same_time, value_in};
+use crate::chunks::{ChunkPlace, ChunkStore};
 use crate::stats::MemoryStats;
 
 /// No chunk crosses a multiple of this, so that blocks of two hours and more take chunks as they are.
@@ -120,31 +124,43 @@ impl Series {
 
     /// What is to become of a sample, given what the series holds.
     #[inline]
-    pub(crate) fn judge(&self, t_ms: i64, value: &SampleValue, lateness: Lateness) -> Verdict {
+    pub(crate) fn judge(
+        &self,
+        t_ms: i64,
+        value: &SampleValue,
+        lateness: Lateness,
+        store: &ChunkStore,
+    ) -> Verdict {
         match self.open.newest_ms() {
             Some(newest_ms) if t_ms > newest_ms => Verdict::InOrder,
-            _ => self.judge_slowly(t_ms, value, lateness),
+            _ => self.judge_slowly(t_ms, value, lateness, store),
         }
     }
 
     #[cold]
-    fn judge_slowly(&self, t_ms: i64, value: &SampleValue, lateness: Lateness) -> Verdict {
+    fn judge_slowly(
+        &self,
+        t_ms: i64,
+        value: &SampleValue,
+        lateness: Lateness,
+        store: &ChunkStore,
+    ) -> Verdict {
         let Some(newest_ms) = self.newest_ms() else { return Verdict::InOrder };
         if t_ms > newest_ms {
             return Verdict::InOrder;
         }
-        match self.value_at(t_ms) {
+        match self.value_at(t_ms, store) {
             Some(stored) => judge_same_time(&stored, value),
             None => lateness.judge(newest_ms, t_ms),
         }
     }
 
     /// Is there a sample at this time?
-    pub(crate) fn has(&self, t_ms: i64) -> bool {
-        self.value_at(t_ms).is_some()
+    pub(crate) fn has(&self, t_ms: i64, store: &ChunkStore) -> bool {
+        self.value_at(t_ms, store).is_some()
     }
 
-    fn value_at(&self, t_ms: i64) -> Option<SampleValue> {
+    fn value_at(&self, t_ms: i64, store: &ChunkStore) -> Option<SampleValue> {
         if let Open::Floats(open) = &self.open
             && let Some((newest_ms, value)) = open.last()
             && newest_ms == t_ms
@@ -157,7 +173,7 @@ impl Series {
         {
             return Some(value);
         }
-        self.closed.as_ref().and_then(|closed| closed.value_at(t_ms))
+        self.closed.as_ref().and_then(|closed| closed.value_at(t_ms, store))
     }
 
     /// Adds a sample that is newer than all others. How many chunks there are more than before.
@@ -297,8 +313,16 @@ impl Series {
         self.closed.as_ref()
     }
 
+    /// A sealed chunk goes from where it is to a place in a chunk file, unless it is gone. A select that holds it keeps what it
+    /// has.
+    pub(crate) fn move_chunk(&mut self, min_ms: i64, from: &Data, to: ChunkPlace) {
+        if let Some(closed) = &mut self.closed {
+            Arc::make_mut(closed).move_chunk(min_ms, from, to);
+        }
+    }
+
     /// The closed part, to be changed; a select that holds it keeps what it has.
-    pub(crate) fn closed_mut(&mut self) -> Option<&mut Closed> {
+    pub(super) fn closed_mut(&mut self) -> Option<&mut Closed> {
         self.closed.as_mut().map(Arc::make_mut)
     }
 
@@ -324,11 +348,17 @@ impl Series {
         (chunks, samples, nothing_left)
     }
 
+    /// Bytes of sealed chunks that are in no file yet.
+    pub(crate) fn unspilled_bytes(&self) -> usize {
+        let chunks = self.closed.iter().flat_map(|closed| closed.chunks.iter());
+        chunks.map(SealedChunk::heap_bytes).sum()
+    }
+
     /// Bytes of encoded samples.
     pub(crate) fn chunk_bytes(&self) -> usize {
         let closed = self.closed.as_ref();
         let sealed: usize =
-            closed.map_or(0, |closed| closed.chunks.iter().map(|chunk| chunk.bytes().len()).sum());
+            closed.map_or(0, |closed| closed.chunks.iter().map(SealedChunk::data_bytes).sum());
         sealed + if self.open.is_empty() { 0 } else { self.open.bytes().len() }
     }
 

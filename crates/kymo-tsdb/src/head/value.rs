@@ -1,11 +1,11 @@
 //! Values of either kind: finding one in a chunk, comparing two, and making chunks of sorted ones.
 
-use kymo_chunk::{ChunkError, Encoding, HistogramIter, HistogramValue, XorAppender, decode_range};
+use kymo_chunk::{ChunkError, Encoding, HistogramIter, HistogramValue, XorAppender, XorIter, decode_range};
 use kymo_model::{FloatHistogram, Refusal, SampleValue, TimeRange};
 
-use super::closed::SealedChunk;
 use super::open::{Open, OpenHistograms};
-use super::series::Verdict;
+use super::sealed::SealedChunk;
+use super::series::{Verdict, range_number};
 
 /// The value at a time in one chunk.
 pub(crate) fn value_in(encoding: Encoding, chunk: &[u8], t_ms: i64) -> Option<SampleValue> {
@@ -72,12 +72,32 @@ pub(crate) fn is_sound(value: &SampleValue) -> bool {
     }
 }
 
-/// Sorted samples as chunks that came out of order.
+/// The samples of a chunk, as far as they can be read.
+pub(crate) fn samples_of(encoding: Encoding, chunk: &[u8]) -> Vec<(i64, SampleValue)> {
+    if !encoding.is_float() {
+        return histograms_of(encoding, chunk).collect();
+    }
+    let samples = XorIter::new(chunk).into_iter().flatten().map_while(Result::ok);
+    samples.map(|(t_ms, value)| (t_ms, SampleValue::Float(value))).collect()
+}
+
+/// Sorted samples as chunks that came out of order. None crosses a multiple of two hours.
 pub(crate) fn late_chunks(samples: &[(i64, SampleValue)]) -> Vec<SealedChunk> {
+    chunks_of(samples, true)
+}
+
+/// Sorted samples as chunks, of which none crosses a multiple of two hours. Did they come late?
+pub(crate) fn chunks_of(samples: &[(i64, SampleValue)], late: bool) -> Vec<SealedChunk> {
+    let sealed = |(min_ms, chunk): (i64, Open)| {
+        let max_ms = chunk.newest_ms().unwrap_or(min_ms);
+        SealedChunk::new(min_ms, max_ms, chunk.len(), late, chunk.encoding(), chunk.bytes())
+    };
     let mut chunks = Vec::new();
     let mut begun: Option<(i64, Open)> = None;
     for (t_ms, value) in samples {
-        let pushed = match (&mut begun, value) {
+        let begun_here =
+            begun.as_mut().filter(|(begin_ms, _)| range_number(*begin_ms) == range_number(*t_ms));
+        let pushed = match (begun_here, value) {
             (Some((_, Open::Floats(chunk))), SampleValue::Float(value)) => {
                 chunk.push(*t_ms, *value);
                 true
@@ -95,14 +115,9 @@ pub(crate) fn late_chunks(samples: &[(i64, SampleValue)]) -> Vec<SealedChunk> {
                 // What came before it in time is elsewhere, too: nothing is known of a reset.
                 _ => Open::Histograms(Box::new(OpenHistograms::begin(&Open::default(), *t_ms, value))),
             };
-            chunks.extend(begun.replace((*t_ms, next)).map(late_chunk));
+            chunks.extend(begun.replace((*t_ms, next)).map(sealed));
         }
     }
-    chunks.extend(begun.map(late_chunk));
+    chunks.extend(begun.map(sealed));
     chunks
-}
-
-fn late_chunk((min_ms, chunk): (i64, Open)) -> SealedChunk {
-    let max_ms = chunk.newest_ms().unwrap_or(min_ms);
-    SealedChunk::new(min_ms, max_ms, chunk.len(), true, chunk.encoding(), chunk.bytes())
 }

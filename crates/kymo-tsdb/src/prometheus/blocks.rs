@@ -121,7 +121,10 @@ impl Blocks {
                 self.ulid(),
                 &blocks,
                 (&options, self.origin(range)),
-                progress,
+                &mut |now| {
+                    progress(now);
+                    true
+                },
             )?;
             // What was written a moment ago and cannot be read is a disk that fails: better import again.
             if let Some(damage) = compacted.damage.into_iter().next() {

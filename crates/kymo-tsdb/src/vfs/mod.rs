@@ -26,6 +26,12 @@ pub trait Vfs: fmt::Debug + Send + Sync {
     /// Gives a file another name in one step, replacing what had that name; or a directory, to a name that nothing has.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
+    /// Gives a file a second name, which must be free; or makes a copy of it under that name, where that cannot be done. The
+    /// file is one that changes no more.
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        copy(self.open(from, OpenMode::Read)?, self.open(to, OpenMode::Create)?)
+    }
+
     /// Removes a file.
     fn remove(&self, path: &Path) -> io::Result<()>;
 
@@ -88,4 +94,19 @@ pub struct DirEntry {
     pub is_dir: bool,
     /// How many bytes, for a file.
     pub size: u64,
+}
+
+/// Copies what is in a file to an empty one and makes it durable.
+fn copy(from: Arc<dyn VfsFile>, to: Arc<dyn VfsFile>) -> io::Result<()> {
+    let mut buffer = vec![0; 1 << 20];
+    let mut offset = 0;
+    loop {
+        match from.read_at(&mut buffer, offset)? {
+            0 => return to.sync(),
+            count => {
+                to.write_at(&buffer[..count], offset)?;
+                offset += count as u64;
+            }
+        }
+    }
 }

@@ -52,6 +52,17 @@ impl Vfs for OsVfs {
         std::fs::rename(from, to)
     }
 
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        match std::fs::hard_link(from, to) {
+            Ok(()) => Ok(()),
+            Err(error) if [io::ErrorKind::AlreadyExists, io::ErrorKind::NotFound].contains(&error.kind()) => {
+                Err(error)
+            }
+            // Another file system, or one without links.
+            Err(_) => super::copy(self.open(from, OpenMode::Read)?, self.open(to, OpenMode::Create)?),
+        }
+    }
+
     fn remove(&self, path: &Path) -> io::Result<()> {
         std::fs::remove_file(path)
     }

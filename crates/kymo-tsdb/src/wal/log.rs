@@ -6,10 +6,13 @@ use std::sync::Arc;
 
 use kymo_model::StoreError;
 
+use super::record::RecordKind;
 use super::sync::Syncer;
 use crate::clock::Clock;
 use crate::error::store_error;
-use crate::frame::{FILE_HEADER_BYTES, FileId, FileKind, finish_record, header_bytes};
+use crate::frame::{
+    FILE_HEADER_BYTES, FileId, FileKind, RECORD_HEADER_BYTES, finish_record, header_bytes, put_unsigned,
+};
 use crate::vfs::{OpenMode, Vfs, VfsFile};
 
 /// Where the log is and what it may use.
@@ -42,6 +45,8 @@ struct Segment {
     file: Arc<dyn VfsFile>,
     /// Up to the end of the last whole record.
     size: u64,
+    /// Where its first batch begins.
+    begin: u64,
     /// Did a write fail, so that there may be something behind the last whole record?
     torn: bool,
 }
@@ -69,7 +74,8 @@ impl Log {
 
     /// Goes on in a segment that was read up to `size`, which is its end.
     pub(crate) fn resume(&mut self, number: u64, path: PathBuf, file: Arc<dyn VfsFile>, size: u64) {
-        self.current = Some(Segment { number, path, file, size, torn: false });
+        let begin = FILE_HEADER_BYTES as u64;
+        self.current = Some(Segment { number, path, file, size, begin, torn: false });
         self.next_number = self.next_number.max(number + 1);
     }
 
@@ -90,7 +96,7 @@ impl Log {
             segment.cut_torn_end(&self.target.syncer, now_ms)?;
         }
         let full = self.current.as_ref().is_none_or(|segment| {
-            segment.size > FILE_HEADER_BYTES as u64 && segment.size + length > self.target.segment_bytes
+            segment.size > segment.begin && segment.size + length > self.target.segment_bytes
         });
         if full {
             self.rotate()?;
@@ -116,6 +122,10 @@ impl Log {
 
     /// Begins a new segment; gives its number. On an error the old one stays in use.
     pub(crate) fn rotate(&mut self) -> Result<u64, StoreError> {
+        if let Some(segment) = &mut self.current {
+            // No segment but the last ever ends inside a record.
+            segment.cut_torn_end(&self.target.syncer, self.target.clock.monotonic_ms())?;
+        }
         let WalTarget { vfs, dir, .. } = &self.target;
         let id = FileId { kind: FileKind::Wal, number: self.next_number };
         let path = dir.join(id.name());
@@ -130,7 +140,8 @@ impl Log {
                 return Err(error);
             }
         };
-        if let Err(error) = file.write_at(&header_bytes(id), 0) {
+        let header = self.header_of(id);
+        if let Err(error) = file.write_at(&header, 0) {
             let error = store_error("write", &path, error);
             if vfs.remove(&path).is_err() {
                 self.next_number += 1;
@@ -143,9 +154,24 @@ impl Log {
         }
         self.finish_current();
         self.next_number = id.number + 1;
-        self.current =
-            Some(Segment { number: id.number, path, file, size: FILE_HEADER_BYTES as u64, torn: false });
+        let size = header.len() as u64;
+        self.current = Some(Segment { number: id.number, path, file, size, begin: size, torn: false });
         Ok(id.number)
+    }
+
+    /// What a segment begins with: the header of a file, and how long the segment before it is.
+    fn header_of(&self, id: FileId) -> Vec<u8> {
+        let mut header = header_bytes(id).to_vec();
+        let before = self.current.as_ref().map(|segment| (segment.number, segment.size));
+        if let Some((number, size)) = before.or(self.finished.last().copied()) {
+            let mut record = vec![0; RECORD_HEADER_BYTES];
+            record.push(RecordKind::Segment as u8);
+            put_unsigned(&mut record, number);
+            put_unsigned(&mut record, size);
+            finish_record(&mut record, id, FILE_HEADER_BYTES as u64);
+            header.extend_from_slice(&record);
+        }
+        header
     }
 
     /// Removes the segments before this one, which a checkpoint has made superfluous. What cannot be removed now is left for

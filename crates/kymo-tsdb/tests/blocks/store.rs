@@ -13,7 +13,8 @@ use crate::{DATA, options};
 const BLOCK_MS: i64 = 1_200_000;
 
 fn store_options() -> BlockStoreOptions {
-    BlockStoreOptions { plan: CompactionPlan::from_first(BLOCK_MS, 3, 100 * BLOCK_MS), writer: options() }
+    let plan = CompactionPlan::from_first(BLOCK_MS, 3, 100 * BLOCK_MS);
+    BlockStoreOptions { plan, writer: options(), block_bytes_max: 0 }
 }
 
 fn prepared(seed: u64) -> SimDisk {
@@ -58,7 +59,7 @@ fn cut_compact_delete_retain() {
 
     let gone = TimeRange::from_millis(begin_ms + 100_000, begin_ms + BLOCK_MS + 400_000);
     let matcher = Matcher::equal("zone", "zone-0");
-    assert!(store.delete(std::slice::from_ref(&matcher), gone).unwrap() > 0);
+    assert!(store.delete(std::slice::from_ref(&matcher), gone).unwrap().series > 0);
     for (labels, rows) in &mut wanted {
         if labels.get("zone") == Some("zone-0") {
             rows.retain(|t_ms, _| !(gone.min.millis()..=gone.max.millis()).contains(t_ms));

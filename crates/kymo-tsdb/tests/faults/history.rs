@@ -1,12 +1,14 @@
 //! History: a random life of a database on a simulated disk, followed step by step by the naive model.
 
 use kymo_model::{
-    Append, Batch, Exemplar, FamilyMetadata, Labels, Metadata, MetricType, Refusal, RowSeries, SampleValue,
-    SeriesHandle, StoreError, Timestamp,
+    Append, Batch, Exemplar, FamilyMetadata, Labels, Matcher, Metadata, MetricType, Refusal, RowSeries,
+    SampleValue, SeriesHandle, StoreError, TimeRange, Timestamp,
 };
 use kymo_testkit::{Crash, ModelStore, Moment, Random, SimClock, SimDisk, any_histogram, series_labels};
+use kymo_tsdb::block::{BlockStore, BlockStoreOptions};
 use kymo_tsdb::{Clock, Db, Options, SyncMode};
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::rc::Rc;
 
 use crate::model::{EXEMPLARS_MAX, Model};
@@ -14,6 +16,10 @@ use crate::model::{EXEMPLARS_MAX, Model};
 pub(crate) const DIR: &str = "/data";
 const START_MS: i64 = 1_700_000_000_000;
 const SERIES: u64 = 12;
+/// How late a sample may be.
+const WINDOW_MS: i64 = 60_000;
+/// How long a block is that is cut.
+const RANGE_MS: i64 = 2 * 3_600_000;
 /// Rows that were taken lately are written again now and then, with the same value or with another.
 const RECENT_ROWS: usize = 64;
 
@@ -35,10 +41,22 @@ pub(crate) struct History {
     series_removed: u64,
     /// Rows that were acknowledged.
     pub(crate) taken: usize,
+    snapshots: u32,
+    /// Blocks that were cut, compactions, deletions and snapshots that succeeded.
+    pub(crate) moved: Moved,
     recent: Vec<(Labels, i64, SampleValue)>,
     /// The places at which it could have stopped, if it is watched.
     places: Option<Vec<Place>>,
     what: String,
+}
+
+/// What moved samples about.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Moved {
+    pub(crate) cuts: u64,
+    pub(crate) compactions: u64,
+    pub(crate) deletions: u64,
+    pub(crate) snapshots: u64,
 }
 
 /// A place in a history at which the machine can stop, and what was known there.
@@ -58,22 +76,28 @@ impl History {
         History {
             disk: SimDisk::new(seed),
             clock: SimClock::at_ms(START_MS),
-            // So that every other history loses samples by their age.
+            // So that every other history loses samples by their age, from the head or from blocks.
             model: Model::new(ModelStore::new(
-                60_000,
-                if seed.is_multiple_of(2) { 8 * 60_000 } else { 15 * 24 * 3_600_000 },
+                WINDOW_MS,
+                match seed % 4 {
+                    0 => 8 * 60_000,
+                    2 => 5 * 3_600_000,
+                    _ => 15 * 24 * 3_600_000,
+                },
             )),
             db: None,
             sync,
             random: Random::new(seed ^ 0x5eed),
             now_ms: START_MS,
-            pause_s_max: if seed.is_multiple_of(3) { 3000 } else { 20 },
+            pause_s_max: [3000, 1000, 20][(seed % 3) as usize],
             next_value: 0,
             handles: HashMap::new(),
             sync_failed: false,
             power_was_lost: false,
             series_removed: 0,
             taken: 0,
+            snapshots: 0,
+            moved: Moved::default(),
             recent: Vec::new(),
             places: None,
             what: format!("seed {seed}, {sync:?}, {what}"),
@@ -111,6 +135,8 @@ impl History {
             power_was_lost: place.power_was_lost,
             series_removed: 0,
             taken: 0,
+            snapshots: self.snapshots,
+            moved: Moved::default(),
             recent: Vec::new(),
             places: None,
             what: format!("{}; {crash:?} stop at {}, luck {luck}", self.what, place.moment),
@@ -165,6 +191,7 @@ impl History {
             wal_segment_bytes: 2048,
             checkpoint_wal_bytes: 6144,
             chunk_file_bytes: 2048,
+            spill_bytes: 300,
             checkpoint_close_bytes: 3000,
             exemplars_max: EXEMPLARS_MAX,
             // What an opening finds must not depend on the threads.
@@ -187,13 +214,17 @@ impl History {
     }
 
     fn step(&mut self) {
-        match self.random.below(20) {
+        match self.random.below(24) {
             0..14 => self.append(),
             14 | 15 => self.maintain(),
             16 => self.make_durable(Db::checkpoint),
             17 => self.make_durable(Db::sync),
             18 => self.compare(),
-            _ => self.close_and_open(),
+            19 => self.close_and_open(),
+            20 => self.delete(),
+            21 => self.clean_tombstones(),
+            22 if self.random.chance(1, 4) => self.snapshot(),
+            _ => self.maintain(),
         }
     }
 
@@ -324,6 +355,10 @@ impl History {
     fn new_rows(&mut self) -> Vec<(Labels, i64, SampleValue)> {
         // Whether what is past the retention is still there is up to the database.
         let oldest_ms = self.now_ms - self.model.retention_ms;
+        // Nor is it known of what is in a block any more that it is there: the block may be cut when no series waits for late
+        // samples, or the series is idle.
+        let cut_ms = (self.now_ms - WINDOW_MS).div_euclid(RANGE_MS) * RANGE_MS;
+        let oldest_ms = oldest_ms.max(cut_ms).max(self.now_ms - 3_500_000);
         self.recent.retain(|(_, t_ms, _)| *t_ms > oldest_ms);
         let first = self.random.below(SERIES);
         let count = 1 + self.random.below(2 * SERIES);
@@ -372,17 +407,82 @@ impl History {
         self.now_ms = self.wall_ms().max(self.now_ms);
         let maintained = db.maintain(Timestamp::from_millis(self.now_ms));
         self.model_maintained();
+        if let Ok(done) = &maintained {
+            self.moved.cuts += done.blocks_cut;
+            self.moved.compactions += u64::from(done.compacted);
+        }
         match maintained {
             Ok(done) if done.synced || done.checkpoint => self.model.synced(),
             Ok(_) => self.synced_as_promised(),
             Err(_) => {}
         }
+        self.forget_handles(&db);
+        self.note_failure();
+        self.keep_places(before, false);
+    }
+
+    fn forget_handles(&mut self, db: &Db) {
         if db.stats().series_removed > self.series_removed {
             self.series_removed = db.stats().series_removed;
             self.handles.clear();
         }
+    }
+
+    /// Deletes a part of some series, or all of them for all time.
+    fn delete(&mut self) {
+        let Some(db) = self.db.clone() else { return };
+        let labels = series_labels(self.random.below(SERIES) as usize * 37);
+        let label = labels.iter().nth(self.random.below(labels.len() as u64) as usize);
+        let Some(label) = label else { return };
+        let matchers = [Matcher::equal(label.name, label.value)];
+        let range = if self.random.chance(1, 3) {
+            TimeRange::ALL
+        } else {
+            // Not of times at which samples may still come late.
+            let until_ms = self.now_ms - 100_000 - self.random.below(4 * 3_600_000) as i64;
+            TimeRange::from_millis(until_ms - self.random.below(3 * 3_600_000) as i64, until_ms)
+        };
+        let before = self.model_before().map(|mut model| {
+            model.delete(&matchers, range, false);
+            model
+        });
+        let deleted = db.delete(&matchers, range);
+        self.model.delete(&matchers, range, deleted.is_ok());
+        self.moved.deletions += u64::from(deleted.is_ok());
+        self.recent.clear();
+        self.forget_handles(&db);
         self.note_failure();
         self.keep_places(before, false);
+    }
+
+    fn clean_tombstones(&mut self) {
+        let (Some(db), before) = (self.db.clone(), self.model_before()) else { return };
+        self.moved.compactions += db.clean_tombstones().unwrap_or(0);
+        self.note_failure();
+        self.keep_places(before, false);
+    }
+
+    /// Takes a snapshot, which has exactly what the database has, and removes it.
+    fn snapshot(&mut self) {
+        let (Some(db), before) = (self.db.clone(), self.model_before()) else { return };
+        self.snapshots += 1;
+        let dir = PathBuf::from(format!("{DIR}/snapshots/{}", self.snapshots));
+        let taken = db.snapshot(&dir, true);
+        self.note_failure();
+        self.keep_places(before, false);
+        let vfs = self.disk.vfs();
+        if taken.is_err() {
+            return;
+        }
+        self.moved.snapshots += 1;
+        if let Ok(store) = BlockStore::open_read_only(vfs.clone(), &dir, BlockStoreOptions::default()) {
+            assert!(store.refused().is_empty(), "{:?}: {}", store.refused(), self.what);
+            let mismatches = self.model.compare(&store, self.sync_failed).unwrap_or_default();
+            assert_eq!(mismatches, [], "in a snapshot: {}", self.what);
+        }
+        for file in self.disk.files().iter().filter(|file| file.starts_with(&dir)) {
+            let _ = vfs.remove(file);
+        }
     }
 
     fn model_maintained(&mut self) {
@@ -430,15 +530,17 @@ impl History {
         match Db::open(DIR, self.options()) {
             Ok(db) => {
                 self.model_maintained();
-                let mismatches = self.model.compare_reopened(&db, false).unwrap();
-                assert_eq!(mismatches, [], "read {read} failed: {}", self.what);
+                // The one that fails may be one of these: then the next time it is read.
+                let mut compared = self.model.compare_reopened(&db, false);
+                if let Err(error) = compared {
+                    check_read_error(read, &error);
+                    compared = self.model.compare_reopened(&db, false);
+                }
+                assert_eq!(compared.unwrap(), [], "read {read} failed: {}", self.what);
                 let beside = self.model.compare_beside(&db, false, true).unwrap();
                 assert_eq!(beside, [""; 0], "read {read} failed: {}", self.what);
             }
-            Err(error) => {
-                let text = error.to_string();
-                assert!(text.contains(DIR) && text.contains("input/output"), "read {read}: {text}");
-            }
+            Err(error) => check_read_error(read, &error),
         }
         self.crash_and_open(Crash::Process);
     }
@@ -468,4 +570,9 @@ impl History {
         }
         self.db = Some(db);
     }
+}
+
+fn check_read_error(read: u64, error: &dyn std::error::Error) {
+    let text = error.to_string();
+    assert!(text.contains(DIR) && text.contains("input/output"), "read {read}: {text}");
 }

@@ -35,6 +35,14 @@ pub(crate) struct ServeArgs {
     #[arg(long = "storage.tsdb.retention.size", value_name = "BYTES", default_value = "0", value_parser = bytes)]
     pub(crate) retention_size: Bytes,
 
+    /// How long the blocks are that the newest samples are cut into; multiples of 2h.
+    #[arg(long = "storage.tsdb.min-block-duration", value_name = "DURATION", default_value = "2h", value_parser = positive_duration)]
+    pub(crate) block_duration_min: DurationMs,
+
+    /// How long blocks may grow by compaction; a tenth of the retention, at most 31d, unless given.
+    #[arg(long = "storage.tsdb.max-block-duration", value_name = "DURATION", value_parser = positive_duration)]
+    pub(crate) block_duration_max: Option<DurationMs>,
+
     /// When a write is safe against power loss. Against the end of the process it always is.
     #[arg(long = "storage.tsdb.sync", value_enum, default_value_t = Sync::Interval)]
     pub(crate) sync: Sync,
@@ -137,7 +145,7 @@ pub(crate) struct ServeArgs {
     #[arg(long = "rules.alert.for-grace-period", value_name = "DURATION", default_value = "10m", value_parser = duration)]
     pub(crate) for_grace_period: DurationMs,
 
-    /// Allow the admin API (the database does not delete series or take snapshots yet, and answers so).
+    /// Allow the admin API: deleting series, cleaning up after that, taking snapshots.
     #[arg(long = "web.enable-admin-api")]
     pub(crate) enable_admin_api: bool,
 
@@ -187,6 +195,9 @@ pub(crate) struct ServeArgs {
 
 /// The message of remote write 1.0.
 const WRITE_REQUEST: &str = "prometheus.WriteRequest";
+
+/// Blocks are as long as this or a multiple of it.
+const BLOCK_DURATION_STEP_MS: i64 = 2 * 3_600_000;
 
 /// How long samples are kept where neither a time nor a size is given.
 const RETENTION_DEFAULT_MS: i64 = 15 * 86_400_000;
@@ -311,6 +322,21 @@ impl ServeArgs {
             warnings
                 .push("--storage.tsdb.retention is deprecated, use --storage.tsdb.retention.time".to_owned());
         }
+        let (min, max) = (self.block_duration_min.0, self.block_duration_max);
+        if max.is_some_and(|max| max.0 < min) {
+            return Err(
+                "--storage.tsdb.max-block-duration must not be below --storage.tsdb.min-block-duration"
+                    .to_owned(),
+            );
+        }
+        if min % BLOCK_DURATION_STEP_MS != 0 {
+            let taken = (min / BLOCK_DURATION_STEP_MS + 1).saturating_mul(BLOCK_DURATION_STEP_MS);
+            warnings.push(format!(
+                "--storage.tsdb.min-block-duration={} is taken as {}: blocks are multiples of 2h long",
+                format_duration(min),
+                format_duration(taken)
+            ));
+        }
         if !self.accepted_messages.iter().any(|message| message == WRITE_REQUEST) {
             let flag = "--web.remote-write-receiver.accepted-protobuf-messages";
             return Err(format!(
@@ -334,6 +360,11 @@ impl ServeArgs {
             ("storage.tsdb.path", path(&self.storage_path)),
             ("storage.tsdb.retention.time", format_duration(self.retention_time.map_or(0, |time| time.0))),
             ("storage.tsdb.retention.size", format_bytes(self.retention_size.0)),
+            ("storage.tsdb.min-block-duration", format_duration(self.block_duration_min.0)),
+            (
+                "storage.tsdb.max-block-duration",
+                format_duration(self.block_duration_max.map_or(0, |max| max.0)),
+            ),
             ("storage.tsdb.sync", word(&self.sync)),
             ("storage.tsdb.out-of-order-time-window", format_duration(self.out_of_order_window.0)),
             ("storage.tsdb.max-series", self.series_max.to_string()),

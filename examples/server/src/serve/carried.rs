@@ -43,14 +43,16 @@ const fn flag(name: &'static str, kind: Kind, default: &'static str, fate: Fate)
 
 const NO_AGENT: &str = "this server has no agent mode";
 const NO_ALERTING: &str = "alerts are not sent to Alertmanagers yet";
-const NO_BLOCKS: &str = "the database has no blocks; chunks are as large as 120 samples make them";
+const OWN_BLOCKS: &str =
+    "blocks are merged where they overlap, compacted one at a time, and known without reloading";
+const OWN_CHUNKS: &str = "chunks have up to 120 samples, and their files in a block up to 512 MiB";
 const NO_CONSOLES: &str = "consoles are not served";
 const NO_GO: &str = "there is no Go runtime to tune";
 const NO_OTLP: &str = "OTLP is not received, and what senders push would be lost; use remote write";
 const OWN_LOG: &str = "the write-ahead log has a format of its own";
 const OWN_LOCK: &str = "the directory is always locked, by a lock that ends with the process";
 
-const FLAGS: [Flag; 45] = [
+const FLAGS: [Flag; 43] = [
     flag("agent", Switch, "false", Refused(NO_AGENT)),
     flag("storage.agent.path", Text, "data-agent/", Refused(NO_AGENT)),
     flag("storage.agent.wal-segment-size", Bytes, "0B", Refused(NO_AGENT)),
@@ -94,21 +96,19 @@ const FLAGS: [Flag; 45] = [
         Ignored("metric_name_escaping_scheme of the configuration file decides"),
     ),
     flag("storage.remote.flush-deadline", Duration, "1m", Ignored("there is no remote write to flush")),
-    flag("storage.tsdb.allow-overlapping-blocks", Switch, "true", Ignored(NO_BLOCKS)),
-    flag("storage.tsdb.allow-overlapping-compaction", Switch, "true", Ignored(NO_BLOCKS)),
-    flag("storage.tsdb.block-reload-interval", Duration, "1m", Ignored(NO_BLOCKS)),
-    flag("storage.tsdb.delay-compact-file.path", Text, "", Ignored(NO_BLOCKS)),
-    flag("storage.tsdb.delayed-compaction.max-percent", Number, "10", Ignored(NO_BLOCKS)),
+    flag("storage.tsdb.allow-overlapping-blocks", Switch, "true", Ignored(OWN_BLOCKS)),
+    flag("storage.tsdb.allow-overlapping-compaction", Switch, "true", Ignored(OWN_BLOCKS)),
+    flag("storage.tsdb.block-reload-interval", Duration, "1m", Ignored(OWN_BLOCKS)),
+    flag("storage.tsdb.delay-compact-file.path", Text, "", Ignored(OWN_BLOCKS)),
+    flag("storage.tsdb.delayed-compaction.max-percent", Number, "10", Ignored(OWN_BLOCKS)),
     flag(
         "storage.tsdb.head-chunks-write-queue-size",
         Number,
         "0",
         Ignored("chunks are written without a queue"),
     ),
-    flag("storage.tsdb.max-block-chunk-segment-size", Bytes, "0B", Ignored(NO_BLOCKS)),
-    flag("storage.tsdb.max-block-duration", Duration, "2h", Ignored(NO_BLOCKS)),
-    flag("storage.tsdb.min-block-duration", Duration, "2h", Ignored(NO_BLOCKS)),
-    flag("storage.tsdb.samples-per-chunk", Number, "120", Ignored(NO_BLOCKS)),
+    flag("storage.tsdb.max-block-chunk-segment-size", Bytes, "0B", Ignored(OWN_CHUNKS)),
+    flag("storage.tsdb.samples-per-chunk", Number, "120", Ignored(OWN_CHUNKS)),
     flag("storage.tsdb.no-lockfile", Switch, "false", Ignored(OWN_LOCK)),
     flag("storage.tsdb.use-lockfile", Switch, "false", Ignored(OWN_LOCK)),
     flag("storage.tsdb.wal-compression", Switch, "true", Ignored(OWN_LOG)),

@@ -93,7 +93,18 @@ fn storage(page: &mut Page, stats: &Stats) {
         ("prometheus_tsdb_head_series", "Series in the head.", stats.series),
         ("prometheus_tsdb_head_chunks", "Chunks in the head, sealed and open.", stats.chunks),
         ("kymo_tsdb_head_label_pairs", "Distinct pairs of label name and value.", stats.label_pairs),
-        ("kymo_tsdb_samples", "Samples kept.", stats.samples),
+        (
+            "kymo_tsdb_samples",
+            "Samples kept, in the head and in blocks.",
+            stats.samples + stats.blocks.samples,
+        ),
+        ("prometheus_tsdb_blocks_loaded", "Blocks.", stats.blocks.blocks),
+        ("prometheus_tsdb_storage_blocks_bytes", "Bytes of all blocks on disk.", stats.disk.block_bytes),
+        (
+            "kymo_tsdb_block_damaged_places",
+            "Damaged places met in blocks since the start.",
+            stats.blocks.damaged,
+        ),
         ("kymo_tsdb_wal_bytes", "Bytes of the write-ahead log on disk.", stats.disk.wal_bytes),
         ("kymo_tsdb_chunk_bytes", "Bytes of sealed chunks on disk.", stats.disk.chunk_bytes),
         ("kymo_tsdb_checkpoint_bytes", "Bytes of the checkpoint on disk.", stats.disk.checkpoint_bytes),
@@ -138,6 +149,14 @@ fn storage(page: &mut Page, stats: &Stats) {
             stats.wal.refused_for_reserve,
         ),
         ("kymo_tsdb_checkpoints_total", "Checkpoints written.", stats.checkpoints),
+        ("kymo_tsdb_blocks_cut_total", "Blocks cut from the head.", stats.blocks.cut),
+        ("kymo_tsdb_blocks_removed_total", "Blocks that were past the retention.", stats.blocks.removed),
+        ("prometheus_tsdb_compactions_total", "Compactions of blocks.", stats.blocks.compactions),
+        (
+            "prometheus_tsdb_compactions_failed_total",
+            "Cuts of the head and compactions that failed; each is tried again.",
+            stats.blocks.failures,
+        ),
     ] {
         page.counter(name, help, count(value));
     }

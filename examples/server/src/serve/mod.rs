@@ -1,5 +1,6 @@
 //! `kymo serve`: binds, opens, starts the loops, waits for signals, stops in order.
 
+mod admin;
 mod args;
 mod carried;
 mod configuration;
@@ -29,6 +30,8 @@ use kymo_tsdb::{Db, Options, SyncMode};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
+use admin::TsdbAdmin;
+pub(crate) use admin::{SNAPSHOTS_DIR, snapshot_name};
 use args::Sync;
 pub(crate) use args::{Bytes, ServeArgs, bytes};
 use configuration::{Loaded, Source};
@@ -181,6 +184,8 @@ async fn open(args: &ServeArgs, loaded: &Loaded, retention: Retention) -> Result
         retention_bytes: retention.bytes,
         out_of_order_window_ms: storage.out_of_order_time_window_ms.unwrap_or(args.out_of_order_window.0),
         exemplars_max: exemplars_max(loaded),
+        block_range_ms: args.block_duration_min.0,
+        block_range_ms_max: args.block_duration_max.map_or(0, |max| max.0),
         series_max: args.series_max,
         series_per_name_max: args.series_per_name_max,
         series_per_label_max: args.series_per_label_max.clone(),
@@ -207,9 +212,11 @@ async fn open(args: &ServeArgs, loaded: &Loaded, retention: Retention) -> Result
         );
     }
     for damage in &replay.damaged {
-        tracing::warn!("write-ahead log: {damage}");
+        tracing::warn!("damaged: {damage}");
     }
+    let blocks = db.stats().blocks.blocks;
     tracing::info!(
+        blocks,
         series = replay.series,
         samples = replay.samples,
         damaged = replay.damaged_total,
@@ -324,8 +331,10 @@ impl Server {
             .targets(self.scrape.clone())
             .rules(self.rules.clone())
             .status(self.status.clone())
-            .remote_read(Arc::new(self.reader()))
-            .admin(args.enable_admin_api);
+            .remote_read(Arc::new(self.reader()));
+        if args.enable_admin_api {
+            api = api.admin(Arc::new(TsdbAdmin { db: Arc::clone(&self.db), dir: args.storage_path.clone() }));
+        }
         if args.enable_remote_write_receiver || self.features.remote_write_receiver {
             let receiver = Receiver { receiver: WriteReceiver::default(), db: Arc::clone(&self.db) };
             api = api.remote_write(Arc::new(receiver));

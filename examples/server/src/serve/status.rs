@@ -110,6 +110,12 @@ impl kymo_http::Status for ServerStatus {
         }
     }
 
+    fn blocks(&self) -> Vec<serde_json::Value> {
+        let blocks = self.db.blocks();
+        let metas = blocks.iter().map(|block| serde_json::to_value(block.meta()));
+        metas.map(|meta| meta.expect("BUG: a description is always JSON")).collect()
+    }
+
     fn external_labels(&self) -> Labels {
         self.config_state().external_labels
     }

@@ -121,7 +121,7 @@ pub(super) fn tell(meta: &BlockMeta) {
 pub(super) fn export(args: &ExportArgs) -> Result<Verdict, OutError> {
     let sources = Sources::open(&args.dir)?;
     make_dir(&args.out)?;
-    let head = sources.head.as_ref().map(|head| head.stats());
+    let head = sources.db.as_ref().map(|db| db.stats());
     let metas =
         sources.blocks.iter().map(|block| block.meta()).chain(sources.cold.iter().map(|cold| cold.meta()));
     let ends = metas.map(|meta| (meta.min_time_ms, meta.max_time_ms)).chain(

@@ -1,4 +1,4 @@
-//! `kymo tsdb compact` and `delete`: blocks made anew while nobody else has the directory.
+//! `kymo tsdb compact`, `delete` and `snapshot`: what changes a directory, while nobody else has it.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -6,13 +6,16 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
-use kymo_model::TimeRange;
+use kymo_model::{StoreError, TimeRange};
 use kymo_tsdb::block::{BlockError, BlockStore, BlockStoreOptions, CompactError, WriteBlockError};
-use kymo_tsdb::{OsVfs, Vfs, VfsLock};
+use kymo_tsdb::{Db, OpenError, Options, OsVfs, Vfs, VfsLock};
 
+use super::blocks_out::tell;
 use super::go_format;
+use super::sources::has_head;
 use crate::output::{Verdict, complain, say};
 use crate::progress::Progress;
+use crate::serve::{SNAPSHOTS_DIR, snapshot_name};
 
 /// The file that a server, ours or Prometheus', has locked.
 const LOCK_FILE: &str = "lock";
@@ -26,7 +29,7 @@ pub(super) struct CompactArgs {
 
 #[derive(Args)]
 pub(super) struct DeleteArgs {
-    /// The data directory, ours or Prometheus'. No server may have it open.
+    /// The data directory, ours or Prometheus'. No server may have it open. Prometheus' own head is left as it is.
     #[arg(value_name = "DIR")]
     dir: PathBuf,
 
@@ -43,13 +46,31 @@ pub(super) struct DeleteArgs {
     max_time: i64,
 }
 
+#[derive(Args)]
+pub(super) struct SnapshotArgs {
+    /// The data directory. No server may have it open; a server takes snapshots itself, at /api/v1/admin/tsdb/snapshot.
+    #[arg(value_name = "DIR", default_value = "data/")]
+    dir: PathBuf,
+
+    /// Where the snapshot goes; a new name in DIR/snapshots, if not given.
+    #[arg(value_name = "OUT")]
+    out: Option<PathBuf>,
+
+    /// Leave out what is not in blocks yet.
+    #[arg(long)]
+    skip_head: bool,
+}
+
 /// Why blocks were not changed, or not all of them.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ChangeError {
     #[error("data directory is in use by another process (lock file {})", .0.display())]
     Locked(PathBuf),
     #[error("cannot lock {}: {source}", .path.display())]
-    Lock { path: PathBuf, source: io::Error },
+    Lock {
+        path: PathBuf,
+        source: io::Error,
+    },
     #[error(transparent)]
     Blocks(#[from] BlockError),
     #[error(transparent)]
@@ -58,8 +79,16 @@ pub(super) enum ChangeError {
     Write(#[from] WriteBlockError),
     #[error(transparent)]
     Cold(#[from] kymo_tsdb::cold::ColdWriteError),
+    Open(#[from] OpenError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("expected a data directory of ours, found none ({})", .0.display())]
+    NoDatabase(PathBuf),
     #[error("{selector}: {message}")]
-    Selector { selector: String, message: String },
+    Selector {
+        selector: String,
+        message: String,
+    },
 }
 
 /// Keeps servers and other commands away as long as it is held.
@@ -105,16 +134,55 @@ pub(super) fn compact(args: &CompactArgs) -> Result<Verdict, ChangeError> {
     }
 }
 
-/// Deletes samples from blocks. What is in a head stays.
+/// Opens a database with its head, to be changed. Nothing is dropped for its age.
+fn open_db(dir: &Path) -> Result<Db, ChangeError> {
+    let db = Db::open(dir, Options { retention_ms: i64::MAX, ..Options::default() })?;
+    db.stats().replay.damaged.iter().for_each(|damage| complain(format_args!("damaged: {damage}")));
+    Ok(db)
+}
+
+/// Deletes samples from blocks, and from a head of ours.
 pub(super) fn delete(args: &DeleteArgs) -> Result<Verdict, ChangeError> {
-    let (store, _lock) = open(&args.dir)?;
     let range = TimeRange::from_millis(args.min_time, args.max_time);
-    for selector in &args.matchers {
-        let matchers = kymo_promql_syntax::Parser::default().parse_selector(selector).map_err(|error| {
-            ChangeError::Selector { selector: selector.clone(), message: error.to_string() }
-        })?;
-        let series = store.delete(&matchers, range)?;
-        say(format!("{selector}: deleted from {series} series of blocks"));
+    let parse = |selector: &String| {
+        kymo_promql_syntax::Parser::default()
+            .parse_selector(selector)
+            .map(|matchers| (selector.clone(), matchers))
+            .map_err(|error| ChangeError::Selector { selector: selector.clone(), message: error.to_string() })
+    };
+    let selectors = args.matchers.iter().map(parse).collect::<Result<Vec<_>, ChangeError>>()?;
+    if !has_head(&args.dir) {
+        let (store, _lock) = open(&args.dir)?;
+        for (selector, matchers) in selectors {
+            let series = store.delete(&matchers, range)?.series;
+            say(format!("{selector}: deleted from {series} series of blocks"));
+        }
+        return Ok(Verdict::good_if(store.refused().is_empty()));
     }
-    Ok(Verdict::good_if(store.refused().is_empty()))
+    let db = open_db(&args.dir)?;
+    for (selector, matchers) in selectors {
+        let deleted = db.delete(&matchers, range)?;
+        say(format!(
+            "{selector}: deleted from {} series of blocks, {} series of the head ({} samples)",
+            deleted.block_series, deleted.head_series, deleted.head_samples
+        ));
+    }
+    let damaged = db.stats().replay.has_loss();
+    db.close()?;
+    Ok(Verdict::good_if(!damaged))
+}
+
+/// Everything as it is now, as blocks in a directory of its own.
+pub(super) fn snapshot(args: &SnapshotArgs) -> Result<Verdict, ChangeError> {
+    if !has_head(&args.dir) {
+        return Err(ChangeError::NoDatabase(args.dir.clone()));
+    }
+    let db = open_db(&args.dir)?;
+    let out = args.out.clone().unwrap_or_else(|| args.dir.join(SNAPSHOTS_DIR).join(snapshot_name()));
+    let blocks = db.snapshot(&out, !args.skip_head)?;
+    blocks.iter().for_each(tell);
+    say(out.display().to_string());
+    let damaged = db.stats().replay.has_loss();
+    db.close()?;
+    Ok(Verdict::good_if(!damaged))
 }

@@ -16,7 +16,8 @@ const HEAD_DIR: &str = "head";
 pub(super) struct Sources {
     pub(super) blocks: Vec<Block>,
     pub(super) cold: Vec<ColdBlock>,
-    pub(super) head: Option<ReadOnlyDb>,
+    /// The database, head and these blocks, if there is a head.
+    pub(super) db: Option<ReadOnlyDb>,
     /// How many blocks could not be opened; each was complained of.
     pub(super) refused: usize,
 }
@@ -34,14 +35,22 @@ pub(super) enum SourcesError {
     NoBlocks,
 }
 
+/// Is there a head of ours?
+pub(super) fn has_head(dir: &Path) -> bool {
+    dir.join(HEAD_DIR).is_dir()
+}
+
 impl Sources {
     /// Blocks and head.
     pub(super) fn open(dir: &Path) -> Result<Sources, SourcesError> {
-        let mut sources = Sources::blocks(dir)?;
-        if dir.join(HEAD_DIR).is_dir() {
-            sources.head = Some(ReadOnlyDb::open(dir, Options::default())?);
+        if !has_head(dir) {
+            return Sources::blocks(dir);
         }
-        Ok(sources)
+        let db = ReadOnlyDb::open(dir, Options::default())?;
+        for (dir, error) in db.refused_blocks() {
+            complain(format_args!("{}: {error}", dir.display()));
+        }
+        Ok(Sources { blocks: db.blocks().to_vec(), refused: db.refused_blocks().len(), db: Some(db) })
     }
 
     /// Blocks only, cold ones among them.
@@ -50,7 +59,7 @@ impl Sources {
         for (dir, error) in &refused {
             complain(format_args!("{}: {error}", dir.display()));
         }
-        Ok(Sources { blocks, cold, head: None, refused: refused.len() })
+        Ok(Sources { blocks, cold, db: None, refused: refused.len() })
     }
 
     /// The block of this name, or the newest.
@@ -67,10 +76,16 @@ impl Sources {
     pub(super) fn select(&self, wanted: &Selector) -> Result<SeriesSet, StoreError> {
         let mut wanted = wanted.clone();
         wanted.hints.ordered = true;
-        let blocks = self.blocks.iter().map(|block| block.select(&wanted));
-        let cold = self.cold.iter().map(|block| block.select(&wanted));
-        let head = self.head.iter().map(|head| head.select(&wanted));
-        Ok(union(blocks.chain(cold).chain(head).collect::<Result<_, _>>()?))
+        let mut sets = self.cold.iter().map(|block| block.select(&wanted)).collect::<Result<Vec<_>, _>>()?;
+        match &self.db {
+            Some(db) => sets.push(db.select(&wanted)?),
+            None => {
+                for block in &self.blocks {
+                    sets.push(block.select(&wanted)?);
+                }
+            }
+        }
+        Ok(union(sets))
     }
 
     /// Complains of what was damaged; how many places.

@@ -1,11 +1,11 @@
-//! `kymo tsdb verify`: every checksum and every invariant of blocks, and what is wrong where.
+//! `kymo tsdb verify`: every checksum and every invariant of blocks, every checksum of a head of ours, and what is wrong where.
 
 use std::path::PathBuf;
 
 use clap::Args;
-use kymo_tsdb::Progress as Told;
 use kymo_tsdb::block::{Block, BlockError, BlockMeta, BlockReport, Ulid, verify_block_telling};
 use kymo_tsdb::cold::{self, COLD_ENDING, ColdBlock};
+use kymo_tsdb::{DamageKind, Progress as Told};
 use serde_json::{Value, json};
 
 use super::sources::{Sources, SourcesError};
@@ -55,7 +55,7 @@ impl Checked<'_> {
 }
 
 pub(super) fn run(args: &VerifyArgs) -> Result<Verdict, SourcesError> {
-    let sources = Sources::blocks(&args.dir)?;
+    let sources = if args.block.is_some() { Sources::blocks(&args.dir)? } else { Sources::open(&args.dir)? };
     let wanted = |ulid: Ulid| args.block.is_none_or(|wanted| wanted == ulid);
     let plain = sources.blocks.iter().map(Checked::Plain);
     let cold = sources.cold.iter().map(Checked::Cold);
@@ -97,8 +97,38 @@ pub(super) fn run(args: &VerifyArgs) -> Result<Verdict, SourcesError> {
             "damage": damage,
         }));
     }
+    let head = sources.db.as_ref().map(|db| db.stats());
+    if let Some(stats) = &head {
+        // Blocks that could not be opened were complained of.
+        let damaged = || stats.replay.damaged.iter().filter(|damage| damage.kind != DamageKind::Block);
+        damaged().for_each(|damage| complain(format_args!("damaged: {damage}")));
+        let faults = stats.replay.damaged_total - sources.refused as u64 + stats.replay.orphans;
+        sound &= faults == 0;
+        if !args.json {
+            let word = if faults == 0 { "sound".to_owned() } else { format!("{faults} faults") };
+            let (series, chunks, samples) = (stats.series, stats.chunks, stats.samples);
+            say(format!("head: {word}, {series} series, {chunks} chunks, {samples} samples"));
+        }
+    }
     if args.json {
-        say_json(&json!({ "directory": args.dir, "refused": sources.refused, "blocks": documents }));
+        let head = head.map(|stats| {
+            let damaged = stats.replay.damaged.iter().map(|damage| {
+                json!({ "file": damage.file, "offset": damage.offset, "message": damage.to_string() })
+            });
+            json!({
+                "series": stats.series,
+                "chunks": stats.chunks,
+                "samples": stats.samples,
+                "orphans": stats.replay.orphans,
+                "damage": damaged.collect::<Vec<Value>>(),
+            })
+        });
+        say_json(&json!({
+            "directory": args.dir,
+            "refused": sources.refused,
+            "blocks": documents,
+            "head": head,
+        }));
     }
     Ok(Verdict::good_if(sound))
 }

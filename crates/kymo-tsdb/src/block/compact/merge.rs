@@ -112,8 +112,7 @@ impl Piece<'_> {
     fn rows(&self, data: &ChunkData, rows: &mut Vec<Row>) -> Result<(), BlockError> {
         let deleted: Vec<&Interval> = self.deleted.iter().filter(|interval| self.touches(interval)).collect();
         let before = rows.len();
-        let ChunkData { encoding, data } = data;
-        let read = for_each_row(*encoding, data, |row| {
+        let read = for_each_row(data.encoding, &data.data, |row| {
             if !deleted.iter().any(|interval| (interval.min_ms..=interval.max_ms).contains(&row.t_ms)) {
                 rows.push(row);
             }

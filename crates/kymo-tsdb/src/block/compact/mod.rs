@@ -9,6 +9,8 @@ mod plan;
 use std::path::Path;
 use std::sync::Arc;
 
+use kymo_model::{StoreError, StoreErrorKind};
+
 use super::error::{BlockDamage, BlockError, WriteBlockError};
 use super::meta::{BlockCompaction, BlockMeta, BlockParent};
 use super::reader::Block;
@@ -35,6 +37,19 @@ pub enum CompactError {
     /// The new block could not be written.
     #[error("cannot write the new block: {0}")]
     Write(#[from] WriteBlockError),
+    /// It was asked to stop.
+    #[error("the compaction was stopped")]
+    Stopped,
+}
+
+impl From<CompactError> for StoreError {
+    fn from(error: CompactError) -> StoreError {
+        match error {
+            CompactError::Read(error) => error.into(),
+            CompactError::Write(error) => error.into(),
+            CompactError::Stopped => StoreError::new(StoreErrorKind::Canceled, error.to_string()),
+        }
+    }
 }
 
 /// What a compaction made.
@@ -58,21 +73,25 @@ pub fn compact_blocks(
     options: &CompactOptions,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Compacted, CompactError> {
-    compact_blocks_as(vfs, parent, ulid, blocks, (options, origin(blocks)), progress)
+    compact_blocks_as(vfs, parent, ulid, blocks, (options, origin(blocks)), &mut |now| {
+        progress(now);
+        true
+    })
 }
 
-/// The same, with something else to be said of where the new block came from.
+/// The same as long as `go_on`, which is told how far it has come, says so; then nothing is left of it but an error. Something
+/// else may be said of where the new block came from.
 pub(crate) fn compact_blocks_as(
     vfs: &Arc<dyn Vfs>,
     parent: &Path,
     ulid: Ulid,
     blocks: &[Block],
     (options, origin): (&CompactOptions, BlockOrigin),
-    progress: &mut dyn FnMut(Progress),
+    go_on: &mut dyn FnMut(Progress) -> bool,
 ) -> Result<Compacted, CompactError> {
     let mut writer = BlockWriter::create(vfs.clone(), parent, ulid, options.writer)?;
     let mut damage = Vec::new();
-    match copy(&mut writer, blocks, &mut damage, progress) {
+    match copy(&mut writer, blocks, &mut damage, go_on) {
         Ok(()) if writer.stats().num_series == 0 => {
             writer.discard()?;
             Ok(Compacted { meta: None, damage })
@@ -90,11 +109,13 @@ fn copy(
     writer: &mut BlockWriter,
     blocks: &[Block],
     damage: &mut Vec<BlockDamage>,
-    progress: &mut dyn FnMut(Progress),
+    go_on: &mut dyn FnMut(Progress) -> bool,
 ) -> Result<(), CompactError> {
     let total: u64 = blocks.iter().map(|block| block.meta().stats.num_series).sum();
-    let mut tell =
-        |done| progress(Progress { what: Work::Compacting, unit: ProgressUnit::Series, done, total });
+    let mut tell = |done| {
+        let now = Progress { what: Work::Compacting, unit: ProgressUnit::Series, done, total };
+        if go_on(now) { Ok(()) } else { Err(CompactError::Stopped) }
+    };
     let mut merge = Merge::of(blocks)?;
     let mut told = 0;
     while let Some(series) = merge.next(damage)? {
@@ -106,11 +127,11 @@ fn copy(
         }
         if merge.read() >= told + STEP_SERIES {
             told = merge.read();
-            tell(told);
+            tell(told)?;
         }
     }
-    tell(merge.read());
-    Ok(())
+    // Once at least, so that small blocks can be stopped, too.
+    tell(merge.read())
 }
 
 /// What a block made of others says of its making.

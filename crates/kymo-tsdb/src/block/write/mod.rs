@@ -27,6 +27,10 @@ pub(super) use spool::SeriesSpool;
 /// What unfinished blocks are called, behind their ULID; Prometheus calls those that it deletes by the second.
 const UNFINISHED: [&str; 2] = [".tmp-for-creation", ".tmp-for-deletion"];
 
+/// What a block that was cut from a head is called, behind its ULID, until a checkpoint has made it a part of the database.
+/// Prometheus leaves such a directory alone.
+const CUT: &str = ".cut";
+
 /// The bounds of a block that is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BlockWriterOptions {
@@ -111,7 +115,27 @@ impl BlockWriter {
         ulid: Ulid,
         options: BlockWriterOptions,
     ) -> Result<BlockWriter, WriteBlockError> {
-        let unfinished = parent.join(format!("{ulid}{}", UNFINISHED[0]));
+        BlockWriter::create_as(vfs, parent, ulid, UNFINISHED[0], options)
+    }
+
+    /// The same for a block that gets its name from somebody else; see [`BlockWriter::finish_unnamed`].
+    pub(crate) fn create_cut(
+        vfs: Arc<dyn Vfs>,
+        parent: &Path,
+        ulid: Ulid,
+        options: BlockWriterOptions,
+    ) -> Result<BlockWriter, WriteBlockError> {
+        BlockWriter::create_as(vfs, parent, ulid, CUT, options)
+    }
+
+    fn create_as(
+        vfs: Arc<dyn Vfs>,
+        parent: &Path,
+        ulid: Ulid,
+        ending: &str,
+        options: BlockWriterOptions,
+    ) -> Result<BlockWriter, WriteBlockError> {
+        let unfinished = parent.join(format!("{ulid}{ending}"));
         let chunks_dir = unfinished.join(CHUNKS_DIR);
         vfs.create_dir_all(&chunks_dir).map_err(WriteBlockError::io("create", &chunks_dir))?;
         let spool = SeriesSpool::create(&*vfs, &unfinished)?;
@@ -187,6 +211,25 @@ impl BlockWriter {
 
     /// Makes the block durable and gives it its name. A block without series is possible.
     pub fn finish(self, origin: BlockOrigin) -> Result<BlockMeta, WriteBlockError> {
+        let (vfs, parent) = (self.vfs.clone(), self.parent.clone());
+        let finished = parent.join(self.ulid.to_string());
+        let (meta, unfinished) = self.finish_unnamed(origin)?;
+        vfs.rename(&unfinished, &finished).map_err(WriteBlockError::io("rename", &unfinished))?;
+        vfs.sync_dir(&parent).map_err(WriteBlockError::io("sync", &parent))?;
+        Ok(meta)
+    }
+
+    /// Makes the block durable; gives the directory that it is in.
+    pub(crate) fn finish_unnamed(self, origin: BlockOrigin) -> Result<(BlockMeta, PathBuf), WriteBlockError> {
+        let (vfs, unfinished) = (self.vfs.clone(), self.unfinished.clone());
+        let meta = self.complete(origin).inspect_err(|_| {
+            // It is of no use, and where the disk is full it would be in the way. What stays goes at the next opening.
+            let _ = remove_tree(&*vfs, &unfinished);
+        })?;
+        Ok((meta, unfinished))
+    }
+
+    fn complete(self, origin: BlockOrigin) -> Result<BlockMeta, WriteBlockError> {
         let BlockOrigin { range_ms, mut compaction } = origin;
         if compaction.level == 0 {
             compaction.level = 1;
@@ -200,14 +243,9 @@ impl BlockWriter {
         write_whole(&*self.vfs, self.unfinished.join(TOMBSTONES_FILE), &Tombstones::default().to_bytes())?;
         write_whole(&*self.vfs, self.unfinished.join(META_FILE), &meta.to_json())?;
 
-        for dir in [self.unfinished.join(CHUNKS_DIR), self.unfinished.clone()] {
+        for dir in [self.unfinished.join(CHUNKS_DIR), self.unfinished, self.parent] {
             self.vfs.sync_dir(&dir).map_err(WriteBlockError::io("sync", &dir))?;
         }
-        let finished = self.parent.join(self.ulid.to_string());
-        self.vfs
-            .rename(&self.unfinished, &finished)
-            .map_err(WriteBlockError::io("rename", &self.unfinished))?;
-        self.vfs.sync_dir(&self.parent).map_err(WriteBlockError::io("sync", &self.parent))?;
         Ok(meta)
     }
 
@@ -254,6 +292,30 @@ pub fn remove_block(vfs: &dyn Vfs, dir: &Path) -> Result<(), BlockError> {
     vfs.rename(dir, &doomed).map_err(BlockError::io("rename", dir))?;
     vfs.sync_dir(parent).map_err(BlockError::io("sync", parent))?;
     remove_tree(vfs, &doomed)
+}
+
+/// The blocks in a directory that were cut from a head and have no name yet.
+pub(crate) fn cut_blocks(vfs: &dyn Vfs, parent: &Path) -> Result<Vec<(Ulid, PathBuf)>, BlockError> {
+    let entries = vfs.list(parent).map_err(BlockError::io("list", parent))?;
+    let cut = entries.into_iter().filter(|entry| entry.is_dir).filter_map(|entry| {
+        let ulid = entry.name.strip_suffix(CUT)?.parse().ok()?;
+        Some((ulid, parent.join(&entry.name)))
+    });
+    Ok(cut.collect())
+}
+
+/// Gives a block that was cut from a head its name, if it does not have it yet.
+pub(crate) fn name_block(vfs: &dyn Vfs, parent: &Path, ulid: Ulid) -> Result<(), BlockError> {
+    let unnamed = parent.join(format!("{ulid}{CUT}"));
+    match vfs.list(&unnamed) {
+        Ok(_) => {
+            let named = parent.join(ulid.to_string());
+            vfs.rename(&unnamed, &named).map_err(BlockError::io("rename", &unnamed))?;
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(BlockError::io("list", &unnamed)(error)),
+    }
+    vfs.sync_dir(parent).map_err(BlockError::io("sync", parent))
 }
 
 /// Removes the blocks in a directory that a crash has left half written or half removed; how many.
