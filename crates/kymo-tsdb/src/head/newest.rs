@@ -3,6 +3,7 @@
 //!
 //! A series whose newest sample of the range is somewhere else (a histogram, or older than its newest) is pinned as always.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use kymo_model::{Labels, LabelsNeeded, Resume, Samples, Selector, SeriesSource, StoreError};
@@ -30,8 +31,11 @@ enum Sample {
 impl Newest {
     pub(crate) fn pin(pages: Arc<PageTable>, ids: &[u32], wanted: &Selector) -> Newest {
         let range = wanted.range;
-        let needs_labels = wanted.hints.ordered
-            || !matches!(&wanted.hints.labels, LabelsNeeded::Only(names) if names.is_empty());
+        let mut needed = match &wanted.hints.labels {
+            LabelsNeeded::Only(names) if !wanted.hints.ordered => Some(Needed::new(names)),
+            _ => None,
+        };
+        let needs_labels = needed.as_ref().is_none_or(|needed| !needed.names.is_empty());
         let mut labels = Vec::with_capacity(if needs_labels { ids.len() } else { 0 });
         let mut samples = Vec::with_capacity(ids.len());
         let mut pinned = Snapshot::empty(pages.clone(), range);
@@ -50,7 +54,10 @@ impl Newest {
                 _ => continue,
             }
             if needs_labels {
-                labels.push(found.labels().clone());
+                labels.push(match &mut needed {
+                    Some(needed) => needed.of(found.labels()),
+                    None => found.labels().clone(),
+                });
             }
         }
         drop(cursor);
@@ -66,6 +73,63 @@ impl Newest {
         let mut both: Vec<(Labels, Sample)> = self.labels.drain(..).zip(self.samples.drain(..)).collect();
         both.sort_by(|a, b| a.0.cmp(&b.0));
         (self.labels, self.samples) = both.into_iter().unzip();
+    }
+}
+
+/// Labels cut to those that are needed. Series that agree in them share one set of labels: taking a reference to a set that is
+/// in use costs a tenth of taking one to a set that nobody has looked at.
+struct Needed<'a> {
+    names: Vec<&'a str>,
+    known: HashMap<Vec<u8>, Labels>,
+    last: Option<(Vec<u8>, Labels)>,
+    scratch: Vec<u8>,
+}
+
+/// With more different sets, sharing them is no gain, and labels are given as they are.
+const SHARED_LABELS_MAX: usize = 4096;
+
+impl<'a> Needed<'a> {
+    fn new(names: &'a [Arc<str>]) -> Needed<'a> {
+        let mut names: Vec<&str> = names.iter().map(|name| &**name).collect();
+        names.sort_unstable();
+        Needed { names, known: HashMap::new(), last: None, scratch: Vec::new() }
+    }
+
+    fn of(&mut self, labels: &Labels) -> Labels {
+        if self.known.len() > SHARED_LABELS_MAX {
+            return labels.clone();
+        }
+        self.scratch.clear();
+        let mut names = self.names.iter().peekable();
+        for label in labels {
+            while names.next_if(|name| **name < label.name).is_some() {}
+            match names.peek() {
+                None => break,
+                Some(name) if **name == label.name => {
+                    for part in [label.name, label.value] {
+                        self.scratch.extend_from_slice(&(part.len() as u32).to_le_bytes());
+                        self.scratch.extend_from_slice(part.as_bytes());
+                    }
+                }
+                Some(_) => {}
+            }
+        }
+        // Neighbours often agree.
+        if let Some((last, shared)) = &self.last
+            && *last == self.scratch
+        {
+            return shared.clone();
+        }
+        let shared = match self.known.get(&self.scratch) {
+            Some(shared) => shared.clone(),
+            None => {
+                let shared = labels.filtered(|name| self.names.contains(&name));
+                self.known.insert(self.scratch.clone(), shared.clone());
+                shared
+            }
+        };
+        self.last = Some((std::mem::take(&mut self.scratch), shared.clone()));
+        shared
     }
 }
 
