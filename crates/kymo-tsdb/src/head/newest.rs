@@ -9,7 +9,7 @@ use std::sync::Arc;
 use kymo_model::{Labels, LabelsNeeded, Resume, Samples, Selector, SeriesSource, StoreError};
 
 use super::page::{Cursor, PageTable};
-use super::pinned::Snapshot;
+use super::pinned::{Pinned, Snapshot};
 use crate::index::SeriesId;
 
 #[derive(Debug)]
@@ -38,7 +38,7 @@ impl Newest {
         let needs_labels = needed.as_ref().is_none_or(|needed| !needed.names.is_empty());
         let mut labels = Vec::with_capacity(if needs_labels { ids.len() } else { 0 });
         let mut samples = Vec::with_capacity(ids.len());
-        let mut pinned = Snapshot::empty(pages.clone(), range);
+        let mut pinned = Vec::new();
         let mut cursor = Cursor::new(&pages);
         for id in ids {
             let id = SeriesId(*id);
@@ -48,8 +48,8 @@ impl Newest {
                 Some((t_ms, _)) if t_ms < range.min.millis() => continue,
                 Some((t_ms, value)) if t_ms <= range.max.millis() => samples.push(Sample::Float(t_ms, value)),
                 _ if found.overlaps(range) => {
-                    samples.push(Sample::Pinned(pinned.count()));
-                    pinned.add(found, id);
+                    samples.push(Sample::Pinned(pinned.len()));
+                    pinned.push(Pinned::new(found, id, range));
                 }
                 _ => continue,
             }
@@ -61,7 +61,7 @@ impl Newest {
             }
         }
         drop(cursor);
-        Newest { samples, labels, pinned }
+        Newest { samples, labels, pinned: Snapshot::of(pages, range, pinned) }
     }
 
     pub(crate) fn count(&self) -> usize {

@@ -25,7 +25,7 @@ pub(crate) struct Snapshot {
 }
 
 #[derive(Debug)]
-struct Pinned {
+pub(super) struct Pinned {
     labels: Labels,
     closed: Option<Arc<Closed>>,
     id: SeriesId,
@@ -66,17 +66,12 @@ impl Snapshot {
             }
         }
         drop(cursor);
+        Snapshot::of(pages, range, series)
+    }
+
+    /// Of series that are pinned.
+    pub(super) fn of(pages: Arc<PageTable>, range: TimeRange, series: Vec<Pinned>) -> Snapshot {
         Snapshot { pages, range, series }
-    }
-
-    /// One without series.
-    pub(super) fn empty(pages: Arc<PageTable>, range: TimeRange) -> Snapshot {
-        Snapshot { pages, range, series: Vec::new() }
-    }
-
-    /// Pins one more series, whose page is locked.
-    pub(super) fn add(&mut self, series: &Series, id: SeriesId) {
-        self.series.push(Pinned::new(series, id, self.range));
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -89,7 +84,8 @@ impl Snapshot {
 }
 
 impl Pinned {
-    fn new(series: &Series, id: SeriesId, range: TimeRange) -> Pinned {
+    /// The page of the series is locked.
+    pub(super) fn new(series: &Series, id: SeriesId, range: TimeRange) -> Pinned {
         let closed = series.closed().filter(|closed| {
             closed.chunks.iter().any(|chunk| chunk.overlaps(range)) || !closed.late.is_empty()
         });
