@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use kymo_model::{STALE_NAN, is_stale};
+use kymo_model::{Labels, STALE_NAN, is_stale};
 
 use super::aggregate::key;
 use super::top::Chosen;
@@ -88,13 +88,21 @@ impl<'q> InstantInput<'q> {
                 part.groups.resize(part.values.len(), 0);
             } else {
                 let mut numbering = Numbering::new(key(self.plan));
+                let mut last: Option<(Labels, u32)> = None;
                 for index in indices(number) {
                     let labels = self.set.series.series(index).labels();
-                    let group = numbering.number(&Series::new(labels));
+                    if let Some((known, group)) = &last
+                        && known.is_shared_with(&labels)
+                    {
+                        part.groups.push(*group);
+                        continue;
+                    }
+                    let group = numbering.number(&Series::new(labels.clone()));
                     if group as usize == part.keys.len() {
                         part.keys.push((numbering.last_key().to_vec(), index));
                     }
                     part.groups.push(group);
+                    last = Some((labels, group));
                 }
             }
             scratch.tally.several(&self.set.samples_read, part.values.len() as u64, valid);

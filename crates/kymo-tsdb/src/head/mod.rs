@@ -11,13 +11,16 @@ mod page;
 mod pinned;
 mod retain;
 mod series;
+mod shared_labels;
 mod value;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, RwLock};
 
-use kymo_model::{Labels, METRIC_NAME, Matcher, Selector, StoreError, StoreErrorKind, TimeRange};
+use kymo_model::{
+    Labels, LabelsNeeded, METRIC_NAME, Matcher, Selector, StoreError, StoreErrorKind, TimeRange,
+};
 
 use crate::index::{Cardinality, LabelsTable, Postings, SeriesId, Top, cardinality, resolve};
 use crate::lock::{read, write};
@@ -30,6 +33,7 @@ pub(crate) use page::{Cursor, PageTable, SERIES_PER_PAGE, place};
 pub(crate) use pinned::Snapshot;
 pub(crate) use retain::Cutoffs;
 pub(crate) use series::{Lateness, ROWS_MAX, Series, Verdict};
+use shared_labels::SharedLabels;
 pub(crate) use value::{histograms_of, is_sound, judge_same_time, late_chunks};
 
 /// Every series of the database.
@@ -174,8 +178,18 @@ impl Head {
     pub(crate) fn select_newest(&self, wanted: &Selector) -> Result<Newest, StoreError> {
         let _whole_batches = read(&self.isolation);
         let pages = self.pages();
-        let ids = self.resolve(&wanted.matchers, &pages);
-        let mut newest = Newest::pin(pages, &ids, wanted);
+        let (ids, shared) = {
+            let directory = read(&self.directory);
+            let ids = directory.resolve(&wanted.matchers, &pages);
+            let shared = match &wanted.hints.labels {
+                LabelsNeeded::Only(names) if !wanted.hints.ordered => {
+                    SharedLabels::of(&directory.postings, &ids, names)
+                }
+                _ => None,
+            };
+            (ids, shared)
+        };
+        let mut newest = Newest::pin(pages, &ids, wanted.range, shared);
         refuse_more(newest.count(), wanted.hints.series_limit)?;
         if wanted.hints.ordered {
             newest.sort_by_labels();
@@ -184,11 +198,7 @@ impl Head {
     }
 
     fn resolve(&self, matchers: &[Matcher], pages: &PageTable) -> Vec<u32> {
-        let directory = read(&self.directory);
-        let mut cursor = Cursor::new(pages);
-        resolve(&directory.postings, matchers, || pages.ids(), &mut |id| {
-            cursor.get(id).map(|series| series.labels().clone())
-        })
+        read(&self.directory).resolve(matchers, pages)
     }
 
     pub(crate) fn label_names(&self, matchers: &[Matcher], range: TimeRange) -> Vec<String> {
@@ -322,6 +332,13 @@ fn refuse_more(found: usize, limit: usize) -> Result<(), StoreError> {
 }
 
 impl Directory {
+    fn resolve(&self, matchers: &[Matcher], pages: &PageTable) -> Vec<u32> {
+        let mut cursor = Cursor::new(pages);
+        resolve(&self.postings, matchers, || pages.ids(), &mut |id| {
+            cursor.get(id).map(|series| series.labels().clone())
+        })
+    }
+
     fn find(&self, labels: &Labels, cursor: &mut Cursor<'_>) -> Option<SeriesId> {
         self.table.find(labels.hash64(), |id| cursor.get(id).is_some_and(|series| series.labels() == labels))
     }

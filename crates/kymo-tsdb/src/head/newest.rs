@@ -3,22 +3,29 @@
 //!
 //! A series whose newest sample of the range is somewhere else (a histogram, or older than its newest) is pinned as always.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use kymo_model::{Labels, LabelsNeeded, Resume, Samples, Selector, SeriesSource, StoreError};
+use kymo_model::{Labels, Resume, Samples, SeriesSource, StoreError, TimeRange};
 
 use super::page::{Cursor, PageTable};
 use super::pinned::{Pinned, Snapshot};
+use super::shared_labels::SharedLabels;
 use crate::index::SeriesId;
 
 #[derive(Debug)]
 pub(crate) struct Newest {
     samples: Vec<Sample>,
-    /// Empty if nobody needs them.
-    labels: Vec<Labels>,
+    labels: Known,
     /// The series that have to be read.
     pinned: Snapshot,
+}
+
+/// The labels of series, by their index.
+#[derive(Debug)]
+enum Known {
+    Whole(Vec<Labels>),
+    /// By the number of a set.
+    Shared(Vec<u32>, Vec<Labels>),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -29,14 +36,18 @@ enum Sample {
 }
 
 impl Newest {
-    pub(crate) fn pin(pages: Arc<PageTable>, ids: &[u32], wanted: &Selector) -> Newest {
-        let range = wanted.range;
-        let mut needed = match &wanted.hints.labels {
-            LabelsNeeded::Only(names) if !wanted.hints.ordered => Some(Needed::new(names)),
-            _ => None,
-        };
-        let needs_labels = needed.as_ref().is_none_or(|needed| !needed.names.is_empty());
-        let mut labels = Vec::with_capacity(if needs_labels { ids.len() } else { 0 });
+    /// With the labels that are `shared`, if there are any, and the series' own otherwise.
+    pub(super) fn pin(
+        pages: Arc<PageTable>,
+        ids: &[u32],
+        range: TimeRange,
+        shared: Option<SharedLabels>,
+    ) -> Newest {
+        let (mut whole, mut numbers) = (Vec::new(), Vec::new());
+        match &shared {
+            Some(_) => numbers.reserve(ids.len()),
+            None => whole.reserve(ids.len()),
+        }
         let mut samples = Vec::with_capacity(ids.len());
         let mut pinned = Vec::new();
         let mut cursor = Cursor::new(&pages);
@@ -53,14 +64,16 @@ impl Newest {
                 }
                 _ => continue,
             }
-            if needs_labels {
-                labels.push(match &mut needed {
-                    Some(needed) => needed.of(found.labels()),
-                    None => found.labels().clone(),
-                });
+            match &shared {
+                Some(shared) => numbers.push(shared.number(id.0)),
+                None => whole.push(found.labels().clone()),
             }
         }
         drop(cursor);
+        let labels = match shared {
+            Some(shared) => Known::Shared(numbers, shared.sets),
+            None => Known::Whole(whole),
+        };
         Newest { samples, labels, pinned: Snapshot::of(pages, range, pinned) }
     }
 
@@ -68,68 +81,12 @@ impl Newest {
         self.samples.len()
     }
 
-    /// All labels are there.
     pub(crate) fn sort_by_labels(&mut self) {
-        let mut both: Vec<(Labels, Sample)> = self.labels.drain(..).zip(self.samples.drain(..)).collect();
+        let labels = (0..self.count()).map(|index| self.labels(index));
+        let mut both: Vec<(Labels, Sample)> = labels.zip(self.samples.iter().copied()).collect();
         both.sort_by(|a, b| a.0.cmp(&b.0));
-        (self.labels, self.samples) = both.into_iter().unzip();
-    }
-}
-
-/// Labels cut to those that are needed. Series that agree in them share one set of labels: taking a reference to a set that is
-/// in use costs a tenth of taking one to a set that nobody has looked at.
-struct Needed<'a> {
-    names: Vec<&'a str>,
-    known: HashMap<Vec<u8>, Labels>,
-    last: Option<(Vec<u8>, Labels)>,
-    scratch: Vec<u8>,
-}
-
-/// With more different sets, sharing them is no gain, and labels are given as they are.
-const SHARED_LABELS_MAX: usize = 4096;
-
-impl<'a> Needed<'a> {
-    fn new(names: &'a [Arc<str>]) -> Needed<'a> {
-        let mut names: Vec<&str> = names.iter().map(|name| &**name).collect();
-        names.sort_unstable();
-        Needed { names, known: HashMap::new(), last: None, scratch: Vec::new() }
-    }
-
-    fn of(&mut self, labels: &Labels) -> Labels {
-        if self.known.len() > SHARED_LABELS_MAX {
-            return labels.clone();
-        }
-        self.scratch.clear();
-        let mut names = self.names.iter().peekable();
-        for label in labels {
-            while names.next_if(|name| **name < label.name).is_some() {}
-            match names.peek() {
-                None => break,
-                Some(name) if **name == label.name => {
-                    for part in [label.name, label.value] {
-                        self.scratch.extend_from_slice(&(part.len() as u32).to_le_bytes());
-                        self.scratch.extend_from_slice(part.as_bytes());
-                    }
-                }
-                Some(_) => {}
-            }
-        }
-        // Neighbours often agree.
-        if let Some((last, shared)) = &self.last
-            && *last == self.scratch
-        {
-            return shared.clone();
-        }
-        let shared = match self.known.get(&self.scratch) {
-            Some(shared) => shared.clone(),
-            None => {
-                let shared = labels.filtered(|name| self.names.contains(&name));
-                self.known.insert(self.scratch.clone(), shared.clone());
-                shared
-            }
-        };
-        self.last = Some((std::mem::take(&mut self.scratch), shared.clone()));
-        shared
+        let (labels, samples) = both.into_iter().unzip();
+        (self.labels, self.samples) = (Known::Whole(labels), samples);
     }
 }
 
@@ -139,7 +96,10 @@ impl SeriesSource for Newest {
     }
 
     fn labels(&self, index: usize) -> Labels {
-        self.labels.get(index).cloned().unwrap_or_else(Labels::empty)
+        match &self.labels {
+            Known::Whole(labels) => labels[index].clone(),
+            Known::Shared(numbers, sets) => sets[numbers[index] as usize].clone(),
+        }
     }
 
     fn read(&self, index: usize, resume: &mut Resume, out: &mut Samples) -> Result<bool, StoreError> {
