@@ -90,6 +90,18 @@ impl Labels {
         Labels { text: Arc::from(text), hash: xxh3_64(text.as_bytes()) }
     }
 
+    /// Are these the same labels, known without looking at them? No says nothing: they may be equal all the same.
+    ///
+    /// ```
+    /// use kymo_model::Labels;
+    /// let labels = Labels::from_pairs([("job", "node")]);
+    /// assert!(labels.clone().is_shared_with(&labels));
+    /// assert!(!Labels::from_pairs([("job", "node")]).is_shared_with(&labels));
+    /// ```
+    pub fn is_shared_with(&self, other: &Labels) -> bool {
+        Arc::ptr_eq(&self.text, &other.text)
+    }
+
     /// The hash of all names and values (xxh3, 64 bits).
     pub fn hash64(&self) -> u64 {
         self.hash

@@ -132,6 +132,12 @@ impl Tally {
         self.samples += u64::from(has_value);
     }
 
+    /// So many samples were read, of which so many are values.
+    pub(crate) fn several(&mut self, of: &Arc<AtomicU64>, read: u64, values: u64) {
+        of.fetch_add(read, Ordering::Relaxed);
+        self.samples += values;
+    }
+
     fn add_read(&mut self) {
         if let Some(of) = &self.of {
             of.fetch_add(std::mem::take(&mut self.read), Ordering::Relaxed);

@@ -98,6 +98,11 @@ impl Numbering {
         number
     }
 
+    /// The key that was numbered last.
+    pub(crate) fn last_key(&self) -> &[u8] {
+        self.last.as_ref().map_or(&[], |(key, _)| key)
+    }
+
     /// The number of this series' group, if it has one.
     pub(crate) fn find(&mut self, series: &Series) -> Option<u32> {
         self.key.write(series, &mut self.scratch);

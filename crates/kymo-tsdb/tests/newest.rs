@@ -135,7 +135,7 @@ fn labels_that_nobody_needs_are_left_out_and_limits_stay() {
     wanted.hints.newest_only = true;
     wanted.hints.labels = LabelsNeeded::Only(vec!["kind".into()]);
     let set = db.select(&wanted).unwrap();
-    assert!(set.iter().all(|series| series.labels().get("kind").is_some()));
+    assert!(set.iter().all(|one| one.labels().get("kind").is_some() && one.labels().len() == 1));
     wanted.hints.labels = LabelsNeeded::Only(Vec::new());
     let set = db.select(&wanted).unwrap();
     assert_eq!(set.len(), 60);

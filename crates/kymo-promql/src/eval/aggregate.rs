@@ -3,6 +3,7 @@
 //! Memory is groups × steps. Native histograms are in `native_groups`; rows of floats alone never go there.
 //!  Series are added in their order, so sums agree with upstream's to the bit.
 
+use super::instant::InstantInput;
 use super::native_groups::{Histograms, NativeGroups};
 use super::{by_group, top, values};
 use crate::QueryError;
@@ -42,6 +43,20 @@ pub(super) fn aggregate<'q>(
         | AggregateOp::LimitRatio(p) => Some(super::scalar(context, p, grid)?),
         _ => None,
     };
+    if let Some(how) = How::of(&plan.op)
+        && let Some(input) = InstantInput::of(context, plan, grid)
+    {
+        return how.fold(input);
+    }
+    if let (AggregateOp::Topk(_) | AggregateOp::Bottomk(_), Some(k)) = (&plan.op, &param)
+        && let Some(input) = InstantInput::of(context, plan, grid)
+    {
+        let k = top::counts(k, 1, input.len()).map_err(|e| e.at(plan.param_span))?[0];
+        return match k {
+            0 => Ok(Vector::empty()),
+            k => input.extremes(k as usize, matches!(plan.op, AggregateOp::Topk(_))),
+        };
+    }
     let vector = super::vector(context, &plan.input, grid)?;
     over(context, plan, param, vector, grid)
 }
@@ -55,52 +70,108 @@ fn over<'q>(
 ) -> Result<Vector<'q>, QueryError> {
     let groups = Groups::new(key(plan), &vector.series);
     let input = Input { context, vector, grid, groups, plan };
+    if let Some(how) = How::of(&plan.op) {
+        return how.fold(input);
+    }
     match (&plan.op, param) {
-        (AggregateOp::Sum, _) => {
-            input.fold(Histograms::Sum, Sum::default(), |sum, v| *sum = sum.add(v), |sum| sum.sum + sum.rest)
-        }
-        (AggregateOp::Avg, _) => {
-            input.fold(Histograms::Mean, None, add_to_mean, |mean| mean.map_or(f64::NAN, |m| m.value()))
-        }
-        (AggregateOp::Count, _) => {
-            input.fold(Histograms::Present, 0.0, |count, _| *count += 1.0, |count| count)
-        }
-        (AggregateOp::Group, _) => input.fold(Histograms::Present, (), |_, _| (), |_| 1.0),
-        (AggregateOp::Min, _) => input.fold(
-            Histograms::Ignored("min"),
-            f64::NAN,
-            |min, v| {
-                if *min > v || min.is_nan() {
-                    *min = v
-                }
-            },
-            |v| v,
-        ),
-        (AggregateOp::Max, _) => input.fold(
-            Histograms::Ignored("max"),
-            f64::NAN,
-            |max, v| {
-                if *max < v || max.is_nan() {
-                    *max = v
-                }
-            },
-            |v| v,
-        ),
-        (AggregateOp::Stdvar, _) => {
-            input.fold(Histograms::Ignored("stdvar"), Spread::default(), Spread::add, |s| s.squares / s.count)
-        }
-        (AggregateOp::Stddev, _) => {
-            input.fold(Histograms::Ignored("stddev"), Spread::default(), Spread::add, |s| {
-                (s.squares / s.count).sqrt()
-            })
-        }
         (AggregateOp::Quantile(_), Some(q)) => values::quantile(input, q),
         (AggregateOp::CountValues(label), _) => values::count_values(input, label),
         (AggregateOp::Topk(_), Some(k)) => top::extremes(input, k, true),
         (AggregateOp::Bottomk(_), Some(k)) => top::extremes(input, k, false),
         (AggregateOp::Limitk(_), Some(k)) => top::limit(input, k),
         (AggregateOp::LimitRatio(_), Some(ratio)) => top::limit_ratio(input, ratio),
-        (_, None) => Ok(Vector::empty()),
+        _ => Ok(Vector::empty()),
+    }
+}
+
+/// Aggregations that keep one number or little more.
+#[derive(Clone, Copy)]
+enum How {
+    Sum,
+    Avg,
+    Count,
+    Group,
+    Min,
+    Max,
+    Stdvar,
+    Stddev,
+}
+
+impl How {
+    fn of(op: &AggregateOp) -> Option<How> {
+        Some(match op {
+            AggregateOp::Sum => How::Sum,
+            AggregateOp::Avg => How::Avg,
+            AggregateOp::Count => How::Count,
+            AggregateOp::Group => How::Group,
+            AggregateOp::Min => How::Min,
+            AggregateOp::Max => How::Max,
+            AggregateOp::Stdvar => How::Stdvar,
+            AggregateOp::Stddev => How::Stddev,
+            _ => return None,
+        })
+    }
+
+    fn fold<'q>(self, input: impl Foldable<'q>) -> Result<Vector<'q>, QueryError> {
+        let ignored = Histograms::Ignored;
+        match self {
+            How::Sum => {
+                let add = |sum: &mut Sum, v| *sum = sum.add(v);
+                input.fold(Histograms::Sum, Sum::default(), add, |sum| sum.sum + sum.rest)
+            }
+            How::Avg => {
+                input.fold(Histograms::Mean, None, add_to_mean, |mean| mean.map_or(f64::NAN, |m| m.value()))
+            }
+            How::Count => input.fold(Histograms::Present, 0.0, |count, _| *count += 1.0, |count| count),
+            How::Group => input.fold(Histograms::Present, (), |_, _| (), |_| 1.0),
+            How::Min => {
+                let add = |min: &mut f64, v| {
+                    if *min > v || min.is_nan() {
+                        *min = v
+                    }
+                };
+                input.fold(ignored("min"), f64::NAN, add, |v| v)
+            }
+            How::Max => {
+                let add = |max: &mut f64, v| {
+                    if *max < v || max.is_nan() {
+                        *max = v
+                    }
+                };
+                input.fold(ignored("max"), f64::NAN, add, |v| v)
+            }
+            How::Stdvar => {
+                input.fold(ignored("stdvar"), Spread::default(), Spread::add, |s| s.squares / s.count)
+            }
+            How::Stddev => {
+                let finish = |s: Spread| (s.squares / s.count).sqrt();
+                input.fold(ignored("stddev"), Spread::default(), Spread::add, finish)
+            }
+        }
+    }
+}
+
+/// What can be added up.
+trait Foldable<'q> {
+    fn fold<T: Copy + Send + Sync>(
+        self,
+        histograms: Histograms,
+        empty: T,
+        add: impl Fn(&mut T, f64) + Send + Sync,
+        finish: impl Fn(T) -> f64 + Send + Sync,
+    ) -> Result<Vector<'q>, QueryError>;
+}
+
+impl<'q> Foldable<'q> for InstantInput<'q> {
+    fn fold<T: Copy + Send + Sync>(
+        self,
+        _: Histograms,
+        empty: T,
+        add: impl Fn(&mut T, f64) + Send + Sync,
+        finish: impl Fn(T) -> f64 + Send + Sync,
+    ) -> Result<Vector<'q>, QueryError> {
+        // There are none: all samples are floats.
+        self.fold_floats(empty, add, finish)
     }
 }
 
@@ -133,7 +204,7 @@ impl Spread {
     }
 }
 
-impl<'q> Input<'q> {
+impl<'q> Foldable<'q> for Input<'q> {
     fn fold<T: Copy + Send + Sync>(
         self,
         histograms: Histograms,
@@ -261,6 +332,6 @@ impl<T> Cells<'_, T> {
 }
 
 /// Is the metric name among the labels that are kept?
-fn named(plan: &AggregatePlan) -> bool {
+pub(super) fn named(plan: &AggregatePlan) -> bool {
     plan.labels.iter().any(|label| label == kymo_model::METRIC_NAME)
 }

@@ -11,6 +11,7 @@ mod classic;
 mod fill;
 mod histogram;
 mod info;
+mod instant;
 mod join;
 mod labels;
 mod map;

@@ -17,7 +17,7 @@ use crate::scalar::Scalar;
 use crate::vector::{Scratch, Series, Vector};
 
 /// How many to keep at each step, at most as many as there are series.
-fn counts(k: &Scalar, steps: usize, series: usize) -> Result<Vec<u32>, QueryError> {
+pub(super) fn counts(k: &Scalar, steps: usize, series: usize) -> Result<Vec<u32>, QueryError> {
     if k.iter(steps).any(f64::is_nan) {
         return Err(QueryError::execution("Parameter value is NaN"));
     }
@@ -107,6 +107,55 @@ fn sift_down(heap: &mut [Entry], top: bool) {
     }
 }
 
+/// The most extreme samples of each group at one time.
+pub(super) struct Chosen {
+    most: usize,
+    top: bool,
+    heaps: Vec<Vec<Entry>>,
+}
+
+impl Chosen {
+    /// At most `most` of each group.
+    pub(super) fn new(most: usize, top: bool) -> Chosen {
+        Chosen { most, top, heaps: Vec::new() }
+    }
+
+    /// Takes a sample if it is among the most extreme; gives how many bytes it takes more.
+    pub(super) fn offer(&mut self, group: usize, series: u32, value: f64) -> usize {
+        let (entry, mut more) = (Entry { value, series }, 0);
+        if group >= self.heaps.len() {
+            more = (group + 1 - self.heaps.len()) * size_of::<Vec<Entry>>();
+            self.heaps.resize_with(group + 1, Vec::new);
+        }
+        let heap = &mut self.heaps[group];
+        if heap.len() < self.most {
+            let mut length = heap.len() as u32;
+            heap.push(entry);
+            push(heap, &mut length, entry, self.top);
+            more += size_of::<Entry>();
+        } else if replaces(entry.value, heap[0].value, self.top) {
+            heap[0] = entry;
+            sift_down(heap, self.top);
+        }
+        more
+    }
+
+    /// Series and values, in the order of the groups, best first.
+    pub(super) fn ordered(self) -> impl Iterator<Item = (u32, f64)> {
+        let top = self.top;
+        self.heaps.into_iter().flat_map(move |mut heap| {
+            heap.sort_by(|a, b| by_value(a.value, b.value, top));
+            heap.into_iter().map(|entry| (entry.series, entry.value))
+        })
+    }
+}
+
+/// Is a value better than the worst of a full heap?
+fn replaces(value: f64, worst: f64, top: bool) -> bool {
+    let better = if top { worst < value } else { worst > value };
+    better || (worst.is_nan() && !value.is_nan())
+}
+
 /// `topk`, `bottomk`.
 pub(super) fn extremes(input: Input<'_>, k: Scalar, top: bool) -> Result<Vector<'_>, QueryError> {
     let Input { context, vector, grid, groups, plan } = input;
@@ -147,9 +196,7 @@ pub(super) fn extremes(input: Input<'_>, k: Scalar, top: bool) -> Result<Vector<
             if (*length as usize) < room {
                 push(heap, length, entry, top);
             } else if room > 0 {
-                let worst = heap[0].value;
-                let better = if top { worst < entry.value } else { worst > entry.value };
-                if better || (worst.is_nan() && !entry.value.is_nan()) {
+                if replaces(entry.value, heap[0].value, top) {
                     heap[0] = entry;
                     sift_down(&mut heap[..room], top);
                 }

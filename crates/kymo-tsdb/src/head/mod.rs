@@ -17,6 +17,7 @@ mod rescue;
 mod retain;
 mod sealed;
 mod series;
+mod shared_labels;
 mod unspilled;
 mod value;
 
@@ -24,7 +25,9 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, RwLock};
 
-use kymo_model::{Labels, METRIC_NAME, Matcher, Selector, StoreError, StoreErrorKind, TimeRange};
+use kymo_model::{
+    Labels, LabelsNeeded, METRIC_NAME, Matcher, Selector, StoreError, StoreErrorKind, TimeRange,
+};
 
 use crate::beside::Beside;
 use crate::chunks::ChunkStore;
@@ -41,6 +44,7 @@ pub(crate) use pinned::Snapshot;
 pub(crate) use retain::Cutoffs;
 pub(crate) use sealed::{Data, SealedChunk};
 pub(crate) use series::{Lateness, ROWS_MAX, Series, Verdict};
+use shared_labels::SharedLabels;
 pub(crate) use unspilled::Unspilled;
 pub(crate) use value::{histograms_of, is_sound, judge_same_time, late_chunks};
 
@@ -198,8 +202,18 @@ impl Head {
         let _no_file_goes = self.store.pin();
         let era = self.eras.current();
         let pages = self.pages();
-        let ids = self.resolve(&wanted.matchers, &pages);
-        let mut newest = Newest::pin(pages, &ids, wanted, self.store.clone(), era);
+        let (ids, shared) = {
+            let directory = read(&self.directory);
+            let ids = directory.resolve(&wanted.matchers, &pages);
+            let shared = match &wanted.hints.labels {
+                LabelsNeeded::Only(names) if !wanted.hints.ordered => {
+                    SharedLabels::of(&directory.postings, &ids, names)
+                }
+                _ => None,
+            };
+            (ids, shared)
+        };
+        let mut newest = Newest::pin(pages, &ids, (wanted.range, shared), self.store.clone(), era);
         refuse_more(newest.count(), wanted.hints.series_limit)?;
         if wanted.hints.ordered {
             newest.sort_by_labels();
@@ -208,11 +222,7 @@ impl Head {
     }
 
     fn resolve(&self, matchers: &[Matcher], pages: &PageTable) -> Vec<u32> {
-        let directory = read(&self.directory);
-        let mut cursor = Cursor::new(pages);
-        resolve(&directory.postings, matchers, || pages.ids(), &mut |id| {
-            cursor.get(id).map(|series| series.labels().clone())
-        })
+        read(&self.directory).resolve(matchers, pages)
     }
 
     pub(crate) fn label_names(&self, matchers: &[Matcher], range: TimeRange) -> Vec<String> {
@@ -351,6 +361,13 @@ fn refuse_more(found: usize, limit: usize) -> Result<(), StoreError> {
 }
 
 impl Directory {
+    fn resolve(&self, matchers: &[Matcher], pages: &PageTable) -> Vec<u32> {
+        let mut cursor = Cursor::new(pages);
+        resolve(&self.postings, matchers, || pages.ids(), &mut |id| {
+            cursor.get(id).map(|series| series.labels().clone())
+        })
+    }
+
     fn find(&self, labels: &Labels, cursor: &mut Cursor<'_>) -> Option<SeriesId> {
         self.table.find(labels.hash64(), |id| cursor.get(id).is_some_and(|series| series.labels() == labels))
     }

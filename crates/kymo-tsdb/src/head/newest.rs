@@ -5,21 +5,29 @@
 
 use std::sync::Arc;
 
-use kymo_model::{Labels, LabelsNeeded, Resume, Samples, Selector, SeriesSource, StoreError};
+use kymo_model::{Labels, Resume, Samples, SeriesSource, StoreError, TimeRange};
 
 use super::page::{Cursor, PageTable};
 use super::pinned::{Pinned, Snapshot};
 use super::rescue::Era;
+use super::shared_labels::SharedLabels;
 use crate::chunks::ChunkStore;
 use crate::index::SeriesId;
 
 #[derive(Debug)]
 pub(crate) struct Newest {
     samples: Vec<Sample>,
-    /// Empty if nobody needs them.
-    labels: Vec<Labels>,
+    labels: Known,
     /// The series that have to be read.
     pinned: Snapshot,
+}
+
+/// The labels of series, by their index.
+#[derive(Debug)]
+enum Known {
+    Whole(Vec<Labels>),
+    /// By the number of a set.
+    Shared(Vec<u32>, Vec<Labels>),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -30,17 +38,19 @@ enum Sample {
 }
 
 impl Newest {
+    /// With the labels that are `shared`, if there are any, and the series' own otherwise.
     pub(super) fn pin(
         pages: Arc<PageTable>,
         ids: &[u32],
-        wanted: &Selector,
+        (range, shared): (TimeRange, Option<SharedLabels>),
         store: Arc<ChunkStore>,
         era: Arc<Era>,
     ) -> Newest {
-        let range = wanted.range;
-        let needs_labels = wanted.hints.ordered
-            || !matches!(&wanted.hints.labels, LabelsNeeded::Only(names) if names.is_empty());
-        let mut labels = Vec::with_capacity(if needs_labels { ids.len() } else { 0 });
+        let (mut whole, mut numbers) = (Vec::new(), Vec::new());
+        match &shared {
+            Some(_) => numbers.reserve(ids.len()),
+            None => whole.reserve(ids.len()),
+        }
         let mut samples = Vec::with_capacity(ids.len());
         let mut pinned = Vec::new();
         let mut cursor = Cursor::new(&pages);
@@ -57,11 +67,16 @@ impl Newest {
                 }
                 _ => continue,
             }
-            if needs_labels {
-                labels.push(found.labels().clone());
+            match &shared {
+                Some(shared) => numbers.push(shared.number(id.0)),
+                None => whole.push(found.labels().clone()),
             }
         }
         drop(cursor);
+        let labels = match shared {
+            Some(shared) => Known::Shared(numbers, shared.sets),
+            None => Known::Whole(whole),
+        };
         Newest { samples, labels, pinned: Snapshot::of(pages, range, pinned, store, era) }
     }
 
@@ -69,11 +84,12 @@ impl Newest {
         self.samples.len()
     }
 
-    /// All labels are there.
     pub(crate) fn sort_by_labels(&mut self) {
-        let mut both: Vec<(Labels, Sample)> = self.labels.drain(..).zip(self.samples.drain(..)).collect();
+        let labels = (0..self.count()).map(|index| self.labels(index));
+        let mut both: Vec<(Labels, Sample)> = labels.zip(self.samples.iter().copied()).collect();
         both.sort_by(|a, b| a.0.cmp(&b.0));
-        (self.labels, self.samples) = both.into_iter().unzip();
+        let (labels, samples) = both.into_iter().unzip();
+        (self.labels, self.samples) = (Known::Whole(labels), samples);
     }
 }
 
@@ -83,7 +99,10 @@ impl SeriesSource for Newest {
     }
 
     fn labels(&self, index: usize) -> Labels {
-        self.labels.get(index).cloned().unwrap_or_else(Labels::empty)
+        match &self.labels {
+            Known::Whole(labels) => labels[index].clone(),
+            Known::Shared(numbers, sets) => sets[numbers[index] as usize].clone(),
+        }
     }
 
     fn read(&self, index: usize, resume: &mut Resume, out: &mut Samples) -> Result<bool, StoreError> {
