@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use kymo_model::{
-    Append, Batch, Labels, Matcher, Queryable, Samples, Selector, SeriesHandle, TimeRange, Timestamp,
+    Append, Batch, Exemplar, ExemplarQueryable, Labels, Matcher, Queryable, Samples, Selector, SeriesHandle,
+    TimeRange, Timestamp,
 };
 use kymo_tsdb::{Db, Options, SyncMode};
 
@@ -305,6 +306,62 @@ fn select(c: &mut Criterion) {
     group.finish();
 }
 
+/// Exemplars by handle until all that may be kept are there, and on; the same again, as each scrape brings them; selects.
+fn exemplars(c: &mut Criterion) {
+    const SERIES: usize = 10_000;
+    const KEPT: usize = 100_000;
+    let dir = Dir::new("exemplars");
+    let db = dir.open();
+    let mut scraper = Scraper::new(SERIES);
+    scraper.scrape(&db, false);
+    let mut batches = (0..20).map(|round| {
+        let mut batch = Batch::new();
+        for (index, handle) in scraper.handles.iter().flatten().enumerate() {
+            let trace = format!("{:032x}", (index * 7919 + round * 104_729) as u128 * 0x1234_5678_9abc_def1);
+            let labels = Labels::from_pairs([("trace_id", trace.as_str())]);
+            let exemplar = Exemplar { labels, value: value(index, round), timestamp: None };
+            batch.push_exemplar(*handle, Timestamp::from_millis(time_ms(index, round + 1)), exemplar);
+        }
+        batch
+    });
+    let (mut new_ns, mut again_ns, log_before) = (0, 0, db.stats().wal.bytes);
+    for batch in &mut batches {
+        let begin = processor_ns();
+        assert_eq!(db.append(&batch).expect("the disk takes it").exemplars, SERIES);
+        new_ns += processor_ns() - begin;
+        let begin = processor_ns();
+        assert_eq!(db.append(&batch).expect("the disk takes it").exemplars_refused.len(), SERIES);
+        again_ns += processor_ns() - begin;
+    }
+    let (stats, each) = (db.stats(), |all: u64| all as f64 / (20 * SERIES) as f64);
+    assert_eq!(stats.exemplars.stored, KEPT as u64);
+    println!(
+        "exemplars: {:.0} ns of processor for one, {:.0} ns for a repetition",
+        each(new_ns),
+        each(again_ns)
+    );
+    println!(
+        "exemplars: {:.0} log bytes, {:.0} bytes of memory for each",
+        each(stats.wal.bytes - log_before),
+        db.memory().exemplars_bytes as f64 / KEPT as f64
+    );
+    let mut group = c.benchmark_group("exemplars");
+    let cases = [
+        ("one_name", vec![Matcher::equal("__name__", "metric_07_total")], KEPT / 50),
+        ("all", vec![Matcher::equal("job", "node")], KEPT),
+    ];
+    for (name, matchers, expected) in cases {
+        group.bench_function(BenchmarkId::new("select", name), |b| {
+            b.iter(|| {
+                let found = db.exemplars(&[matchers.clone()], TimeRange::ALL).expect("it is open");
+                assert_eq!(found.iter().map(|of| of.exemplars.len()).sum::<usize>(), expected);
+                black_box(found)
+            });
+        });
+    }
+    group.finish();
+}
+
 // Memory comes first: what other parts have freed would count as the allocator's.
-criterion_group!(benches, memory_and_replay, append, select);
+criterion_group!(benches, memory_and_replay, append, select, exemplars);
 criterion_main!(benches);

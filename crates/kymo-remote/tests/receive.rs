@@ -416,6 +416,31 @@ fn exemplars_never_fail_a_request() {
     assert_eq!((refused.written.samples, refused.written.exemplars_invalid), (1, 1));
 }
 
+/// A native histogram has several exemplars in one message with its sample.
+#[test]
+fn exemplars_of_native_histograms() {
+    let (receiver, store) = (WriteReceiver::default(), Store::default());
+    // The messages of the two series without their heads of two bytes each, and the second without the labels.
+    let bare = RequestEncoder::new().series(&up("a"), &[]).as_protobuf()[2..].to_vec();
+    let mut encoder = RequestEncoder::new();
+    let sample = encoder.histograms(&up("a"), &[(10, histogram())]).as_protobuf()[2..].to_vec();
+    encoder.clear();
+    let all = [exemplar("late", 0.5, 9), exemplar("x", 2.0, 7), exemplar("x", 1.0, 7)];
+    let exemplars = encoder.exemplars(&up("a"), &all).as_protobuf()[2..].to_vec();
+    let message = [sample.as_slice(), &exemplars[bare.len()..]].concat();
+    assert!(message.len() > 127 && sample.len() < 128 && exemplars.len() < 128, "lengths of one byte");
+    let request =
+        [&[0x0a, message.len() as u8 | 0x80, (message.len() >> 7) as u8], message.as_slice()].concat();
+    for _ in 0..2 {
+        let written = receiver.receive(&snappy(&request), &store).unwrap();
+        assert_eq!((written.histograms, written.exemplars), (1, 3));
+        let found: Vec<String> = std::mem::take(&mut store.state().exemplars);
+        let expected = ["{trace_id=\"x\"} 1 7", "{trace_id=\"x\"} 2 7", "{trace_id=\"late\"} 0.5 9"];
+        assert_eq!(found, expected.map(|one| format!("up{{job=\"a\"}} {one}")));
+    }
+    assert_eq!(store.state().rows_by_handle, 1);
+}
+
 fn histogram() -> Histogram {
     Histogram {
         counter_reset_hint: CounterResetHint::NotReset,

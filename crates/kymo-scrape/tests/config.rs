@@ -210,6 +210,25 @@ scrape_configs:
 }
 
 #[test]
+fn how_many_exemplars() {
+    for (storage, max) in [
+        ("{}", None),
+        ("{exemplars: {max_exemplars: 1e5}}", Some(100_000)),
+        ("{exemplars: {max_exemplars: -1}}", Some(0)),
+        ("{exemplars: {max_exemplars: 0}}", Some(0)),
+        // As in Prometheus, whose default is for files without the block.
+        ("{exemplars: {}}", Some(0)),
+    ] {
+        let config = parse(&format!("storage: {storage}\nscrape_configs: []\n"));
+        assert_eq!((config.storage.max_exemplars, config.warnings().len()), (max, 0), "{storage}");
+    }
+    for bad in ["x", "1.5", "-x"] {
+        let error = parse_with(&format!("storage: {{exemplars: {{max_exemplars: {bad}}}}}\n")).unwrap_err();
+        assert!(error.to_string().contains("expected a whole number"), "{error}");
+    }
+}
+
+#[test]
 fn a_caret_points_at_the_fault() {
     let error = parse_with("global:\n  scrape_interval: 15x # slow\n").unwrap_err().to_string();
     let lines: Vec<&str> = error.lines().collect();

@@ -150,13 +150,14 @@ fn what_is_wrong_with_them() {
     let long = format!("a 1 # {{t=\"{}\"}} 1\nb 1 # {{t=\"x\"}} 2\n", "é".repeat(128));
     assert_eq!(target.exemplars(&long, 1), [r#"b{job="j"} {t="x"} 2 - 1"#]);
     assert_eq!((target.cache.counts().exemplars, target.cache.counts().exemplars_refused), (1, 1));
+    // Labels that are none fail no scrape.
+    assert_eq!(
+        target.exemplars("a 1 # {t=\"x\",t=\"y\"} 1\nb 1 # {t=\"x\"} 3\n", 2),
+        [r#"b{job="j"} {t="x"} 3 - 2"#]
+    );
+    assert_eq!((target.cache.counts().kept, target.cache.counts().exemplars_refused), (2, 1));
     // A body that is no OpenMetrics brings nothing.
-    for bad in [
-        "a 1 # {t=\"x\"\n",
-        "a 1 # {t=\"x\",t=\"y\"} 1\n",
-        "a 1 # {t=\"x\"} y\n",
-        "b 1 # {t=\"x\"} 3\na 1 # {t\n",
-    ] {
+    for bad in ["a 1 # {t=\"x\"\n", "a 1 # {t=\"x\"} y\n", "b 1 # {t=\"x\"} 3\na 1 # {t\n"] {
         assert!(target.exemplars(bad, 2).is_empty(), "{bad}");
     }
     // Over the limit of samples nothing counts.

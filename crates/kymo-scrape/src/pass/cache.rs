@@ -36,7 +36,7 @@ pub struct Counts {
     pub refused: usize,
     /// Exemplars that the store took.
     pub exemplars: usize,
-    /// Exemplars that the store refused, because they are out of order, too long, or too far ahead.
+    /// Exemplars that were not stored, because they are out of order, too long, too far ahead, or have labels that are none.
     pub exemplars_refused: usize,
 }
 
@@ -316,7 +316,7 @@ impl ScrapeCache {
                     self.counts.kept += 1;
                     if sample_limit == 0 || self.counts.kept as u64 <= sample_limit {
                         seen_again += usize::from(self.take(id, &sample, now));
-                        self.take_exemplar(id, &sample, now)?;
+                        self.take_exemplar(id, &sample, now);
                     }
                 }
                 Entry::Help(help) => self.metadata.help(&help, self.pass),
@@ -353,15 +353,18 @@ impl ScrapeCache {
         seen_again
     }
 
-    /// Puts the exemplar of a sample into the batch. Its own time is taken even where the sample's is not.
-    fn take_exemplar(&mut self, id: SeriesId, sample: &Sample<'_>, now: Timestamp) -> Result<(), PassError> {
-        let Some(exemplar) = &sample.exemplar else { return Ok(()) };
+    /// Puts the exemplar of a sample into the batch. Its own time is taken even where the sample's is not. An exemplar fails no
+    /// scrape: one whose labels cannot be read is left out.
+    fn take_exemplar(&mut self, id: SeriesId, sample: &Sample<'_>, now: Timestamp) {
+        let Some(exemplar) = &sample.exemplar else { return };
+        let Ok(labels) = exemplar.labels(&mut self.scratch) else {
+            self.counts.exemplars_refused += 1;
+            return;
+        };
         let sample_timestamp = sample.timestamp.filter(|_| self.rules.honor_timestamps).unwrap_or(now);
-        let labels = exemplar.labels(&mut self.scratch)?;
         let exemplar = Exemplar { labels, value: exemplar.value, timestamp: exemplar.timestamp };
         self.batch.push_exemplar(self.series.row(id), sample_timestamp, exemplar);
         self.exemplars.push(id);
-        Ok(())
     }
 
     /// The spelling of a sample: guessed, found, or new.

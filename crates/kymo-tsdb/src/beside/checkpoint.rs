@@ -21,7 +21,7 @@ pub(crate) fn put_beside(beside: &Beside, out: &mut RecordFile) -> Result<(), St
         (ring.next_sequence().saturating_sub(kept.len() as u64), kept)
     };
     for (at, part) in kept.chunks(PER_RECORD).enumerate() {
-        let (series, exemplars) = numbered(part);
+        let Numbered { series, exemplars } = numbered(part);
         let first = first_sequence + (at * PER_RECORD) as u64;
         out.put(|payload| put_kept_exemplars(payload, &series, first, &exemplars));
         out.flush_if_large()?;
@@ -34,13 +34,18 @@ pub(crate) fn put_beside(beside: &Beside, out: &mut RecordFile) -> Result<(), St
     Ok(())
 }
 
-/// Gives the series of some exemplars numbers of their own: they may be gone from the head.
-fn numbered(part: &[(Labels, KeptExemplar)]) -> (Vec<(SeriesId, Labels)>, Vec<(SeriesId, KeptExemplar)>) {
+/// Series with numbers of their own, because they may be gone from the head, and exemplars with these numbers.
+struct Numbered {
+    series: Vec<(SeriesId, Labels)>,
+    exemplars: Vec<(SeriesId, KeptExemplar)>,
+}
+
+fn numbered(part: &[(Labels, KeptExemplar)]) -> Numbered {
     let mut series: Vec<&Labels> = part.iter().map(|(labels, _)| labels).collect();
     series.sort();
     series.dedup();
     let number = |labels: &Labels| SeriesId(series.partition_point(|other| *other < labels) as u32);
     let exemplars = part.iter().map(|(labels, kept)| (number(labels), kept.clone())).collect();
     let series = series.iter().enumerate().map(|(at, labels)| (SeriesId(at as u32), (*labels).clone()));
-    (series.collect(), exemplars)
+    Numbered { series: series.collect(), exemplars }
 }

@@ -87,6 +87,10 @@ impl Ring {
 
     /// Another bound; what is over it goes, the oldest first.
     pub(crate) fn resize(&mut self, max: usize) {
+        if max == 0 {
+            // With all the memory.
+            *self = Ring { next_sequence: self.next_sequence, ..Ring::default() };
+        }
         self.max = max;
         while self.order.len() > max {
             self.drop_oldest();
@@ -167,11 +171,12 @@ impl Ring {
             let labels: usize = of.kept.iter().map(|kept| kept.exemplar.labels.heap_bytes()).sum();
             labels + of.kept.capacity() * size_of::<KeptExemplar>()
         };
-        let names = |(name, places): (&Box<str>, &Vec<u32>)| {
-            name.len() + size_of::<(Box<str>, Vec<u32>)>() + places.capacity() * size_of::<u32>()
-        };
+        let text: usize = self.by_name.keys().map(|name| name.len()).sum();
+        let lists: usize = self.by_name.values().map(|places| places.capacity() * size_of::<u32>()).sum();
         self.places.iter().flatten().map(of_series).sum::<usize>()
-            + self.by_name.iter().map(names).sum::<usize>()
+            + text
+            + lists
+            + self.by_name.capacity() * size_of::<(Box<str>, Vec<u32>)>()
             + self.places.capacity() * size_of::<Option<OfSeries>>()
             + self.by_labels.capacity() * size_of::<(Labels, u32)>()
             + (self.order.capacity() + self.free.capacity()) * size_of::<u32>()
