@@ -2,7 +2,7 @@
 //! over both. Asserts that both give the same samples to the bit, and that the cold block becomes the same block again.
 //!
 //! `cargo bench -p kymo-benches --bench cold`. Times are CPU time of the thread, the best of several rounds, so that other work on
-//! the machine disturbs little. `KYMO_COLD_PEERS=1` pushes the same samples to `victoria-metrics` and `prometheus`, if they are
+//! the machine disturbs little. `KYMO_COLD_PEERS=all` (or `victoria`, `prometheus`) pushes the same samples to those that are
 //! installed, and measures their directories. `KYMO_COLD_HOUR` and `KYMO_COLD_DAY` are numbers of instances (20 and 3).
 
 mod fleet;
@@ -99,8 +99,8 @@ fn run(name: &str, instances: usize, scrapes: usize) {
     assert_eq!(scan(&back.expect("a block"), &[], TimeRange::ALL), scan(&block, &[], TimeRange::ALL));
     queries(&block, &cold, scrapes);
     let _ = std::fs::remove_dir_all(&dir);
-    if std::env::var_os("KYMO_COLD_PEERS").is_some() {
-        peers(&fleet, scrapes);
+    if let Ok(wanted) = std::env::var("KYMO_COLD_PEERS") {
+        peers(&fleet, scrapes, &wanted);
     }
 }
 
@@ -238,9 +238,10 @@ fn queries(block: &Block, cold: &ColdBlock, scrapes: usize) {
 }
 
 /// The same samples by remote write, scrape by scrape, and what is on disk then.
-fn peers(fleet: &Fleet, scrapes: usize) {
+fn peers(fleet: &Fleet, scrapes: usize, wanted: &str) {
     let samples = (fleet.members.len() * scrapes) as f64;
-    for kind in server::installed_peers() {
+    let chosen = |kind: &server::Kind| wanted == "all" || wanted == kind.name();
+    for kind in server::installed_peers().into_iter().filter(chosen) {
         let server = server::Server::start(&kind);
         let mut request = RequestEncoder::new();
         for scrape in 0..scrapes {

@@ -40,7 +40,7 @@ fn scaled(value: f64, places: u8) -> Option<i64> {
         return ((number as f64).to_bits() == value.to_bits()).then_some(number);
     }
     let scaled = value * power(places);
-    if !(scaled.abs() < NARROW_END) {
+    if scaled.is_nan() || scaled.abs() >= NARROW_END {
         return None;
     }
     let number = ((scaled + MAGIC) - MAGIC) as i64;

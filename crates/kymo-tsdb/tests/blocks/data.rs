@@ -91,7 +91,8 @@ impl Data {
         data
     }
 
-    /// A series of floats, in chunks of at most 120 samples.
+    /// A series of floats, in chunks of at most 120 samples. For the tests of cold blocks, which share this file.
+    #[allow(dead_code)]
     pub(crate) fn add_floats(&mut self, labels: Labels, samples: impl Iterator<Item = (i64, f64)>) {
         let samples: Vec<(i64, f64)> = samples.collect();
         let mut rows = Rows::new();
