@@ -207,8 +207,11 @@ pub(crate) fn segment(records: &[(Vec<u8>, Compression)]) -> (Vec<u8>, Vec<Exten
     (out, extents)
 }
 
-/// A chunk of a head: number, whether it came out of order, samples.
-pub(crate) fn head_chunks(chunks: &[(u64, bool, Vec<(i64, f64)>)]) -> (Vec<u8>, Vec<Extent>) {
+/// A chunk of a head: number of the series, whether it came out of order, samples.
+pub(crate) type HeadChunk = (u64, bool, Vec<(i64, f64)>);
+
+/// A chunk file, and where each chunk lies.
+pub(crate) fn head_chunks(chunks: &[HeadChunk]) -> (Vec<u8>, Vec<Extent>) {
     let (mut out, mut extents) = (vec![0x01, 0x30, 0xbc, 0x91, 1, 0, 0, 0], Vec::new());
     for (number, out_of_order, samples) in chunks {
         let begin = out.len();

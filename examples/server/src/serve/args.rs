@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::{ArgAction, Args, ValueEnum};
 use kymo_model::{Regex, format_duration, parse_duration};
 use kymo_tsdb::LabelBound;
 
@@ -68,9 +68,9 @@ pub(crate) struct ServeArgs {
     #[arg(long = "storage.tsdb.disk-reserve", value_name = "BYTES", default_value = "0", value_parser = bytes)]
     pub(crate) disk_reserve: Bytes,
 
-    /// Leave the log and head of a Prometheus alone that are in the data directory, instead of making blocks of them first.
-    #[arg(long = "storage.tsdb.no-prometheus-import")]
-    pub(crate) no_prometheus_import: bool,
+    /// Whether to make blocks of the log and head that a Prometheus left in the data directory, before there is a database.
+    #[arg(long = "storage.tsdb.prometheus-import", value_name = "BOOL", default_value_t = true, action = ArgAction::Set)]
+    pub(crate) prometheus_import: bool,
 
     /// Address to listen on. Can be repeated.
     #[arg(long = "web.listen-address", value_name = "HOST:PORT", default_value = "127.0.0.1:9090")]
@@ -378,7 +378,7 @@ impl ServeArgs {
                     .join(","),
             ),
             ("storage.tsdb.disk-reserve", format_bytes(self.disk_reserve.0)),
-            ("storage.tsdb.no-prometheus-import", self.no_prometheus_import.to_string()),
+            ("storage.tsdb.prometheus-import", self.prometheus_import.to_string()),
             ("web.listen-address", self.listen_addresses.join(",")),
             ("web.external-url", self.external_url.clone()),
             ("web.route-prefix", self.route_prefix.clone().unwrap_or_default()),

@@ -190,7 +190,7 @@ async fn open(args: &ServeArgs, loaded: &Loaded, retention: Retention) -> Result
         series_per_name_max: args.series_per_name_max,
         series_per_label_max: args.series_per_label_max.clone(),
         disk_reserve_bytes: args.disk_reserve.0,
-        import_prometheus: !args.no_prometheus_import,
+        import_prometheus: args.prometheus_import,
         ..Options::default()
     };
     let dir = args.storage_path.clone();
