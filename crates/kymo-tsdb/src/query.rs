@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kymo_model::{Matcher, Queryable, Selector, SeriesSet, StoreError, TimeRange};
+use kymo_model::{Estimate, Matcher, Queryable, Selector, SeriesSet, StoreError, TimeRange};
 
 use crate::db::Db;
 
@@ -10,6 +10,11 @@ impl Queryable for Db {
     fn select(&self, wanted: &Selector) -> Result<SeriesSet, StoreError> {
         self.shared().ensure_open()?;
         Ok(SeriesSet::new(Arc::new(self.shared().head.select(wanted)?)))
+    }
+
+    fn estimate(&self, wanted: &Selector) -> Result<Option<Estimate>, StoreError> {
+        self.shared().ensure_open()?;
+        self.shared().head.estimate(wanted).map(Some)
     }
 
     fn label_names(&self, matchers: &[Matcher], range: TimeRange) -> Result<Vec<String>, StoreError> {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
-use kymo_model::{Matcher, Queryable, Selector, SeriesSet, StoreError, TimeRange};
+use kymo_model::{Estimate, Matcher, Queryable, Selector, SeriesSet, StoreError, TimeRange};
 
 use crate::checkpoint::look;
 use crate::db::Paths;
@@ -84,6 +84,10 @@ impl ReadOnlyDb {
 impl Queryable for ReadOnlyDb {
     fn select(&self, wanted: &Selector) -> Result<SeriesSet, StoreError> {
         Ok(SeriesSet::new(std::sync::Arc::new(self.head.select(wanted)?)))
+    }
+
+    fn estimate(&self, wanted: &Selector) -> Result<Option<Estimate>, StoreError> {
+        self.head.estimate(wanted).map(Some)
     }
 
     fn label_names(&self, matchers: &[Matcher], range: TimeRange) -> Result<Vec<String>, StoreError> {

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, RwLock};
 
-use kymo_model::{Matcher, Queryable, Selector, SeriesSet, StoreError, TimeRange};
+use kymo_model::{CancelToken, Estimate, Matcher, Queryable, Selector, SeriesSet, StoreError, TimeRange};
 
 use super::compact::{CompactError, CompactOptions, Compacted, CompactionPlan, compact_blocks};
 use super::cut::{CutError, write_select};
@@ -230,7 +230,7 @@ impl BlockStore {
         for block in self.blocks().iter().filter(|block| block.time_range().overlaps(&range)) {
             let (mut tombstones, mut added) = (block.tombstones().clone(), 0);
             let tables = block.inner.tables()?;
-            block.inner.for_each_match(&tables, matchers, |number, entry| {
+            block.inner.for_each_match(&tables, (matchers, &CancelToken::new()), |number, entry| {
                 if entry.chunks.iter().any(|chunk| chunk.overlaps(range)) {
                     let Some((first, last)) = entry.chunks.first().zip(entry.chunks.last()) else { return };
                     let (min_ms, max_ms) =
@@ -277,6 +277,26 @@ impl Queryable for BlockStore {
     fn select(&self, wanted: &Selector) -> Result<SeriesSet, StoreError> {
         let sets = self.blocks().iter().map(|block| block.select(wanted)).collect::<Result<_, _>>()?;
         Ok(union(sets))
+    }
+
+    /// Blocks whose times overlap may hold the same samples.
+    fn estimate(&self, wanted: &Selector) -> Result<Option<Estimate>, StoreError> {
+        let mut found = Estimate::default();
+        // Blocks that follow one another, each behind all before it; and those of them that overlap.
+        let (mut end_ms, mut together) = (i64::MIN, Estimate::default());
+        for block in self.blocks().iter() {
+            let estimate = block.estimate(wanted)?.unwrap_or_default();
+            if block.meta().min_time_ms >= end_ms {
+                found = found.beside(std::mem::replace(&mut together, estimate));
+            } else {
+                together = together.over(estimate);
+            }
+            end_ms = end_ms.max(block.meta().max_time_ms);
+            if found.beside(together).exceeds(wanted.hints.series_limit, wanted.hints.samples_limit) {
+                break;
+            }
+        }
+        Ok(Some(found.beside(together)))
     }
 
     fn label_names(&self, matchers: &[Matcher], range: TimeRange) -> Result<Vec<String>, StoreError> {

@@ -16,7 +16,9 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, RwLock};
 
-use kymo_model::{Labels, METRIC_NAME, Matcher, Selector, StoreError, StoreErrorKind, TimeRange};
+use kymo_model::{
+    CancelToken, Estimate, Labels, METRIC_NAME, Matcher, Selector, StoreError, StoreErrorKind, TimeRange,
+};
 
 use crate::index::{Cardinality, LabelsTable, Postings, SeriesId, Top, cardinality, resolve};
 use crate::lock::{read, write};
@@ -159,25 +161,48 @@ impl Head {
     pub(crate) fn select(&self, wanted: &Selector) -> Result<Snapshot, StoreError> {
         let _whole_batches = read(&self.isolation);
         let pages = self.pages();
-        let ids = self.resolve(&wanted.matchers, &pages);
-        let mut snapshot = Snapshot::pin(pages, &ids, wanted.range);
+        let ids = self.resolve(&wanted.matchers, &pages, &wanted.cancel)?;
+        let mut snapshot = Snapshot::pin(pages, &ids, wanted)?;
         let limit = wanted.hints.series_limit;
         if limit > 0 && snapshot.count() > limit {
             let message = format!("expected at most {limit} series, found {}", snapshot.count());
             return Err(StoreError::new(StoreErrorKind::Limit, message));
         }
         if wanted.hints.ordered {
-            snapshot.sort_by_labels();
+            snapshot.sort_by_labels(&wanted.cancel)?;
         }
         Ok(snapshot)
     }
 
-    fn resolve(&self, matchers: &[Matcher], pages: &PageTable) -> Vec<u32> {
+    /// What a select would find at least, from the descriptions of chunks.
+    pub(crate) fn estimate(&self, wanted: &Selector) -> Result<Estimate, StoreError> {
+        let pages = self.pages();
+        let ids = self.resolve(&wanted.matchers, &pages, &wanted.cancel)?;
+        let (mut cursor, mut pulse) = (Cursor::new(&pages), wanted.cancel.pulse());
+        let mut found = Estimate::default();
+        for id in ids {
+            let Some(series) = cursor.get(SeriesId(id)) else { continue };
+            let (samples, looked_at) = series.samples_at_least(wanted.range);
+            found.samples += samples;
+            found.series += u64::from(samples > 0);
+            pulse.tick(16 + looked_at)?;
+            if found.exceeds(wanted.hints.series_limit, wanted.hints.samples_limit) {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    fn resolve(
+        &self,
+        matchers: &[Matcher],
+        pages: &PageTable,
+        cancel: &CancelToken,
+    ) -> Result<Vec<u32>, StoreError> {
         let directory = read(&self.directory);
         let mut cursor = Cursor::new(pages);
-        resolve(&directory.postings, matchers, || pages.ids(), &mut |id| {
-            cursor.get(id).map(|series| series.labels().clone())
-        })
+        let mut labels_of = |id| cursor.get(id).map(|series: &mut Series| series.labels().clone());
+        resolve(&directory.postings, matchers, || pages.ids(), &mut labels_of, cancel)
     }
 
     pub(crate) fn label_names(&self, matchers: &[Matcher], range: TimeRange) -> Vec<String> {
@@ -246,7 +271,8 @@ impl Head {
         pages: &PageTable,
         mut visit: impl FnMut(&Labels),
     ) {
-        let ids = self.resolve(matchers, pages);
+        // Nobody can cancel this.
+        let ids = self.resolve(matchers, pages, &CancelToken::new()).unwrap_or_default();
         let mut cursor = Cursor::new(pages);
         for id in ids {
             if let Some(series) = cursor.get(SeriesId(id))

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use kymo_chunk::{ChunkError, Encoding, XorIter, decode, decode_histograms, decode_range};
 use kymo_model::{
-    CounterResetHint, Labels, Resume, SampleValue, Samples, SeriesSource, StoreError, StoreErrorKind,
-    TimeRange, Timestamp,
+    CancelToken, CounterResetHint, Labels, Resume, SampleValue, Samples, Selector, SeriesSource, StoreError,
+    StoreErrorKind, TimeRange, Timestamp,
 };
 
 use super::closed::Closed;
@@ -55,10 +55,12 @@ impl Piece<'_> {
 
 impl Snapshot {
     /// Pins those of the series that may have samples in the range.
-    pub(crate) fn pin(pages: Arc<PageTable>, ids: &[u32], range: TimeRange) -> Snapshot {
+    pub(crate) fn pin(pages: Arc<PageTable>, ids: &[u32], wanted: &Selector) -> Result<Snapshot, StoreError> {
+        let range = wanted.range;
         let mut series = Vec::with_capacity(ids.len());
-        let mut cursor = Cursor::new(&pages);
+        let (mut cursor, mut pulse) = (Cursor::new(&pages), wanted.cancel.pulse());
         for id in ids {
+            pulse.tick(32)?;
             let Some(found) = cursor.get(SeriesId(*id)) else { continue };
             if !found.overlaps(range) {
                 continue;
@@ -78,15 +80,15 @@ impl Snapshot {
             });
         }
         drop(cursor);
-        Snapshot { pages, range, series }
+        Ok(Snapshot { pages, range, series })
     }
 
     pub(crate) fn count(&self) -> usize {
         self.series.len()
     }
 
-    pub(crate) fn sort_by_labels(&mut self) {
-        self.series.sort_by(|a, b| a.labels.cmp(&b.labels));
+    pub(crate) fn sort_by_labels(&mut self, cancel: &CancelToken) -> Result<(), StoreError> {
+        cancel.sort_by(&mut self.series, |a, b| a.labels.cmp(&b.labels))
     }
 }
 
