@@ -3,16 +3,18 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use kymo_model::{Queryable, SeriesSet};
+use kymo_model::{Queryable, SeriesSet, StoreError, StoreErrorKind};
 use kymo_promql_syntax::ast::Span;
 
 use crate::budget::Budget;
+use crate::counters::Counters;
 use crate::eval::HeldVector;
-use crate::notes::{Note, Notes};
+use crate::explain::matchers_text;
+use crate::notes::{Note, Notes, position};
 use crate::plan::{Selection, SharedPlan};
 use crate::probe::Probes;
 use crate::vector::{Name, Scratch};
-use crate::{CancelToken, QueryError, QueryStats};
+use crate::{Bound, CancelToken, MatrixSeries, QueryError, QueryStats};
 
 pub(crate) struct Context {
     pub(crate) lookback_ms: i64,
@@ -20,6 +22,8 @@ pub(crate) struct Context {
     pub(crate) type_and_unit_labels: bool,
     pub(crate) use_start_timestamps: bool,
     pub(crate) cancel: CancelToken,
+    /// The text of the query, for places in messages.
+    pub(crate) text: Option<Arc<str>>,
     /// How many series all selections together may have; 0 for no bound.
     pub(crate) series_max: usize,
     pub(crate) budget: Budget,
@@ -71,22 +75,6 @@ impl NativeBuckets {
     }
 }
 
-/// Figures that operators add to, once per row.
-#[derive(Debug, Default)]
-pub(crate) struct Counters {
-    samples_looked_at: AtomicU64,
-}
-
-impl Counters {
-    pub(crate) fn looked_at_so_far(&self) -> u64 {
-        self.samples_looked_at.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn looked_at(&self, samples: usize) {
-        self.samples_looked_at.fetch_add(samples as u64, Ordering::Relaxed);
-    }
-}
-
 impl Context {
     /// Asks the store, once per selection.
     pub(crate) fn select(
@@ -100,12 +88,13 @@ impl Context {
             self.check()?;
             let mut selector = selection.selector.clone();
             selector.hints.series_limit = series_max;
-            let series = store.select(&selector)?;
+            selector.cancel = self.cancel.clone();
+            let series = store.select(&selector).map_err(|error| self.of_store(error, selection))?;
             found = found.saturating_add(series.len());
             if series_max != 0 && found > series_max {
-                return Err(QueryError::limit(format!(
-                    "query would read {found} series or more, expected at most {series_max}"
-                )));
+                let message =
+                    format!("query would read {found} series or more, expected at most {series_max}");
+                return Err(self.refused(Bound::Series, message, selection));
             }
             for warning in series.warnings() {
                 self.notes.add(Note::Store(warning.clone()), Span::default());
@@ -114,6 +103,32 @@ impl Context {
             self.sets.push(SelectedSet { series, one_name: selection.one_name(), samples_read });
         }
         Ok(())
+    }
+
+    /// An error of the store, as that of the query: whoever stopped it said why.
+    pub(crate) fn of_store(&self, error: StoreError, selection: &Selection) -> QueryError {
+        match error.kind() {
+            StoreErrorKind::Canceled => self.check().err().unwrap_or_else(|| error.into()),
+            StoreErrorKind::Limit => {
+                let message = format!("query would read too many series: {error}");
+                self.refused(Bound::Series, message, selection)
+            }
+            _ => error.into(),
+        }
+    }
+
+    /// A refusal that says which selector it is about.
+    pub(crate) fn refused(&self, bound: Bound, message: String, selection: &Selection) -> QueryError {
+        let (line, column) = position(self.text.as_deref(), selection.span.start as usize);
+        let matchers = matchers_text(&selection.selector.matchers);
+        let message = format!("{message}; the selector is {matchers} ({line}:{column})");
+        QueryError::limit(message).over(bound).at(selection.span)
+    }
+
+    /// Orders the series of a result.
+    pub(crate) fn sort_by_labels(&self, all: &mut [MatrixSeries]) -> Result<(), QueryError> {
+        let sorted = self.cancel.sort_by(all, |a, b| a.labels.cmp(&b.labels));
+        sorted.map_err(|error| self.check().err().unwrap_or_else(|| error.into()))
     }
 
     /// Lets what is held be computed again.
@@ -146,7 +161,7 @@ impl Context {
             selects: self.sets.len() as u64,
             series: self.sets.iter().map(|set| set.series.len() as u64).sum(),
             samples_read: self.sets.iter().map(|set| set.samples_read.load(Ordering::Relaxed)).sum(),
-            total_queryable_samples: self.counters.samples_looked_at.load(Ordering::Relaxed),
+            total_queryable_samples: self.counters.total(),
             peak_samples,
             peak_bytes,
         }

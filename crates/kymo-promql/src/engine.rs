@@ -1,10 +1,13 @@
 //! Engine: the door. Takes a checked expression, a store and a time; plans, selects, evaluates, and writes the result.
 
+use std::sync::Arc;
+
 use kymo_model::{Labels, Queryable, Timestamp};
 use kymo_promql_syntax::ast::{Edges, Expr};
 
 use crate::budget::{AllQueries, Budget};
-use crate::context::{Context, Counters, NativeBuckets};
+use crate::context::{Context, NativeBuckets};
+use crate::counters::Counters;
 use crate::eval::{self, RangeSamples};
 use crate::explain::explain;
 use crate::grid::Grid;
@@ -16,8 +19,8 @@ use crate::row::{Point, Row};
 use crate::scalar::Scalar;
 use crate::vector::Vector;
 use crate::{
-    Clock, EngineOptions, Explanation, MatrixSeries, PointValue, QueryError, QueryOptions, QueryResult,
-    QueryValue, VectorSample,
+    Bound, Clock, EngineOptions, Explanation, MatrixSeries, PointValue, QueryError, QueryOptions,
+    QueryResult, QueryValue, VectorSample,
 };
 
 /// Evaluates queries; holds nothing but its options and a count of bytes, so one engine serves any number of threads and stores.
@@ -77,7 +80,7 @@ impl Engine {
     ) -> Result<QueryResult, QueryError> {
         let query = self.query_between(at, at, 0, options)?;
         let grid = query.grid;
-        query.run(self, store, expr, |root, context| at_one_time(root, context, grid))
+        self.all.count(query.run(self, store, expr, |root, context| at_one_time(root, context, grid)))
     }
 
     /// The values of `expr` at `start`, `start + step_ms`, … up to `end`.
@@ -103,9 +106,9 @@ impl Engine {
         options: &QueryOptions,
     ) -> Result<QueryResult, QueryError> {
         // A step of 0 is refused there and not taken for an instant.
-        let grid = self.range_grid(start, end, step_ms)?;
+        let grid = self.all.count(self.range_grid(start, end, step_ms))?;
         let query = self.query_between(start, end, step_ms, options)?;
-        query.run(self, store, expr, |root, context| over_a_range(root, context, grid))
+        self.all.count(query.run(self, store, expr, |root, context| over_a_range(root, context, grid)))
     }
 
     /// How `expr` would be answered at `start`, `start + step_ms`, … up to `end`; at one time where `step_ms` is 0.
@@ -135,6 +138,31 @@ impl Engine {
         Ok(explain(expr, &plan, query.grid, None))
     }
 
+    /// As [`explain`](Engine::explain), with what `store` says of each question before it is asked.
+    pub fn explain_with_estimates(
+        &self,
+        store: &dyn Queryable,
+        expr: &Expr,
+        (start, end, step_ms): (Timestamp, Timestamp, i64),
+        options: &QueryOptions,
+    ) -> Result<Explanation, QueryError> {
+        let query = self.query_between(start, end, step_ms, options)?;
+        let plan = plan(expr, query.grid, query.times)?;
+        let mut explanation = explain(expr, &plan, query.grid, None);
+        explanation.add_estimates(store, &plan, &options.cancel)?;
+        Ok(explanation)
+    }
+
+    /// How many queries of this engine and its clones were refused because they hit this bound.
+    pub fn refused(&self, bound: Bound) -> u64 {
+        self.all.refused(bound)
+    }
+
+    /// How many bytes the queries that run hold together.
+    pub fn bytes_held(&self) -> usize {
+        self.all.bytes()
+    }
+
     /// Answers `expr` as [`instant`](Engine::instant) (where `step_ms` is 0) or [`range`](Engine::range) does, and tells what
     /// each operator cost. `clock` counts nanoseconds and never goes back.
     pub fn explain_analyze(
@@ -148,12 +176,13 @@ impl Engine {
         let query = self.query_between(start, end, step_ms, options)?;
         let (grid, probes) = (query.grid, Probes::new(clock));
         let plan = plan(expr, grid, query.times)?;
-        let (result, context) =
-            query.run_planned(self, store, &plan, Some(probes), |root, context| match step_ms {
-                0 => at_one_time(root, context, grid),
-                _ => over_a_range(root, context, grid),
-            })?;
-        let explanation = explain(expr, &plan, grid, Some(&context));
+        let ran = query.run_planned(self, store, &plan, Some(probes), |root, context| match step_ms {
+            0 => at_one_time(root, context, grid),
+            _ => over_a_range(root, context, grid),
+        });
+        let (result, context) = self.all.count(ran)?;
+        let mut explanation = explain(expr, &plan, grid, Some(&context));
+        explanation.add_estimates(store, &plan, &options.cancel)?;
         Ok((result, explanation))
     }
 
@@ -193,7 +222,8 @@ impl Engine {
                 "exceeded maximum resolution of {} points per timeseries, found {steps}. Try decreasing the query \
                  resolution (?step=XX)",
                 if most == 0 { self.options.max_samples } else { most.min(self.options.max_samples) }
-            )));
+            ))
+            .over(Bound::Points));
         }
         Ok(Grid { start, step: step_ms, steps })
     }
@@ -280,10 +310,11 @@ impl Query<'_> {
                 .use_start_timestamps
                 .unwrap_or(engine.options.use_start_timestamps),
             cancel: self.options.cancel.clone(),
+            text: self.options.text.clone(),
             series_max: engine.options.max_series,
             budget: Budget::new(engine.options.max_samples, engine.options.max_bytes, engine.all.clone()),
             notes: Notes::of(shared),
-            counters: Counters::default(),
+            counters: Counters::new(self.grid, self.options.per_step_stats),
             native_buckets: NativeBuckets::default(),
             sets: Vec::with_capacity(selections.len()),
             probes,
@@ -291,17 +322,20 @@ impl Query<'_> {
             held: Vec::new(),
         };
         context.forget_held();
+        context.refuse_by_estimate(store, plan)?;
         context.select(store, selections)?;
         let mut value = evaluate(root, &context);
         if let Some(expected) = context.native_buckets.next_run() {
             context.native_buckets = expected;
+            context.counters = Counters::new(self.grid, self.options.per_step_stats);
             context.forget_held();
             context.notes.begin_again();
             value = evaluate(root, &context);
         }
         let value = value?;
         let (warnings, infos) = context.notes.texts(self.options.text.as_deref());
-        Ok((QueryResult { value, warnings, infos, stats: context.stats() }, context))
+        let (stats, samples_per_step) = (context.stats(), context.counters.per_step());
+        Ok((QueryResult { value, warnings, infos, stats, samples_per_step }, context))
     }
 }
 
@@ -327,7 +361,7 @@ fn samples(context: &Context, vector: Vector<'_>, at: Timestamp) -> Result<Query
 /// The result of a range query, ordered by labels.
 fn matrix(context: &Context, vector: Vector<'_>, grid: Grid) -> Result<QueryValue, QueryError> {
     let vector = finished(context, vector)?;
-    let times: Vec<i64> = grid.times().collect();
+    let times: Arc<[i64]> = grid.times().collect();
     let mut all = Vec::new();
     let mut held = context.budget.nothing();
     let (mut scratch, mut row) = (context.scratch(), Row::default());
@@ -355,7 +389,7 @@ fn matrix(context: &Context, vector: Vector<'_>, grid: Grid) -> Result<QueryValu
         };
         all.push(MatrixSeries { labels: series.final_labels(), floats, histograms });
     }
-    all.sort_by(|a, b| a.labels.cmp(&b.labels));
+    context.sort_by_labels(&mut all)?;
     Ok(QueryValue::Matrix(all))
 }
 
@@ -388,10 +422,10 @@ fn range_vector(context: &Context, plan: &RangePlan, grid: Grid) -> Result<Query
         if plan.edges != Edges::Inside {
             let (timestamps_ms, values) = samples.extended_points(&scratch)?;
             let points = timestamps_ms.len();
-            context.counters.looked_at(points);
+            context.counters.looked_at(grid, points, || [(0, points)]);
             if points > 0 {
                 held.more(points, points * 16)?;
-                let floats = Points { timestamps_ms, values };
+                let floats = Points { timestamps_ms: timestamps_ms.into(), values };
                 let labels = series.final_labels();
                 all.push(MatrixSeries { labels, floats, histograms: Points::default() });
             }
@@ -402,18 +436,18 @@ fn range_vector(context: &Context, plan: &RangePlan, grid: Grid) -> Result<Query
         let (columns, natives) = (scratch.columns.floats(), scratch.columns.natives());
         let found = inside.len()
             + natives.values[natives_inside.clone()].iter().map(|h| h.sample_weight()).sum::<usize>();
-        context.counters.looked_at(found);
+        context.counters.looked_at(grid, found, || [(0, found)]);
         if found == 0 {
             continue;
         }
         held.more(found, found * 16)?;
         kept += found;
         let floats = Points {
-            timestamps_ms: columns.times[inside.clone()].to_vec(),
+            timestamps_ms: columns.times[inside.clone()].into(),
             values: columns.values[inside].to_vec(),
         };
         let histograms = Points {
-            timestamps_ms: natives.times[natives_inside.clone()].to_vec(),
+            timestamps_ms: natives.times[natives_inside.clone()].into(),
             values: natives.values[natives_inside].to_vec(),
         };
         all.push(MatrixSeries { labels: series.final_labels(), floats, histograms });
@@ -421,7 +455,7 @@ fn range_vector(context: &Context, plan: &RangePlan, grid: Grid) -> Result<Query
             refuse_too_many(context, &samples, index + 1..listed.len())?;
         }
     }
-    all.sort_by(|a, b| a.labels.cmp(&b.labels));
+    context.sort_by_labels(&mut all)?;
     Ok(QueryValue::Matrix(all))
 }
 

@@ -8,12 +8,13 @@
 mod bits;
 mod bucketless;
 mod budget;
-mod cancel;
 mod columns;
 mod context;
+mod counters;
 mod date;
 mod engine;
 mod error;
+mod estimate;
 mod eval;
 mod explain;
 mod grid;
@@ -30,10 +31,10 @@ mod scalar;
 mod stats;
 mod vector;
 
-pub use cancel::{CancelReason, CancelToken};
 pub use engine::Engine;
-pub use error::{QueryError, QueryErrorKind};
-pub use explain::{Explanation, OperatorCost, OperatorNode, SelectionCost, SelectionNode};
+pub use error::{Bound, QueryError, QueryErrorKind};
+pub use explain::{Explanation, OperatorCost, OperatorNode, SelectionCost, SelectionEstimate, SelectionNode};
+pub use kymo_model::{CancelReason, CancelToken};
 pub use kymo_promql_syntax::ast::Span;
 pub use options::{EngineOptions, QueryOptions};
 pub use probe::Clock;

@@ -6,6 +6,7 @@
 mod absent;
 mod aggregate;
 mod binary;
+mod buckets;
 mod classic;
 mod fill;
 mod histogram;
