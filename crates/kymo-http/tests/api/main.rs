@@ -1,5 +1,6 @@
 //! The API as a client sees it: requests in, status, headers and JSON out, over a store in memory.
 
+mod bounds;
 mod browsers;
 mod client;
 mod errors;
