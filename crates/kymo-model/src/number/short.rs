@@ -50,7 +50,8 @@ pub(super) fn put(room: &mut [u8; FLOAT_JSON_BYTES], value: f64) -> usize {
 /// Puts a number of at most 12 digits at `at`; where it ends.
 #[inline]
 fn put_whole(room: &mut [u8; FLOAT_JSON_BYTES], at: usize, number: u64) -> usize {
-    let mut digits = [0u8; 12];
+    // Room behind the digits, so that the copy has a size that is known.
+    let mut digits = [0u8; 24];
     let (high, low) = ((number / 100_000_000) as u32, (number % 100_000_000) as u32);
     let (upper, lower) = (low / 10_000, low % 10_000);
     for (place, four) in [(0, high), (4, upper), (8, lower)] {
@@ -71,7 +72,7 @@ fn put_whole(room: &mut [u8; FLOAT_JSON_BYTES], at: usize, number: u64) -> usize
         10_000_000_000..100_000_000_000 => 11,
         _ => 12,
     };
-    room[at..at + len].copy_from_slice(&digits[12 - len..]);
+    room[at..at + 12].copy_from_slice(&digits[12 - len..24 - len]);
     at + len
 }
 
