@@ -23,6 +23,8 @@ pub struct ApiLimits {
     pub query_timeout: Duration,
     /// How many queries run at once; the others wait their turn, within their timeout.
     pub queries_concurrent_max: usize,
+    /// Do queries with `stats=all` tell what each of their steps looked at? Prometheus' `promql-per-step-stats`.
+    pub per_step_stats: bool,
     /// Largest number of points per series of a range query. Prometheus: 11,000.
     pub points_per_series_max: i64,
     /// Largest remote-write body in bytes, compressed. Larger ones are refused with 413.
@@ -63,6 +65,7 @@ impl Default for ApiLimits {
         ApiLimits {
             query_timeout: Duration::from_secs(120),
             queries_concurrent_max: 20,
+            per_step_stats: false,
             points_per_series_max: 11_000,
             write_body_bytes_max: 32 << 20,
             writes_concurrent_max: 16,

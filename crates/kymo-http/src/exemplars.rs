@@ -25,7 +25,9 @@ pub(crate) async fn query(State(api): State<Api>, params: Params) -> Response {
             Some(exemplars) => exemplars.exemplars(&sets, range)?,
             None => Vec::new(),
         };
-        Ok(Answer::printed(|out| push_series(out, &found)))
+        let mut data = String::new();
+        push_series(&mut data, &found);
+        Ok(Answer::raw(data))
     })
     .await
 }

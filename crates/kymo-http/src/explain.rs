@@ -1,14 +1,12 @@
 //! `/query_explain`: how a query is answered, and with `analyze=true` what each part of that cost. Takes the parameters of
 //! `/query`, or with `start`, `end` and `step` those of `/query_range`. Prometheus has nothing like it.
 
-use std::sync::OnceLock;
-use std::time::Instant;
-
 use axum::extract::State;
 use axum::response::Response;
 use kymo_promql::{Explanation, QueryError};
 
 use crate::api::Api;
+use crate::clock;
 use crate::error::ApiError;
 use crate::json::{self, Answer};
 use crate::params::Params;
@@ -39,14 +37,16 @@ async fn answer(api: Api, params: Params) -> Result<Answer, ApiError> {
     job.work(&api, move |expr, options, _| {
         let explained: Result<(Explanation, Vec<String>, Vec<String>), QueryError> = if analyze {
             engine
-                .explain_analyze(&*store, expr, (start, end, step_ms), options, nanos)
+                .explain_analyze(&*store, expr, (start, end, step_ms), options, clock::nanos)
                 .map(|(result, explanation)| (explanation, result.warnings, result.infos))
         } else {
-            engine.explain(expr, start, end, step_ms, options).map(|it| (it, Vec::new(), Vec::new()))
+            engine
+                .explain_with_estimates(&*store, expr, (start, end, step_ms), options)
+                .map(|explanation| (explanation, Vec::new(), Vec::new()))
         };
         let (explanation, warnings, infos) = explained?;
         let data = Explained { text: explanation.to_string(), plan: &explanation };
-        Ok(Answer { warnings, infos, ..Answer::of(&data) })
+        Ok(Answer::of(&data).with_warnings(warnings).with_infos(infos))
     })
     .await
 }
@@ -57,10 +57,4 @@ struct Explained<'a> {
     text: String,
     #[serde(flatten)]
     plan: &'a Explanation,
-}
-
-/// Since somebody first asked.
-fn nanos() -> u64 {
-    static BEGUN: OnceLock<Instant> = OnceLock::new();
-    BEGUN.get_or_init(Instant::now).elapsed().as_nanos() as u64
 }

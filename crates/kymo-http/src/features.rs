@@ -103,7 +103,7 @@ fn of_the_language(api: &Api) -> Group {
         group.insert(name, options.extended_range_selectors);
     }
     group.insert("delayed_name_removal", api.engine.options().delayed_name_removal);
-    group.insert("per_step_stats", false);
+    group.insert("per_step_stats", api.limits.per_step_stats);
     group.insert("type_and_unit_labels", api.engine.options().type_and_unit_labels);
     group
 }

@@ -1,6 +1,7 @@
 //! JSON of the API: the envelope, and results written straight into one buffer.
 //!
-//! Query results can have millions of numbers, so they are printed without an intermediate tree.
+//! Query results can have millions of numbers, so they are printed without an intermediate tree, and matrices while they are
+//! sent (`matrix.rs`).
 
 use axum::body::Body;
 use axum::http::header;
@@ -9,7 +10,7 @@ use kymo_model::{FloatHistogram, Labels, format_float, write_float_json};
 use kymo_promql::{PointValue, QueryValue};
 
 use crate::error::ApiError;
-use crate::points::PointPrinter;
+use crate::matrix::{MatrixPrinter, Streamed};
 
 /// At most this many warnings, and as many infos, are shown in an answer.
 const ANNOTATIONS_MAX: usize = 10;
@@ -17,12 +18,16 @@ const ANNOTATIONS_MAX: usize = 10;
 /// What stands before the data of a good answer.
 const HEAD: &str = "{\"status\":\"success\",\"data\":";
 
-/// What an endpoint answers with when it succeeds: the envelope up to the end of the data, and what the reader should be told.
+/// What an endpoint answers with when it succeeds: the envelope around the data, and what the reader should be told.
 pub(crate) struct Answer {
-    /// Large answers are printed behind the head, so that they are not copied.
-    pub(crate) body: String,
-    pub(crate) warnings: Vec<String>,
-    pub(crate) infos: Vec<String>,
+    /// The head, and the data or its beginning.
+    body: Vec<u8>,
+    /// The part of the data that is printed while it is sent, if that is much.
+    rest: Option<MatrixPrinter>,
+    /// The end of the data.
+    tail: String,
+    warnings: Vec<String>,
+    infos: Vec<String>,
 }
 
 impl Answer {
@@ -34,37 +39,62 @@ impl Answer {
 
     /// Data that is JSON text already.
     pub(crate) fn raw(data: String) -> Answer {
-        Answer::printed(|body| body.push_str(&data))
+        Answer { tail: data, ..Answer::begun() }
     }
 
-    /// Data that `print` appends.
-    pub(crate) fn printed(print: impl FnOnce(&mut String)) -> Answer {
-        let mut body = HEAD.to_owned();
-        print(&mut body);
-        Answer { body, warnings: Vec::new(), infos: Vec::new() }
+    fn begun() -> Answer {
+        let (body, tail) = (HEAD.as_bytes().to_vec(), String::new());
+        Answer { body, rest: None, tail, warnings: Vec::new(), infos: Vec::new() }
+    }
+
+    /// `{"resultType":…,"result":…}`, with `more` before the closing brace.
+    pub(crate) fn of_query(value: QueryValue, more: &str) -> Answer {
+        let mut answer = Answer::begun();
+        match value {
+            QueryValue::Matrix(series) => {
+                answer.body.extend_from_slice(b"{\"resultType\":\"matrix\",\"result\":[");
+                let mut printer = MatrixPrinter::new(series);
+                answer.rest = printer.print(&mut answer.body).then_some(printer);
+                answer.tail.push(']');
+            }
+            other => push_query_value(&mut answer.tail, &other),
+        }
+        answer.tail.push_str(more);
+        answer.tail.push('}');
+        answer
     }
 
     /// With warnings.
-    pub(crate) fn with_warnings(mut self, warnings: Vec<String>) -> Answer {
-        self.warnings = warnings;
-        self
+    pub(crate) fn with_warnings(self, warnings: Vec<String>) -> Answer {
+        Answer { warnings, ..self }
+    }
+
+    /// With infos.
+    pub(crate) fn with_infos(self, infos: Vec<String>) -> Answer {
+        Answer { infos, ..self }
     }
 }
 
 /// The answer in its envelope.
 pub(crate) fn respond(answer: Result<Answer, ApiError>) -> Response {
-    let answer = match answer {
+    let Answer { mut body, rest, mut tail, warnings, infos } = match answer {
         Ok(answer) => answer,
         Err(error) => return self::error(&error),
     };
-    let mut body = answer.body;
-    for (key, texts) in [("warnings", answer.warnings), ("infos", answer.infos)] {
+    for (key, texts) in [("warnings", warnings), ("infos", infos)] {
         if !texts.is_empty() {
-            body.push_str(&format!(",\"{key}\":"));
-            push_serialized(&mut body, &capped(texts));
+            tail.push_str(&format!(",\"{key}\":"));
+            push_serialized(&mut tail, &capped(texts));
         }
     }
-    body.push('}');
+    tail.push('}');
+    let body = match rest {
+        Some(rest) => Body::new(Streamed::new(body, rest, tail)),
+        None => {
+            body.extend_from_slice(tail.as_bytes());
+            Body::from(body)
+        }
+    };
     json_response(axum::http::StatusCode::OK, body)
 }
 
@@ -73,11 +103,11 @@ pub(crate) fn error(error: &ApiError) -> Response {
     let body = serde_json::json!({
         "status": "error", "errorType": error.kind.as_str(), "error": error.message,
     });
-    json_response(error.kind.status(), body.to_string())
+    json_response(error.kind.status(), Body::from(body.to_string()))
 }
 
-fn json_response(status: axum::http::StatusCode, body: String) -> Response {
-    let mut response = Response::new(Body::from(body));
+fn json_response(status: axum::http::StatusCode, body: Body) -> Response {
+    let mut response = Response::new(body);
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
     response
@@ -174,7 +204,7 @@ fn push_float_point(out: &mut String, ms: i64, value: f64) {
 }
 
 /// `[seconds,{"count":…,"sum":…,"buckets":[[rule,"lower","upper","count"],…]}]`; empty buckets are left out.
-fn push_histogram_point(out: &mut String, ms: i64, histogram: &FloatHistogram) {
+pub(crate) fn push_histogram_point(out: &mut String, ms: i64, histogram: &FloatHistogram) {
     out.push('[');
     push_timestamp(out, ms);
     out.push_str(",{\"count\":\"");
@@ -203,8 +233,8 @@ fn push_histogram_point(out: &mut String, ms: i64, histogram: &FloatHistogram) {
     out.push_str(if begin == ",[" { "]}]" } else { "}]" });
 }
 
-/// `{"resultType":…,"result":…}`, without the closing brace, so that the caller can add `stats`.
-pub(crate) fn push_query_value(out: &mut String, value: &QueryValue) {
+/// `{"resultType":…,"result":…}`, without the closing brace. Matrices are printed elsewhere.
+fn push_query_value(out: &mut String, value: &QueryValue) {
     match value {
         QueryValue::Scalar { timestamp, value } => {
             out.push_str("{\"resultType\":\"scalar\",\"result\":[");
@@ -243,43 +273,7 @@ pub(crate) fn push_query_value(out: &mut String, value: &QueryValue) {
             }
             out.push(']');
         }
-        QueryValue::Matrix(series) => {
-            out.push_str("{\"resultType\":\"matrix\",\"result\":[");
-            /// About what a point takes, and the names and values of a series.
-            const BYTES: (usize, usize) = (28, 256);
-            let points = series.iter().map(|one| one.floats.len()).sum::<usize>();
-            out.reserve(points * BYTES.0 + series.len() * BYTES.1);
-            let mut points = PointPrinter::new();
-            for (index, one) in series.iter().enumerate() {
-                if index > 0 {
-                    out.push(',');
-                }
-                out.push_str("{\"metric\":");
-                push_labels(out, &one.labels);
-                push_runs(out, &mut points, one);
-                out.push('}');
-            }
-            out.push(']');
-        }
-    }
-}
-
-/// `,"values":[…]` and `,"histograms":[…]`, whichever are there.
-fn push_runs(out: &mut String, points: &mut PointPrinter, series: &kymo_promql::MatrixSeries) {
-    if !series.floats.is_empty() {
-        out.push_str(",\"values\":[");
-        points.push(out, &series.floats.timestamps_ms, &series.floats.values);
-        out.push(']');
-    }
-    if !series.histograms.is_empty() {
-        out.push_str(",\"histograms\":[");
-        for (index, (ms, histogram)) in series.histograms.iter().enumerate() {
-            if index > 0 {
-                out.push(',');
-            }
-            push_histogram_point(out, ms, histogram);
-        }
-        out.push(']');
+        QueryValue::Matrix(_) => unreachable!("BUG: a matrix is printed series by series"),
     }
 }
 

@@ -19,6 +19,7 @@
 mod admin;
 mod api;
 mod body;
+mod clock;
 mod cors;
 mod error;
 mod exemplars;
@@ -28,6 +29,7 @@ mod federate;
 mod gate;
 mod json;
 mod management;
+mod matrix;
 mod metadata;
 mod mount;
 mod notifications;

@@ -1,24 +1,33 @@
 //! Points: the float samples of a matrix as JSON. By far the most bytes that the API sends, so they are put together from
 //! texts that are kept.
 //!
-//! The series of a matrix stand on the same steps, and values come again and again (zeros, constants, the rate of something
-//! regular); copying a text of known size costs a tenth of printing a float. Texts are copied whole and cut back.
+//! The series of a matrix stand on the same steps, so the text of a time is printed once. Values with few decimals are cheaper
+//! to print than to look for; of the others those are kept that came last, as values come again and again (constants, the rate
+//! of something regular). Texts are copied whole and cut back.
 
-use kymo_model::write_float_json;
+use std::ops::Range;
+
+use kymo_model::{FLOAT_JSON_BYTES, put_float_json};
 
 use crate::json::push_timestamp;
 
 /// `[seconds,"` with 16 digits, a sign and three decimals.
 const TIME_BYTES: usize = 24;
 
-/// `value"],` with the longest value, 25 bytes.
-const VALUE_BYTES: usize = 32;
-
 /// Points are put together here before they are appended.
 const BLOCK_BYTES: usize = 4096;
 
+/// `"],` behind a value.
+const END: &[u8; 3] = b"\"],";
+
 /// How many values are kept, as a power of two.
 const VALUES_LOG2: u32 = 8;
+
+/// Texts up to this long are of values that are cheap to print.
+const CHEAP_BYTES: usize = 13;
+
+/// The times of series that are longer are not kept.
+const TIMES_KEPT_MAX: usize = 16 * 1024;
 
 /// A text in room for the longest.
 #[derive(Clone, Copy)]
@@ -28,12 +37,6 @@ struct Text<const N: usize> {
 }
 
 impl<const N: usize> Text<N> {
-    fn of(text: &str) -> Text<N> {
-        let mut bytes = [0; N];
-        bytes[..text.len()].copy_from_slice(text.as_bytes());
-        Text { bytes, len: text.len() }
-    }
-
     /// Copies all of the room to `at`, and says where the text ends there.
     #[inline(always)]
     fn put(&self, block: &mut [u8; BLOCK_BYTES], at: usize) -> usize {
@@ -46,88 +49,150 @@ impl<const N: usize> Text<N> {
 pub(crate) struct PointPrinter {
     times_ms: Vec<i64>,
     times: Vec<Text<TIME_BYTES>>,
-    /// By a hash of their bits.
-    values: Vec<(u64, Text<VALUE_BYTES>)>,
-    scratch: String,
+    values: Values,
+}
+
+/// The values that came last.
+struct Values {
+    last_bits: u64,
+    /// Its text, from the second time on that it comes.
+    last: Option<Text<FLOAT_JSON_BYTES>>,
+    /// Values that are not cheap, by a hash of their bits.
+    kept: Vec<(u64, Text<FLOAT_JSON_BYTES>)>,
 }
 
 impl PointPrinter {
     pub(crate) fn new() -> PointPrinter {
-        let zero = (0.0f64.to_bits(), Text::of("0\"],"));
-        PointPrinter {
-            times_ms: Vec::new(),
-            times: Vec::new(),
-            values: vec![zero; 1 << VALUES_LOG2],
-            scratch: String::new(),
-        }
+        PointPrinter { times_ms: Vec::new(), times: Vec::new(), values: Values::new() }
     }
 
-    /// `[seconds,"value"],…`, without the brackets around all.
-    pub(crate) fn push(&mut self, out: &mut String, times_ms: &[i64], values: &[f64]) {
-        if times_ms.len() > self.times_ms.len() {
-            self.keep_times(times_ms);
+    /// `[seconds,"value"],…`, without the brackets around all: of the points of a series those in `part`.
+    pub(crate) fn push(
+        &mut self,
+        out: &mut Vec<u8>,
+        (times_ms, values): (&[i64], &[f64]),
+        part: Range<usize>,
+    ) {
+        if times_ms.len() > self.times_ms.len() && times_ms.len() <= TIMES_KEPT_MAX {
+            self.times = times_ms.iter().map(|ms| time(*ms)).collect();
+            self.times_ms.clear();
+            self.times_ms.extend_from_slice(times_ms);
         }
         let mut block = [0; BLOCK_BYTES];
-        let (mut at, mut known) = (0, 0);
-        for (ms, value) in times_ms.iter().zip(values) {
-            if at + TIME_BYTES + VALUE_BYTES > BLOCK_BYTES {
-                out.push_str(ascii(&block[..at]));
-                at = 0;
+        let mut at = 0;
+        let kept = self.times_ms.get(part.clone()).is_some_and(|kept| *kept == times_ms[part.clone()]);
+        if kept {
+            for (time, value) in self.times[part.clone()].iter().zip(&values[part]) {
+                at = room(out, &block, at);
+                at = time.put(&mut block, at);
+                at = self.values.put(*value, &mut block, at);
             }
-            while self.times_ms.get(known).is_some_and(|time| time < ms) {
-                known += 1;
+        } else {
+            let first = times_ms[part.start];
+            let mut known = self.times_ms.partition_point(|kept| *kept < first);
+            for (ms, value) in times_ms[part.clone()].iter().zip(&values[part]) {
+                at = room(out, &block, at);
+                while self.times_ms.get(known).is_some_and(|kept| kept < ms) {
+                    known += 1;
+                }
+                at = match self.times.get(known).filter(|_| self.times_ms[known] == *ms) {
+                    Some(text) => text.put(&mut block, at),
+                    None => time(*ms).put(&mut block, at),
+                };
+                at = self.values.put(*value, &mut block, at);
             }
-            at = match self.times.get(known).filter(|_| self.times_ms[known] == *ms) {
-                Some(text) => text.put(&mut block, at),
-                None => self.time(*ms).put(&mut block, at),
-            };
-            at = self.value(*value).put(&mut block, at);
         }
         // Without the last comma.
-        out.push_str(ascii(&block[..at.saturating_sub(1)]));
-    }
-
-    fn keep_times(&mut self, times_ms: &[i64]) {
-        self.times = times_ms.iter().map(|ms| self.time(*ms)).collect();
-        self.times_ms.clear();
-        self.times_ms.extend_from_slice(times_ms);
-    }
-
-    fn time(&mut self, ms: i64) -> Text<TIME_BYTES> {
-        self.scratch.clear();
-        self.scratch.push('[');
-        push_timestamp(&mut self.scratch, ms);
-        self.scratch.push_str(",\"");
-        Text::of(&self.scratch)
-    }
-
-    #[inline(always)]
-    fn value(&mut self, value: f64) -> &Text<VALUE_BYTES> {
-        let bits = value.to_bits();
-        let slot = (bits.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - VALUES_LOG2)) as usize;
-        if self.values[slot].0 != bits {
-            self.print_value(slot, value);
-        }
-        &self.values[slot].1
-    }
-
-    #[inline(never)]
-    fn print_value(&mut self, slot: usize, value: f64) {
-        self.scratch.clear();
-        write_float_json(&mut self.scratch, value);
-        self.scratch.push_str("\"],");
-        self.values[slot] = (value.to_bits(), Text::of(&self.scratch));
+        out.extend_from_slice(&block[..at.saturating_sub(1)]);
     }
 }
 
-fn ascii(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).expect("BUG: points are ASCII")
+/// Makes room for a point.
+#[inline(always)]
+fn room(out: &mut Vec<u8>, block: &[u8; BLOCK_BYTES], at: usize) -> usize {
+    if at + TIME_BYTES + FLOAT_JSON_BYTES + END.len() <= BLOCK_BYTES {
+        return at;
+    }
+    out.extend_from_slice(&block[..at]);
+    0
+}
+
+fn time(ms: i64) -> Text<TIME_BYTES> {
+    let mut text = String::with_capacity(TIME_BYTES);
+    text.push('[');
+    push_timestamp(&mut text, ms);
+    text.push_str(",\"");
+    let mut bytes = [0; TIME_BYTES];
+    bytes[..text.len()].copy_from_slice(text.as_bytes());
+    Text { bytes, len: text.len() }
+}
+
+impl Values {
+    fn new() -> Values {
+        let mut bytes = [0; FLOAT_JSON_BYTES];
+        bytes[0] = b'0';
+        let zero = (0, Text { bytes, len: 1 });
+        Values { last_bits: 0, last: Some(zero.1), kept: vec![zero; 1 << VALUES_LOG2] }
+    }
+
+    /// Puts `value"],` at `at`; where it ends.
+    #[inline(always)]
+    fn put(&mut self, value: f64, block: &mut [u8; BLOCK_BYTES], at: usize) -> usize {
+        let end = if value.to_bits() == self.last_bits {
+            self.again(value, block, at)
+        } else {
+            self.last_bits = value.to_bits();
+            self.last = None;
+            self.other(value, block, at)
+        };
+        block[end..end + END.len()].copy_from_slice(END);
+        end + END.len()
+    }
+
+    #[inline(always)]
+    fn again(&mut self, value: f64, block: &mut [u8; BLOCK_BYTES], at: usize) -> usize {
+        let last = self.last.get_or_insert_with(|| {
+            let mut bytes = [0; FLOAT_JSON_BYTES];
+            let len = put_float_json(&mut bytes, value);
+            Text { bytes, len }
+        });
+        last.put(block, at)
+    }
+
+    #[inline(always)]
+    fn other(&mut self, value: f64, block: &mut [u8; BLOCK_BYTES], at: usize) -> usize {
+        let bits = value.to_bits();
+        let slot = (bits.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - VALUES_LOG2)) as usize;
+        if self.kept[slot].0 == bits {
+            return self.kept[slot].1.put(block, at);
+        }
+        let Some(room) = block[at..].first_chunk_mut::<FLOAT_JSON_BYTES>() else { return at };
+        let len = put_float_json(room, value);
+        if len > CHEAP_BYTES {
+            self.kept[slot] = (bits, Text { bytes: *room, len });
+        }
+        at + len
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use kymo_model::write_float_json;
     use proptest::prelude::*;
+
+    /// In two parts.
+    fn printed(printer: &mut PointPrinter, times_ms: &[i64], values: &[f64]) -> String {
+        let mut out = Vec::new();
+        let middle = times_ms.len() / 3;
+        for part in [0..middle, middle..times_ms.len()].into_iter().filter(|part| !part.is_empty()) {
+            if part.start > 0 {
+                out.push(b',');
+            }
+            printer.push(&mut out, (times_ms, values), part);
+        }
+        String::from_utf8(out).expect("points are ASCII")
+    }
 
     fn plainly(times_ms: &[i64], values: &[f64]) -> String {
         let point = |(ms, value): (&i64, &f64)| {
@@ -149,10 +214,8 @@ mod tests {
             (&[-1500, 2000, 2500], r#"[-1.500,"0"],[2,"1"],[2.500,"2"]"#),
             (&[1000, 2500, 3000], r#"[1,"0"],[2.500,"1"],[3,"2"]"#),
         ] {
-            let mut out = String::new();
             let values: Vec<f64> = (0..ms.len()).map(|value| value as f64).collect();
-            printer.push(&mut out, ms, &values);
-            assert_eq!(out, text);
+            assert_eq!(printed(&mut printer, ms, &values), text);
         }
     }
 
@@ -160,22 +223,27 @@ mod tests {
     fn the_longest_texts_have_room() {
         let values = [f64::MIN, f64::MIN_POSITIVE, -1.2345678901234567e-6, -1.2345678901234567e20, f64::NAN];
         let times_ms = [i64::MIN, -1, 0, 1, i64::MAX];
-        let mut out = String::new();
-        PointPrinter::new().push(&mut out, &times_ms, &values);
-        assert_eq!(out, plainly(&times_ms, &values));
+        let text = printed(&mut PointPrinter::new(), &times_ms, &values);
+        assert_eq!(text, plainly(&times_ms, &values));
+    }
+
+    #[test]
+    fn series_longer_than_what_is_kept() {
+        let times_ms: Vec<i64> = (0..TIMES_KEPT_MAX as i64 + 3).map(|step| step * 7).collect();
+        let values: Vec<f64> = times_ms.iter().map(|ms| (*ms as f64).sqrt()).collect();
+        let text = printed(&mut PointPrinter::new(), &times_ms, &values);
+        assert_eq!(text, plainly(&times_ms, &values));
     }
 
     proptest! {
         #[test]
         fn as_printed_one_by_one(series in prop::collection::vec(
-            prop::collection::btree_map(-5000i64..5000, prop_oneof![any::<f64>(), Just(0.1), Just(-0.0)], 0..300), 1..4,
+            prop::collection::btree_map(-5000i64..5000, prop_oneof![any::<f64>(), Just(0.1), Just(-0.0), Just(0.1 + 0.2), (0i64..100_000).prop_map(|n| n as f64 / 200.0)], 0..300), 1..4,
         )) {
             let mut printer = PointPrinter::new();
             for points in series {
                 let (times_ms, values): (Vec<i64>, Vec<f64>) = points.into_iter().unzip();
-                let mut out = String::new();
-                printer.push(&mut out, &times_ms, &values);
-                prop_assert_eq!(out, plainly(&times_ms, &values));
+                prop_assert_eq!(printed(&mut printer, &times_ms, &values), plainly(&times_ms, &values));
             }
         }
     }

@@ -8,6 +8,7 @@ use kymo_promql_syntax::ast::{Expr, ValueType};
 use std::time::{Duration, Instant};
 
 use crate::api::Api;
+use crate::clock;
 use crate::error::{ApiError, ApiErrorKind};
 use crate::json::{self, Answer};
 use crate::params::Params;
@@ -100,8 +101,16 @@ impl Job {
             timeout = timeout.min(Duration::from_millis(ms.max(0) as u64));
         }
         let lookback_delta_ms = params.duration_ms("lookback_delta")?.filter(|ms| *ms > 0);
-        let options = QueryOptions { lookback_delta_ms, text: Some(text.into()), ..QueryOptions::default() };
-        Ok(Job { expr, options, timeout, stats: params.get("stats").map(str::to_owned) })
+        let stats = params.get("stats").map(str::to_owned);
+        let options = QueryOptions {
+            lookback_delta_ms,
+            text: Some(text.into()),
+            per_step_stats: api.limits.per_step_stats && stats.as_deref() == Some("all"),
+            // Waiting for a turn takes from the same time.
+            cancel: CancelToken::with_deadline(clock::nanos_after(timeout), clock::nanos),
+            ..QueryOptions::default()
+        };
+        Ok(Job { expr, options, timeout, stats })
     }
 
     /// Runs the evaluation on a blocking thread and prints its result there too.
@@ -137,18 +146,12 @@ impl Job {
             .await
             .map_err(|_| timed_out())?
             .map_err(|_| ApiError::new(ApiErrorKind::Unavailable, "server is stopping"))?;
-        let cancel = options.cancel.clone();
-        let mut work = tokio::task::spawn_blocking(move || {
+        // The token has a deadline, and evaluation looks at it.
+        let done = tokio::task::spawn_blocking(move || {
             let _turn = turn;
             work(&expr, &options, arrived.elapsed())
-        });
-        let done = tokio::select! {
-            done = &mut work => done,
-            () = tokio::time::sleep_until(deadline) => {
-                cancel.cancel(CancelReason::Timeout);
-                work.await
-            }
-        };
+        })
+        .await;
         drop(guard);
         done.unwrap_or_else(|panic| {
             tracing::error!(error = %panic, "query evaluation failed");
@@ -173,27 +176,23 @@ struct Timings {
 }
 
 fn answer_of(result: QueryResult, limit: usize, stats: Option<&str>, timings: Timings) -> Answer {
-    let QueryResult { mut value, mut warnings, infos, stats: counted } = result;
+    let QueryResult { mut value, mut warnings, infos, stats: counted, samples_per_step } = result;
     if limit > 0 && truncate(&mut value, limit) {
         warnings.push("results truncated due to limit".to_owned());
     }
     if let Some(wanted) = stats.filter(|wanted| !matches!(*wanted, "true" | "all")) {
         warnings.push(format!("unknown value of stats: expected true or all, found {wanted:?}"));
     }
-    let answer = Answer::printed(|body| {
-        json::push_query_value(body, &value);
-        if stats.is_some() {
-            body.push_str(",\"stats\":");
-            body.push_str(&stats_json(&counted, timings).to_string());
-        }
-        body.push('}');
-    });
-    Answer { warnings, infos, ..answer }
+    let more = match stats {
+        Some(_) => format!(",\"stats\":{}", stats_json(&counted, &samples_per_step, timings)),
+        None => String::new(),
+    };
+    Answer::of_query(value, &more).with_warnings(warnings).with_infos(infos)
 }
 
-fn stats_json(stats: &QueryStats, timings: Timings) -> serde_json::Value {
+fn stats_json(stats: &QueryStats, per_step: &[(i64, u64)], timings: Timings) -> serde_json::Value {
     let evaluation = timings.evaluation.as_secs_f64();
-    serde_json::json!({
+    let mut json = serde_json::json!({
         // Series are read while steps are computed and come out in order, so that preparing and sorting have no time of
         // their own.
         "timings": {
@@ -212,7 +211,14 @@ fn stats_json(stats: &QueryStats, timings: Timings) -> serde_json::Value {
         "series": stats.series,
         "selects": stats.selects,
         "peakBytes": stats.peak_bytes,
-    })
+    });
+    if !per_step.is_empty() {
+        let step = |(ms, samples): &(i64, u64)| {
+            serde_json::json!([json::seconds_json(*ms as f64 / 1000.0), samples])
+        };
+        json["samples"]["totalQueryableSamplesPerStep"] = per_step.iter().map(step).collect();
+    }
+    json
 }
 
 /// Leaves the first `limit` series; says whether any were cut.

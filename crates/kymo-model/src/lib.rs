@@ -24,8 +24,10 @@
 
 mod append;
 mod batch;
+mod cancel;
 mod duration;
 mod error;
+mod estimate;
 mod exemplar;
 mod histogram;
 mod labels;
@@ -44,8 +46,10 @@ mod timestamp;
 
 pub use append::{Append, Appended, Refusal, RefusedRow};
 pub use batch::{Batch, Row, RowSeries, SampleValue, SeriesHandle};
+pub use cancel::{CancelReason, CancelToken, Pulse};
 pub use duration::{DurationError, format_duration, parse_duration};
 pub use error::{StoreError, StoreErrorKind};
+pub use estimate::Estimate;
 pub use exemplar::{
     BatchExemplar, Exemplar, ExemplarQueryable, ExemplarRefusal, RefusedExemplar, SeriesExemplars,
     StoredExemplar,
@@ -60,8 +64,8 @@ pub use memory::MemoryStore;
 pub use metadata::{FamilyMetadata, Metadata, MetadataQueryable, MetricType};
 pub use name::{METRIC_NAME, NameScheme, is_legacy_label_name, is_legacy_metric_name};
 pub use number::{
-    FloatParseError, format_float, format_float_g, format_openmetrics_float, parse_float, write_float,
-    write_float_g, write_float_json,
+    FLOAT_JSON_BYTES, FloatParseError, format_float, format_float_g, format_openmetrics_float, parse_float,
+    put_float_json, write_float, write_float_g, write_float_json,
 };
 pub use queryable::{Queryable, Resume, Series, SeriesReader, SeriesSet, SeriesSource};
 pub use quote::Quoted;

@@ -95,6 +95,17 @@ impl Matcher {
         }
     }
 
+    /// About how much work it is to ask about this value, in pieces of some nanoseconds: for whoever asks about many values
+    /// and has to look at a [`Pulse`](crate::Pulse) now and then.
+    #[inline]
+    pub fn work(&self, value: &str) -> usize {
+        match &self.inner.regex {
+            // An automaton takes a step for each byte, at worst one for each of its states.
+            Some(regex) if regex.set_matches().is_none() => 8 + value.len() * regex.pattern().len() / 8,
+            _ => 1,
+        }
+    }
+
     /// Does a series without the label pass?
     pub fn matches_empty(&self) -> bool {
         self.matches("")

@@ -1,10 +1,10 @@
 //! MemoryStore: a store that is a sorted map. For unit tests of rules, scripts, examples; not for a million series.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map};
 use std::sync::{Arc, RwLock};
 
 use crate::{
-    Append, Appended, Batch, ExemplarRefusal, FloatHistogram, Labels, Matcher, Queryable, Refusal,
+    Append, Appended, Batch, Estimate, ExemplarRefusal, FloatHistogram, Labels, Matcher, Queryable, Refusal,
     RefusedExemplar, RefusedRow, Resume, RowSeries, SampleValue, Samples, Selector, SeriesSet, SeriesSource,
     StoreError, TimeRange,
 };
@@ -45,24 +45,42 @@ impl MemoryStore {
         self.series.write().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    fn matching(&self, matchers: &[Matcher], range: TimeRange) -> Vec<Pinned> {
-        let wanted = Selector::new(matchers.to_vec(), range);
+    fn matching(&self, matchers: &[Matcher], range: TimeRange) -> Result<Vec<Pinned>, StoreError> {
+        self.pinned(&Selector::new(matchers.to_vec(), range))
+    }
+
+    fn pinned(&self, wanted: &Selector) -> Result<Vec<Pinned>, StoreError> {
+        let mut found = Vec::new();
+        self.for_each_match(wanted, |labels, samples| {
+            let samples: Vec<_> = samples.map(|(t, v)| (*t, v.clone())).collect();
+            if !samples.is_empty() {
+                found.push(Pinned { labels: labels.clone(), samples });
+            }
+            true
+        })?;
+        Ok(found)
+    }
+
+    /// Calls `each` with every series that matches and its samples in the range, until it says that this is enough.
+    fn for_each_match(
+        &self,
+        wanted: &Selector,
+        mut each: impl FnMut(&Labels, btree_map::Range<'_, i64, Stored>) -> bool,
+    ) -> Result<(), StoreError> {
+        let (range, mut pulse) = (wanted.range, wanted.cancel.pulse());
+        if range.min > range.max {
+            return Ok(());
+        }
         let all = self.series.read().unwrap_or_else(|poisoned| poisoned.into_inner());
-        all.iter()
-            .filter(|(labels, _)| wanted.matches(labels))
-            .map(|(labels, samples)| Pinned {
-                labels: labels.clone(),
-                samples: if range.min > range.max {
-                    Vec::new()
-                } else {
-                    samples
-                        .range(range.min.millis()..=range.max.millis())
-                        .map(|(t, v)| (*t, v.clone()))
-                        .collect()
-                },
-            })
-            .filter(|pinned| !pinned.samples.is_empty())
-            .collect()
+        for (labels, samples) in all.iter() {
+            let work = wanted.matchers.iter().map(|m| m.work(labels.get(m.name()).unwrap_or("")));
+            pulse.tick(work.sum::<usize>() + samples.len())?;
+            if wanted.matches(labels) && !each(labels, samples.range(range.min.millis()..=range.max.millis()))
+            {
+                break;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -157,11 +175,22 @@ impl SeriesSource for Snapshot {
 
 impl Queryable for MemoryStore {
     fn select(&self, wanted: &Selector) -> Result<SeriesSet, StoreError> {
-        Ok(SeriesSet::new(Arc::new(Snapshot(self.matching(&wanted.matchers, wanted.range)))))
+        Ok(SeriesSet::new(Arc::new(Snapshot(self.pinned(wanted)?))))
+    }
+
+    fn estimate(&self, wanted: &Selector) -> Result<Option<Estimate>, StoreError> {
+        let mut found = Estimate::default();
+        self.for_each_match(wanted, |_, samples| {
+            let samples = samples.count() as u64;
+            found.samples += samples;
+            found.series += u64::from(samples > 0);
+            !found.exceeds(wanted.hints.series_limit, wanted.hints.samples_limit)
+        })?;
+        Ok(Some(found))
     }
 
     fn label_names(&self, matchers: &[Matcher], range: TimeRange) -> Result<Vec<String>, StoreError> {
-        let found = self.matching(matchers, range);
+        let found = self.matching(matchers, range)?;
         Ok(sorted(found.iter().flat_map(|s| s.labels.iter().map(|l| l.name.to_owned())).collect()))
     }
 
@@ -171,7 +200,7 @@ impl Queryable for MemoryStore {
         matchers: &[Matcher],
         range: TimeRange,
     ) -> Result<Vec<String>, StoreError> {
-        let found = self.matching(matchers, range);
+        let found = self.matching(matchers, range)?;
         Ok(sorted(found.iter().filter_map(|s| s.labels.get(name)).map(str::to_owned).collect()))
     }
 }

@@ -2,6 +2,9 @@
 //!
 //! Digits are the shortest that read back to the same float (crate `zmij`); the layout is that of Go's
 //! `strconv.FormatFloat` with precision −1. Writing allocates nothing: an answer of the HTTP API holds millions of them.
+//! Whole numbers, and numbers of up to three decimals, need no search for their digits ([`short`]).
+
+mod short;
 
 use std::fmt::Write;
 
@@ -33,6 +36,11 @@ pub fn write_float(out: &mut String, value: f64) {
     if write_integer(out, value, EXACT_INTEGER_MAX) {
         return;
     }
+    let mut room = [0; FLOAT_JSON_BYTES];
+    let short = short::put(&mut room, value);
+    if short > 0 {
+        return push_ascii(out, &room[..short]);
+    }
     let mut buffer = zmij::Buffer::new();
     match Shortest::of(out, &mut buffer, value) {
         Some(Shortest::Plain(text)) => out.push_str(text),
@@ -61,6 +69,38 @@ pub fn write_float_json(out: &mut String, value: f64) {
         Some(Shortest::Digits(digits)) => digits.push_scientific(out),
         None => {}
     }
+}
+
+/// The most bytes that a float takes as the HTTP API writes it, and some more, so that it can be copied in whole words.
+pub const FLOAT_JSON_BYTES: usize = 32;
+
+/// Puts a float at the front of `room` as [`write_float_json`] writes it; how many bytes that took.
+///
+/// ```
+/// let mut room = [0; kymo_model::FLOAT_JSON_BYTES];
+/// let len = kymo_model::put_float_json(&mut room, -12.625);
+/// assert_eq!(&room[..len], b"-12.625");
+/// ```
+pub fn put_float_json(room: &mut [u8; FLOAT_JSON_BYTES], value: f64) -> usize {
+    let short = short::put(room, value);
+    if short > 0 {
+        return short;
+    }
+    let magnitude = value.abs();
+    if (1e-4..1e15).contains(&magnitude) {
+        let sign = usize::from(value < 0.0);
+        room[0] = b'-';
+        let mut buffer = zmij::Buffer::new();
+        let text = buffer.format_finite(magnitude);
+        debug_assert!(!text.contains('e'), "BUG: {text} has an exponent");
+        let text = text.strip_suffix(".0").unwrap_or(text);
+        room[sign..][..text.len()].copy_from_slice(text.as_bytes());
+        return sign + text.len();
+    }
+    let mut text = String::with_capacity(FLOAT_JSON_BYTES);
+    write_float_json(&mut text, value);
+    room[..text.len()].copy_from_slice(text.as_bytes());
+    text.len()
 }
 
 /// Go's format `'g'`: an exponent below 1e-4 and from 1e6 on. What exposition text and Go templates use.

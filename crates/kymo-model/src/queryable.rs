@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::{Labels, Matcher, Samples, Selector, StoreError, TimeRange};
+use crate::{Estimate, Labels, Matcher, Samples, Selector, StoreError, TimeRange};
 
 /// Anything that can be queried: the database, a remote end, a union of others, a map in memory.
 pub trait Queryable: Send + Sync {
@@ -13,6 +13,13 @@ pub trait Queryable: Send + Sync {
     ///
     /// Series without a sample in the range may be included; reading them gives no run.
     fn select(&self, wanted: &Selector) -> Result<SeriesSet, StoreError>;
+
+    /// What a select would find at least, if the store knows without reading samples; cheap beside reading them. Counting
+    /// may end as soon as it is more than the limits in the hints.
+    fn estimate(&self, wanted: &Selector) -> Result<Option<Estimate>, StoreError> {
+        let _ = wanted;
+        Ok(None)
+    }
 
     /// The names of the labels of all series that match and have samples in the range; sorted, distinct. No matchers match
     /// every series. Times may be judged coarsely (by chunk or block).
@@ -31,6 +38,9 @@ impl<T: Queryable + ?Sized> Queryable for &T {
     fn select(&self, wanted: &Selector) -> Result<SeriesSet, StoreError> {
         (**self).select(wanted)
     }
+    fn estimate(&self, wanted: &Selector) -> Result<Option<Estimate>, StoreError> {
+        (**self).estimate(wanted)
+    }
     fn label_names(&self, matchers: &[Matcher], range: TimeRange) -> Result<Vec<String>, StoreError> {
         (**self).label_names(matchers, range)
     }
@@ -42,6 +52,9 @@ impl<T: Queryable + ?Sized> Queryable for &T {
 impl<T: Queryable + ?Sized> Queryable for Arc<T> {
     fn select(&self, wanted: &Selector) -> Result<SeriesSet, StoreError> {
         (**self).select(wanted)
+    }
+    fn estimate(&self, wanted: &Selector) -> Result<Option<Estimate>, StoreError> {
+        (**self).estimate(wanted)
     }
     fn label_names(&self, matchers: &[Matcher], range: TimeRange) -> Result<Vec<String>, StoreError> {
         (**self).label_names(matchers, range)

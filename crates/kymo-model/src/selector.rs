@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{Matcher, TimeRange};
+use crate::{CancelToken, Matcher, TimeRange};
 
 /// Which series, over which time, and what a store may leave out.
 #[derive(Clone, Debug)]
@@ -13,12 +13,15 @@ pub struct Selector {
     pub range: TimeRange,
     /// What else is known; a store may use any of it or none.
     pub hints: Hints,
+    /// Says when nobody wants the answer any more. A store looks at it while it walks over many series or label values, and
+    /// then ends with an error of kind [`Canceled`](crate::StoreErrorKind::Canceled).
+    pub cancel: CancelToken,
 }
 
 impl Selector {
     /// Series by matchers over a range, without hints.
     pub fn new(matchers: Vec<Matcher>, range: TimeRange) -> Selector {
-        Selector { matchers, range, hints: Hints::default() }
+        Selector { matchers, range, hints: Hints::default(), cancel: CancelToken::new() }
     }
 
     /// Do the labels of a series match all matchers?
@@ -44,6 +47,8 @@ pub struct Hints {
     /// Of each series only the newest sample in the range will be looked at: a store may leave out all others, and answer
     /// [`SeriesSource::newest`](crate::SeriesSource::newest).
     pub newest_only: bool,
+    /// More samples than this will be refused by the caller anyway, so an estimate need not count further; 0 for no limit.
+    pub samples_limit: usize,
     /// Must the series come sorted by labels? If not, any stable order will do.
     pub ordered: bool,
 }

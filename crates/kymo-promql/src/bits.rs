@@ -39,6 +39,11 @@ impl Bits {
         self.words[index / 64] |= 1 << (index % 64);
     }
 
+    /// Sets bits of 64 at once, none of them past the end.
+    pub(crate) fn set_in_word(&mut self, word: usize, bits: u64) {
+        self.words[word] |= bits;
+    }
+
     pub(crate) fn clear(&mut self, index: usize) {
         self.words[index / 64] &= !(1 << (index % 64));
     }

@@ -4,16 +4,16 @@
 //! histogram counts as many samples as it is large.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use crate::QueryError;
 use crate::bits::words_of;
+use crate::{Bound, QueryError};
 
 /// Shared by all operators of a query.
 #[derive(Clone, Debug)]
 pub(crate) struct Budget(Arc<State>);
 
-/// Bytes that the queries of an engine hold together.
+/// What the queries of an engine share: the bytes that they hold together, and how many were refused for which bound.
 #[derive(Clone, Debug)]
 pub(crate) struct AllQueries(Arc<All>);
 
@@ -21,13 +21,33 @@ pub(crate) struct AllQueries(Arc<All>);
 struct All {
     bytes: AtomicUsize,
     bytes_max: usize,
+    /// By bound.
+    refused: [AtomicU64; Bound::ALL.len()],
 }
 
 impl AllQueries {
     /// 0 for no bound.
     pub(crate) fn new(bytes_max: usize) -> AllQueries {
         let bytes_max = if bytes_max == 0 { usize::MAX } else { bytes_max };
-        AllQueries(Arc::new(All { bytes: AtomicUsize::new(0), bytes_max }))
+        AllQueries(Arc::new(All { bytes: AtomicUsize::new(0), bytes_max, refused: Default::default() }))
+    }
+
+    /// Counts an error, if it is about a bound.
+    pub(crate) fn count<T>(&self, outcome: Result<T, QueryError>) -> Result<T, QueryError> {
+        if let Err(QueryError { bound: Some(bound), .. }) = &outcome {
+            self.0.refused[*bound as usize].fetch_add(1, Ordering::Relaxed);
+        }
+        outcome
+    }
+
+    /// How many queries were refused for this bound.
+    pub(crate) fn refused(&self, bound: Bound) -> u64 {
+        self.0.refused[bound as usize].load(Ordering::Relaxed)
+    }
+
+    /// Bytes that all queries hold now.
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.bytes.load(Ordering::Relaxed)
     }
 }
 
@@ -119,6 +139,11 @@ impl Budget {
         self.0.bytes.load(Ordering::Relaxed)
     }
 
+    /// How many samples and bytes a query may hold.
+    pub(crate) fn limits(&self) -> (usize, usize) {
+        (self.0.samples_max, self.0.bytes_max)
+    }
+
     pub(crate) fn peaks(&self) -> (u64, u64) {
         let read = |n: &AtomicUsize| n.load(Ordering::Relaxed) as u64;
         (read(&self.0.peak_samples), read(&self.0.peak_bytes))
@@ -153,19 +178,22 @@ impl Held {
         if samples > state.samples_max {
             return Err(QueryError::limit(
                 "query processing would load too many samples into memory in query execution",
-            ));
+            )
+            .over(Bound::Samples));
         }
         if bytes > state.bytes_max {
             return Err(QueryError::limit(format!(
                 "query would hold {bytes} bytes of columns in memory, expected at most {}",
                 state.bytes_max
-            )));
+            ))
+            .over(Bound::Bytes));
         }
         if of_all > state.all.0.bytes_max {
             return Err(QueryError::limit(format!(
                 "running queries together would hold {of_all} bytes of columns in memory, expected at most {}; try again later",
                 state.all.0.bytes_max
-            )));
+            ))
+            .over(Bound::BytesAll));
         }
         state.peak_samples.fetch_max(samples, Ordering::Relaxed);
         state.peak_bytes.fetch_max(bytes, Ordering::Relaxed);

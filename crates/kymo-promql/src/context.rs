@@ -3,17 +3,19 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use kymo_model::{Queryable, SeriesSet};
+use kymo_model::{Queryable, SeriesSet, StoreError, StoreErrorKind};
 use kymo_promql_syntax::ast::Span;
 
 use crate::budget::Budget;
+use crate::counters::{Counters, Tally};
 use crate::eval::HeldVector;
 use crate::executor::Workers;
-use crate::notes::{Note, Notes};
+use crate::explain::matchers_text;
+use crate::notes::{Note, Notes, position};
 use crate::plan::{Selection, SharedPlan};
 use crate::probe::Probes;
 use crate::vector::{Name, Scratch};
-use crate::{CancelToken, QueryError, QueryStats};
+use crate::{Bound, CancelToken, MatrixSeries, QueryError, QueryStats};
 
 pub(crate) struct Context {
     pub(crate) lookback_ms: i64,
@@ -21,6 +23,8 @@ pub(crate) struct Context {
     pub(crate) type_and_unit_labels: bool,
     pub(crate) use_start_timestamps: bool,
     pub(crate) cancel: CancelToken,
+    /// The text of the query, for places in messages.
+    pub(crate) text: Option<Arc<str>>,
     /// How many series all selections together may have; 0 for no bound.
     pub(crate) series_max: usize,
     pub(crate) budget: Budget,
@@ -91,67 +95,6 @@ impl NativeBuckets {
     }
 }
 
-/// Figures that operators add to, once per row.
-#[derive(Debug, Default)]
-pub(crate) struct Counters {
-    samples_looked_at: AtomicU64,
-}
-
-impl Counters {
-    pub(crate) fn looked_at_so_far(&self) -> u64 {
-        self.samples_looked_at.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn looked_at(&self, samples: usize) {
-        self.samples_looked_at.fetch_add(samples as u64, Ordering::Relaxed);
-    }
-}
-
-/// Samples that were read and looked at one by one. A worker adds them to the figures of the query when it ends: where a row
-/// is one sample, counting it where all workers count would take longer than the row.
-pub(crate) struct Tally {
-    counters: Arc<Counters>,
-    samples: u64,
-    /// Of these were read, and where that is counted.
-    read: u64,
-    of: Option<Arc<AtomicU64>>,
-}
-
-impl Tally {
-    pub(crate) fn new(counters: Arc<Counters>) -> Tally {
-        Tally { counters, samples: 0, read: 0, of: None }
-    }
-
-    /// One sample was read for one step, which has a value or not.
-    pub(crate) fn one(&mut self, of: &Arc<AtomicU64>, has_value: bool) {
-        if self.of.as_ref().is_none_or(|known| !Arc::ptr_eq(known, of)) {
-            self.add_read();
-            self.of = Some(of.clone());
-        }
-        self.read += 1;
-        self.samples += u64::from(has_value);
-    }
-
-    /// So many samples were read, of which so many are values.
-    pub(crate) fn several(&mut self, of: &Arc<AtomicU64>, read: u64, values: u64) {
-        of.fetch_add(read, Ordering::Relaxed);
-        self.samples += values;
-    }
-
-    fn add_read(&mut self) {
-        if let Some(of) = &self.of {
-            of.fetch_add(std::mem::take(&mut self.read), Ordering::Relaxed);
-        }
-    }
-}
-
-impl Drop for Tally {
-    fn drop(&mut self) {
-        self.add_read();
-        self.counters.looked_at(self.samples as usize);
-    }
-}
-
 impl Context {
     /// Asks the store, once per selection.
     pub(crate) fn select(
@@ -165,12 +108,13 @@ impl Context {
             self.check()?;
             let mut selector = selection.selector.clone();
             selector.hints.series_limit = series_max;
-            let series = store.select(&selector)?;
+            selector.cancel = self.cancel.clone();
+            let series = store.select(&selector).map_err(|error| self.of_store(error, selection))?;
             found = found.saturating_add(series.len());
             if series_max != 0 && found > series_max {
-                return Err(QueryError::limit(format!(
-                    "query would read {found} series or more, expected at most {series_max}"
-                )));
+                let message =
+                    format!("query would read {found} series or more, expected at most {series_max}");
+                return Err(self.refused(Bound::Series, message, selection));
             }
             for warning in series.warnings() {
                 self.notes.add(Note::Store(warning.clone()), Span::default());
@@ -184,6 +128,32 @@ impl Context {
             });
         }
         Ok(())
+    }
+
+    /// An error of the store, as that of the query: whoever stopped it said why.
+    pub(crate) fn of_store(&self, error: StoreError, selection: &Selection) -> QueryError {
+        match error.kind() {
+            StoreErrorKind::Canceled => self.check().err().unwrap_or_else(|| error.into()),
+            StoreErrorKind::Limit => {
+                let message = format!("query would read too many series: {error}");
+                self.refused(Bound::Series, message, selection)
+            }
+            _ => error.into(),
+        }
+    }
+
+    /// A refusal that says which selector it is about.
+    pub(crate) fn refused(&self, bound: Bound, message: String, selection: &Selection) -> QueryError {
+        let (line, column) = position(self.text.as_deref(), selection.span.start as usize);
+        let matchers = matchers_text(&selection.selector.matchers);
+        let message = format!("{message}; the selector is {matchers} ({line}:{column})");
+        QueryError::limit(message).over(bound).at(selection.span)
+    }
+
+    /// Orders the series of a result.
+    pub(crate) fn sort_by_labels(&self, all: &mut [MatrixSeries]) -> Result<(), QueryError> {
+        let sorted = self.cancel.sort_by(all, |a, b| a.labels.cmp(&b.labels));
+        sorted.map_err(|error| self.check().err().unwrap_or_else(|| error.into()))
     }
 
     /// Lets what is held be computed again.
@@ -221,7 +191,7 @@ impl Context {
             selects: self.sets.len() as u64,
             series: self.sets.iter().map(|set| set.series.len() as u64).sum(),
             samples_read: self.sets.iter().map(|set| set.samples_read.load(Ordering::Relaxed)).sum(),
-            total_queryable_samples: self.counters.samples_looked_at.load(Ordering::Relaxed),
+            total_queryable_samples: self.counters.total(),
             peak_samples,
             peak_bytes,
         }

@@ -6,7 +6,8 @@ use kymo_model::{FloatHistogram, Labels, Queryable, Timestamp};
 use kymo_promql_syntax::ast::{Edges, Expr};
 
 use crate::budget::{AllQueries, Budget};
-use crate::context::{Context, Counters, NativeBuckets};
+use crate::context::{Context, NativeBuckets};
+use crate::counters::Counters;
 use crate::eval::{self, RangeSamples};
 use crate::executor::Workers;
 use crate::explain::explain;
@@ -20,8 +21,8 @@ use crate::scalar::Scalar;
 use crate::shard::Piece;
 use crate::vector::{Scratch, Vector};
 use crate::{
-    Clock, EngineOptions, Explanation, MatrixSeries, PointValue, QueryError, QueryOptions, QueryResult,
-    QueryValue, VectorSample,
+    Bound, Clock, EngineOptions, Explanation, MatrixSeries, PointValue, QueryError, QueryOptions,
+    QueryResult, QueryValue, VectorSample,
 };
 
 /// Evaluates queries; holds nothing but its options and a count of bytes, so one engine serves any number of threads and stores.
@@ -84,7 +85,7 @@ impl Engine {
     ) -> Result<QueryResult, QueryError> {
         let query = self.query_between(at, at, 0, options)?;
         let grid = query.grid;
-        query.run(self, store, expr, |root, context| at_one_time(root, context, grid))
+        self.all.count(query.run(self, store, expr, |root, context| at_one_time(root, context, grid)))
     }
 
     /// The values of `expr` at `start`, `start + step_ms`, … up to `end`.
@@ -110,9 +111,9 @@ impl Engine {
         options: &QueryOptions,
     ) -> Result<QueryResult, QueryError> {
         // A step of 0 is refused there and not taken for an instant.
-        let grid = self.range_grid(start, end, step_ms)?;
+        let grid = self.all.count(self.range_grid(start, end, step_ms))?;
         let query = self.query_between(start, end, step_ms, options)?;
-        query.run(self, store, expr, |root, context| over_a_range(root, context, grid))
+        self.all.count(query.run(self, store, expr, |root, context| over_a_range(root, context, grid)))
     }
 
     /// How `expr` would be answered at `start`, `start + step_ms`, … up to `end`; at one time where `step_ms` is 0.
@@ -142,6 +143,31 @@ impl Engine {
         Ok(explain(expr, &plan, query.grid, None))
     }
 
+    /// As [`explain`](Engine::explain), with what `store` says of each question before it is asked.
+    pub fn explain_with_estimates(
+        &self,
+        store: &dyn Queryable,
+        expr: &Expr,
+        (start, end, step_ms): (Timestamp, Timestamp, i64),
+        options: &QueryOptions,
+    ) -> Result<Explanation, QueryError> {
+        let query = self.query_between(start, end, step_ms, options)?;
+        let plan = plan(expr, query.grid, query.times)?;
+        let mut explanation = explain(expr, &plan, query.grid, None);
+        explanation.add_estimates(store, &plan, &options.cancel)?;
+        Ok(explanation)
+    }
+
+    /// How many queries of this engine and its clones were refused because they hit this bound.
+    pub fn refused(&self, bound: Bound) -> u64 {
+        self.all.refused(bound)
+    }
+
+    /// How many bytes the queries that run hold together.
+    pub fn bytes_held(&self) -> usize {
+        self.all.bytes()
+    }
+
     /// Answers `expr` as [`instant`](Engine::instant) (where `step_ms` is 0) or [`range`](Engine::range) does, and tells what
     /// each operator cost. `clock` counts nanoseconds and never goes back.
     pub fn explain_analyze(
@@ -155,12 +181,13 @@ impl Engine {
         let query = self.query_between(start, end, step_ms, options)?;
         let (grid, probes) = (query.grid, Probes::new(clock));
         let plan = plan(expr, grid, query.times)?;
-        let (result, context) =
-            query.run_planned(self, store, &plan, Some(probes), |root, context| match step_ms {
-                0 => at_one_time(root, context, grid),
-                _ => over_a_range(root, context, grid),
-            })?;
-        let explanation = explain(expr, &plan, grid, Some(&context));
+        let ran = query.run_planned(self, store, &plan, Some(probes), |root, context| match step_ms {
+            0 => at_one_time(root, context, grid),
+            _ => over_a_range(root, context, grid),
+        });
+        let (result, context) = self.all.count(ran)?;
+        let mut explanation = explain(expr, &plan, grid, Some(&context));
+        explanation.add_estimates(store, &plan, &options.cancel)?;
         Ok((result, explanation))
     }
 
@@ -200,7 +227,8 @@ impl Engine {
                 "exceeded maximum resolution of {} points per timeseries, found {steps}. Try decreasing the query \
                  resolution (?step=XX)",
                 if most == 0 { self.options.max_samples } else { most.min(self.options.max_samples) }
-            )));
+            ))
+            .over(Bound::Points));
         }
         Ok(Grid { start, step: step_ms, steps })
     }
@@ -287,11 +315,12 @@ impl Query<'_> {
                 .use_start_timestamps
                 .unwrap_or(engine.options.use_start_timestamps),
             cancel: self.options.cancel.clone(),
+            text: self.options.text.clone(),
             series_max: engine.options.max_series,
             budget: Budget::new(engine.options.max_samples, engine.options.max_bytes, engine.all.clone()),
             workers: engine.workers.clone(),
             notes: Notes::of(shared),
-            counters: Arc::new(Counters::default()),
+            counters: Arc::new(Counters::new(self.grid, self.options.per_step_stats)),
             native_buckets: NativeBuckets::default(),
             sets: Vec::with_capacity(selections.len()),
             probes,
@@ -299,17 +328,20 @@ impl Query<'_> {
             held: Vec::new(),
         };
         context.forget_held();
+        context.refuse_by_estimate(store, plan)?;
         context.select(store, selections)?;
         let mut value = evaluate(root, &context);
         if let Some(expected) = context.native_buckets.next_run() {
             context.native_buckets = expected;
+            context.counters = Arc::new(Counters::new(self.grid, self.options.per_step_stats));
             context.forget_held();
             context.notes.begin_again();
             value = evaluate(root, &context);
         }
         let value = value?;
         let (warnings, infos) = context.notes.texts(self.options.text.as_deref());
-        Ok((QueryResult { value, warnings, infos, stats: context.stats() }, context))
+        let (stats, samples_per_step) = (context.stats(), context.counters.per_step());
+        Ok((QueryResult { value, warnings, infos, stats, samples_per_step }, context))
     }
 }
 
@@ -334,7 +366,7 @@ fn samples(context: &Context, vector: Vector<'_>, at: Timestamp) -> Result<Query
 /// The result of a range query, ordered by labels.
 fn matrix(context: &Context, vector: Vector<'_>, grid: Grid) -> Result<QueryValue, QueryError> {
     let vector = finished(context, vector)?;
-    let times: Vec<i64> = grid.times().collect();
+    let times: Arc<[i64]> = grid.times().collect();
     let mut all = Vec::new();
     let mut held = context.budget.nothing();
     let compute = |index: usize, scratch: &mut Scratch, out: &mut Line| {
@@ -370,7 +402,7 @@ fn matrix(context: &Context, vector: Vector<'_>, grid: Grid) -> Result<QueryValu
         }
         Ok(())
     })?;
-    all.sort_by(|a, b| a.labels.cmp(&b.labels));
+    context.sort_by_labels(&mut all)?;
     Ok(QueryValue::Matrix(all))
 }
 
@@ -428,8 +460,8 @@ fn range_vector(context: &Context, plan: &RangePlan, grid: Grid) -> Result<Query
         if plan.edges != Edges::Inside {
             let (timestamps_ms, values) = samples.extended_points(scratch)?;
             line.weight = timestamps_ms.len();
-            context.counters.looked_at(line.weight);
-            line.floats = Points { timestamps_ms, values };
+            context.counters.looked_at(grid, line.weight, || [(0, line.weight)]);
+            line.floats = Points { timestamps_ms: timestamps_ms.into(), values };
             return Ok(());
         }
         let inside = scratch.windows.first().map_or(0..0, |w| w.indices());
@@ -437,13 +469,13 @@ fn range_vector(context: &Context, plan: &RangePlan, grid: Grid) -> Result<Query
         let (columns, natives) = (scratch.columns.floats(), scratch.columns.natives());
         line.weight = inside.len()
             + natives.values[natives_inside.clone()].iter().map(|h| h.sample_weight()).sum::<usize>();
-        context.counters.looked_at(line.weight);
+        context.counters.looked_at(grid, line.weight, || [(0, line.weight)]);
         line.floats = Points {
-            timestamps_ms: columns.times[inside.clone()].to_vec(),
+            timestamps_ms: columns.times[inside.clone()].into(),
             values: columns.values[inside].to_vec(),
         };
         line.histograms = Points {
-            timestamps_ms: natives.times[natives_inside.clone()].to_vec(),
+            timestamps_ms: natives.times[natives_inside.clone()].into(),
             values: natives.values[natives_inside].to_vec(),
         };
         Ok(())
@@ -463,7 +495,7 @@ fn range_vector(context: &Context, plan: &RangePlan, grid: Grid) -> Result<Query
         }
         Ok(())
     })?;
-    all.sort_by(|a, b| a.labels.cmp(&b.labels));
+    context.sort_by_labels(&mut all)?;
     Ok(QueryValue::Matrix(all))
 }
 

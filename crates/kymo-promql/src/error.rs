@@ -21,6 +21,38 @@ pub enum QueryErrorKind {
     Limit,
 }
 
+/// The bounds of a query that [`EngineOptions`](crate::EngineOptions) sets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Bound {
+    /// Samples held at once.
+    Samples,
+    /// Bytes held at once.
+    Bytes,
+    /// Bytes held by all queries together.
+    BytesAll,
+    /// Series read.
+    Series,
+    /// Points per series.
+    Points,
+}
+
+impl Bound {
+    /// Each of them.
+    pub const ALL: [Bound; 5] = [Bound::Samples, Bound::Bytes, Bound::BytesAll, Bound::Series, Bound::Points];
+
+    /// Its name in metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Bound::Samples => "samples",
+            Bound::Bytes => "bytes",
+            Bound::BytesAll => "bytes_all",
+            Bound::Series => "series",
+            Bound::Points => "points",
+        }
+    }
+}
+
 /// Why a query has no answer.
 ///
 /// ```
@@ -39,12 +71,14 @@ pub struct QueryError {
     pub span: Option<Span>,
     /// What is behind it, where the message, being Prometheus' own, does not say: the series that are in conflict.
     pub detail: Option<Box<str>>,
+    /// The bound that was hit, where it is one of the engine's.
+    pub bound: Option<Bound>,
 }
 
 impl QueryError {
     /// An error without a place.
     pub fn new(kind: QueryErrorKind, message: impl Into<String>) -> QueryError {
-        QueryError { kind, message: message.into(), span: None, detail: None }
+        QueryError { kind, message: message.into(), span: None, detail: None, bound: None }
     }
 
     /// The message, the line of the query with carets under the place, and what is behind it. `text` is the query.
@@ -81,6 +115,12 @@ impl QueryError {
     /// The same error with its place in the query text, unless it has one already.
     pub fn at(mut self, span: Span) -> QueryError {
         self.span.get_or_insert(span);
+        self
+    }
+
+    /// The same error, which is about one of the engine's bounds.
+    pub(crate) fn over(mut self, bound: Bound) -> QueryError {
+        self.bound = Some(bound);
         self
     }
 

@@ -74,6 +74,8 @@ pub struct QueryOptions {
     pub use_start_timestamps: Option<bool>,
     /// The text that the expression was parsed from, so that warnings name its lines; without it they count from column 1.
     pub text: Option<Arc<str>>,
+    /// Count what each step looks at: [`QueryResult::samples_per_step`](crate::QueryResult::samples_per_step).
+    pub per_step_stats: bool,
     /// Stops the query from outside.
     pub cancel: CancelToken,
 }

@@ -17,6 +17,8 @@ pub struct QueryResult {
     pub infos: Vec<String>,
     /// What it cost.
     pub stats: QueryStats,
+    /// Time in milliseconds of each step, and how many samples it looked at; empty unless the query was asked to count.
+    pub samples_per_step: Vec<(i64, u64)>,
 }
 
 /// The value of a query. Range queries give a matrix.
@@ -86,15 +88,15 @@ pub struct MatrixSeries {
 /// Points as two columns of equal length, timestamps strictly increasing.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Points<T> {
-    /// Milliseconds since the Unix epoch.
-    pub timestamps_ms: Vec<i64>,
+    /// Milliseconds since the Unix epoch. Shared by the series of a matrix that have a point at every step.
+    pub timestamps_ms: Arc<[i64]>,
     /// The values.
     pub values: Vec<T>,
 }
 
 impl<T> Default for Points<T> {
     fn default() -> Points<T> {
-        Points { timestamps_ms: Vec::new(), values: Vec::new() }
+        Points { timestamps_ms: Arc::default(), values: Vec::new() }
     }
 }
 

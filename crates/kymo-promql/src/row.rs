@@ -189,6 +189,14 @@ impl Row {
     }
 }
 
+impl Row {
+    /// The same for each step with a value.
+    pub(crate) fn weights(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
+        let weight = |step: usize| self.histograms.get(step).map_or(1, |histogram| histogram.sample_weight());
+        self.valid.iter().map(move |step| (step, weight(step)))
+    }
+}
+
 /// Anything that can compute the rows of a list of series, one at a time, in any order, from several threads.
 pub(crate) trait Rows: Send + Sync {
     fn fill(&self, index: usize, scratch: &mut Scratch, out: &mut Row) -> Result<(), QueryError>;
@@ -215,6 +223,14 @@ impl Block {
     pub(crate) fn new(steps: usize, budget: &Budget) -> Block {
         let held = budget.nothing();
         Block { steps, rows: 0, values: Vec::new(), valid: Vec::new(), histograms: Vec::new(), held }
+    }
+
+    /// Room for so many rows, which are counted as they come.
+    pub(crate) fn with_room(rows: usize, steps: usize, budget: &Budget) -> Block {
+        let mut block = Block::new(steps, budget);
+        block.values.reserve_exact(rows * steps);
+        block.valid.reserve_exact(rows * words_of(steps));
+        block
     }
 
     /// Rows without any value.

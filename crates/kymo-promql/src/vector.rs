@@ -7,7 +7,8 @@ use kymo_model::{Labels, LabelsBuilder, METRIC_NAME};
 
 use crate::budget::Budget;
 use crate::columns::Columns;
-use crate::context::{Context, Tally};
+use crate::context::Context;
+use crate::counters::Tally;
 use crate::kernel::{Window, WindowsOf, Work};
 use crate::row::{Row, Rows};
 use crate::{CancelToken, QueryError};

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use kymo_model::{
-    Append, Batch, Labels, Matcher, MemoryStore, Queryable, Resume, Samples, Selector, SeriesSet,
+    Append, Batch, Estimate, Labels, Matcher, MemoryStore, Queryable, Resume, Samples, Selector, SeriesSet,
     SeriesSource, StoreError, TimeRange, Timestamp,
 };
-use kymo_promql::{CancelReason, CancelToken, Engine, EngineOptions, QueryErrorKind, QueryOptions};
+use kymo_promql::{Bound, CancelReason, CancelToken, Engine, EngineOptions, QueryErrorKind, QueryOptions};
 use kymo_promql_syntax::{ParseErrorKind, parse};
 
 /// Refused before anything runs.
@@ -75,7 +75,74 @@ fn everything_for_a_month() {
     let few = Engine::new(EngineOptions { max_series: 100, ..EngineOptions::default() });
     let query = parse("count({__name__=~\".+\"})").unwrap();
     let error = few.instant(&store, &query, at, &QueryOptions::default()).unwrap_err();
-    assert_eq!(error.message, "query would read 200 series or more, expected at most 100");
+    let selector = "the selector is {__name__=~\".+\"} (1:7)";
+    let message = format!("query would read 200 series or more, expected at most 100; {selector}");
+    assert_eq!((error.message, error.bound), (message, Some(Bound::Series)));
+    assert_eq!(
+        (few.refused(Bound::Series), small.refused(Bound::Samples), few.refused(Bound::Bytes)),
+        (1, 2, 0)
+    );
+}
+
+/// Counts what is asked of a store.
+struct Asked {
+    inner: MemoryStore,
+    selects: AtomicUsize,
+}
+
+impl Queryable for Asked {
+    fn select(&self, wanted: &Selector) -> Result<SeriesSet, StoreError> {
+        self.selects.fetch_add(1, Ordering::Relaxed);
+        self.inner.select(wanted)
+    }
+
+    fn estimate(&self, wanted: &Selector) -> Result<Option<Estimate>, StoreError> {
+        self.inner.estimate(wanted)
+    }
+
+    fn label_names(&self, matchers: &[Matcher], range: TimeRange) -> Result<Vec<String>, StoreError> {
+        self.inner.label_names(matchers, range)
+    }
+
+    fn label_values(&self, name: &str, m: &[Matcher], range: TimeRange) -> Result<Vec<String>, StoreError> {
+        self.inner.label_values(name, m, range)
+    }
+}
+
+/// What the store knows without reading is enough to refuse; a query that fits to the sample is not refused.
+#[test]
+fn refused_before_anything_is_read() {
+    let store = Asked { inner: many_series(), selects: AtomicUsize::new(0) };
+    let at = Timestamp::from_millis(500 * 60_000);
+    let text = "\n  {__name__=~\".+\"}[30d]";
+    let options = QueryOptions { text: Some(text.into()), ..QueryOptions::default() };
+    let ask = |engine: EngineOptions| {
+        let before = store.selects.load(Ordering::Relaxed);
+        let result = Engine::new(engine).instant(&store, &parse(text).unwrap(), at, &options);
+        (result, store.selects.load(Ordering::Relaxed) - before)
+    };
+    let samples = |max_samples| EngineOptions { max_samples, ..EngineOptions::default() };
+    let (refused, selects) = ask(samples(99_999));
+    let error = refused.unwrap_err();
+    assert_eq!((selects, error.kind, error.bound), (0, QueryErrorKind::Limit, Some(Bound::Samples)));
+    assert_eq!(
+        error.message,
+        "query processing would load too many samples into memory in query execution: expected at most 99999, found 100000 or \
+         more in 30d; the selector is {__name__=~\".+\"} (2:3)"
+    );
+    let (error, selects) = ask(EngineOptions { max_bytes: 1_599_999, ..EngineOptions::default() });
+    assert_eq!((selects, error.unwrap_err().bound), (0, Some(Bound::Bytes)));
+    let (error, selects) = ask(EngineOptions { max_series: 199, ..EngineOptions::default() });
+    assert_eq!((selects, error.unwrap_err().bound), (0, Some(Bound::Series)));
+    let (fits, selects) = ask(samples(100_000));
+    assert_eq!((selects, fits.unwrap().stats.samples_read), (1, 100_000));
+    // A function holds one series after the other: nothing says that it would hold too much.
+    let expr = parse("count_over_time({__name__=~\".+\"}[30d])").unwrap();
+    assert!(Engine::new(samples(1000)).instant(&store, &expr, at, &options).is_ok());
+    let plan = Engine::default().explain_with_estimates(&store, &expr, (at, at, 0), &options).unwrap();
+    let estimate = plan.selections[0].estimate.expect("the store knows");
+    assert_eq!((estimate.series, estimate.samples, estimate.bytes), (200, 100_000, 1_600_000));
+    assert!(plan.to_string().contains("at least: series=200 samples=100000 bytes=1600000"), "{plan}");
 }
 
 /// One series, as often as is asked for: more samples than any store in memory should hold.

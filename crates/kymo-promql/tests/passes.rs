@@ -180,7 +180,9 @@ fn bounds() {
     let series = EngineOptions { max_series: 6, ..EngineOptions::default() };
     let error = refused("a + on (job, i) b", series);
     assert_eq!(error.kind, kymo_promql::QueryErrorKind::Limit);
-    assert_eq!(error.message, "query would read 7 series or more, expected at most 6");
+    let message =
+        "query would read 7 series or more, expected at most 6; the selector is {__name__=\"b\"} (1:17)";
+    assert_eq!(error.message, message);
     let together = EngineOptions { max_bytes_all: 10_000, ..EngineOptions::default() };
     let error = refused("sum by (job, i) (b)", together);
     assert!(error.message.starts_with("running queries together would hold "), "{error}");

@@ -86,8 +86,8 @@ fn answer(result: QueryResult) -> Answer {
                 .into_iter()
                 .map(|s| Series {
                     labels: s.labels,
-                    floats: s.floats.timestamps_ms.into_iter().zip(s.floats.values).collect(),
-                    histograms: s.histograms.timestamps_ms.into_iter().zip(s.histograms.values).collect(),
+                    floats: s.floats.timestamps_ms.iter().copied().zip(s.floats.values).collect(),
+                    histograms: s.histograms.timestamps_ms.iter().copied().zip(s.histograms.values).collect(),
                 })
                 .collect(),
         ),

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use kymo_model::{Matcher, Queryable, Selector, SeriesSet, StoreError, StoreErrorKind, TimeRange};
+use kymo_model::{Estimate, Matcher, Queryable, Selector, SeriesSet, StoreError, StoreErrorKind, TimeRange};
 
 use crate::block::{Block, BlockStore, merged, union, union_unordered};
 use crate::db::Db;
@@ -45,6 +45,15 @@ impl Parts<'_> {
         Ok(all)
     }
 
+    /// At least this. What is in the head and in blocks of the same time may be the same samples.
+    pub(crate) fn estimate(self, wanted: &Selector) -> Result<Estimate, StoreError> {
+        let head = self.head.estimate(wanted)?;
+        let Some(end_ms) = self.blocks.end_ms() else { return Ok(head) };
+        let blocks = self.blocks.estimate(wanted)?.unwrap_or_default();
+        let apart = self.head.time().is_none_or(|time| time.min.millis() >= end_ms);
+        Ok(if apart { blocks.beside(head) } else { blocks.over(head) })
+    }
+
     pub(crate) fn label_names(
         self,
         matchers: &[Matcher],
@@ -80,6 +89,11 @@ impl Queryable for Db {
     fn select(&self, wanted: &Selector) -> Result<SeriesSet, StoreError> {
         self.shared().ensure_open()?;
         self.shared().parts().select(wanted)
+    }
+
+    fn estimate(&self, wanted: &Selector) -> Result<Option<Estimate>, StoreError> {
+        self.shared().ensure_open()?;
+        self.shared().parts().estimate(wanted).map(Some)
     }
 
     fn label_names(&self, matchers: &[Matcher], range: TimeRange) -> Result<Vec<String>, StoreError> {

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use kymo_model::{Matcher, Queryable, Selector, SeriesSet, StoreError, TimeRange};
+use kymo_model::{Estimate, Matcher, Queryable, Selector, SeriesSet, StoreError, TimeRange};
 
 use crate::block::{Block, BlockError};
 use crate::checkpoint::{Looked, look};
@@ -116,6 +116,10 @@ impl ReadOnlyDb {
 impl Queryable for ReadOnlyDb {
     fn select(&self, wanted: &Selector) -> Result<SeriesSet, StoreError> {
         self.parts().select(wanted)
+    }
+
+    fn estimate(&self, wanted: &Selector) -> Result<Option<Estimate>, StoreError> {
+        self.parts().estimate(wanted).map(Some)
     }
 
     fn label_names(&self, matchers: &[Matcher], range: TimeRange) -> Result<Vec<String>, StoreError> {

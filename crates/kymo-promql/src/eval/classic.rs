@@ -6,7 +6,10 @@ use std::cmp::Ordering;
 const TOLERANCE: f64 = 1e-12;
 
 /// So much larger a count is no rounding, whatever the rounding of this comparison.
-const CLEARLY_MORE: f64 = 1.0 + 1e-9;
+pub(super) const CLEARLY_MORE: f64 = 1.0 + 1e-9;
+
+/// From nothing to this is an increase.
+pub(super) const SOMETHING: f64 = 1e-100;
 
 /// A bucket at one step.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -106,8 +109,6 @@ fn rank_of(value: f64, buckets: &[Bucket]) -> Option<f64> {
 
 /// Do bounds and counts grow, so that nothing needs repair? Says yes only where that is sure.
 fn is_sound(buckets: &[Bucket]) -> bool {
-    /// From nothing to this is an increase.
-    const SOMETHING: f64 = 1e-100;
     let grows = |pair: &[Bucket]| {
         let (before, after) = (pair[0].count, pair[1].count);
         pair[0].bound < pair[1].bound

@@ -8,6 +8,7 @@
 use kymo_model::{FloatHistogram, Labels, METRIC_NAME, format_openmetrics_float, parse_float};
 use kymo_promql_syntax::ast::Span;
 
+use super::buckets;
 use super::classic::{self, Bucket, Repaired};
 use super::map::drop_names;
 use super::same::same_labelset;
@@ -311,7 +312,7 @@ impl<'q> Histograms<'q> {
     fn bucket_rows(&self, classic: &Classic, scratch: &mut Scratch) -> Result<Block, QueryError> {
         let context = self.function.context;
         let steps = self.function.grid.steps;
-        let mut rows = Block::new(steps, &scratch.budget);
+        let mut rows = Block::with_room(classic.buckets.len(), steps, &scratch.budget);
         let mut row = scratch.take_row();
         for (_, series) in &classic.buckets {
             self.input.fill(*series as usize, scratch, &mut row)?;
@@ -352,7 +353,7 @@ impl<'q> Histograms<'q> {
         let Some(classic) = classic else { return Ok(()) };
         let classic = &self.classic[classic as usize];
         let rows = self.bucket_rows(classic, scratch)?;
-        let mut buckets = Vec::with_capacity(classic.buckets.len());
+        let mut gathered = Vec::with_capacity(classic.buckets.len());
         // Where every bucket has a count at every step, which is usual, no step needs to look at which ones do.
         let full: Option<Vec<(f64, &[f64])>> = classic
             .buckets
@@ -360,23 +361,39 @@ impl<'q> Histograms<'q> {
             .enumerate()
             .map(|(at, (bound, _))| rows.is_full(at).then(|| (*bound, rows.values(at))))
             .collect();
+        if let (Some(full), HistogramFunction::Quantile, [Scalar::Constant(q)]) =
+            (&full, function.kind, function.params.as_slice())
+        {
+            let answered = buckets::quantiles(*q, full, |step, value| match value {
+                Some(value) => found(step, 0, value),
+                None => {
+                    let counts = full.iter().map(|(bound, counts)| (*bound, counts[step]));
+                    gathered.clear();
+                    gathered.extend(counts.map(|(bound, count)| Bucket { bound, count }));
+                    found(step, 0, function.of_buckets((result, 0), step, &mut gathered, metric))
+                }
+            })?;
+            if answered {
+                return Ok(());
+            }
+        }
         for step in 0..function.grid.steps {
-            buckets.clear();
+            gathered.clear();
             match &full {
                 Some(full) => {
-                    buckets.extend(
+                    gathered.extend(
                         full.iter().map(|(bound, counts)| Bucket { bound: *bound, count: counts[step] }),
                     );
                 }
-                None => buckets.extend(classic.buckets.iter().enumerate().filter_map(|(at, (bound, _))| {
+                None => gathered.extend(classic.buckets.iter().enumerate().filter_map(|(at, (bound, _))| {
                     rows.get(at, step).map(|count| Bucket { bound: *bound, count })
                 })),
             }
-            if buckets.is_empty() {
+            if gathered.is_empty() {
                 continue;
             }
             for param in 0..params {
-                found(step, param, function.of_buckets((result, param), step, &mut buckets, metric))?;
+                found(step, param, function.of_buckets((result, param), step, &mut gathered, metric))?;
             }
         }
         Ok(())

@@ -27,6 +27,8 @@ pub(super) struct InstantInput<'q> {
     context: &'q Context,
     plan: &'q AggregatePlan,
     set: &'q SelectedSet,
+    /// Of one step.
+    grid: Grid,
     /// Samples from here on to the other time are values.
     from_ms: i64,
     at_ms: i64,
@@ -59,7 +61,7 @@ impl<'q> InstantInput<'q> {
         }
         let at_ms = select.shift.track(grid).start;
         let from_ms = at_ms.saturating_sub(context.lookback_ms).saturating_add(1);
-        Some(InstantInput { context, plan, set, from_ms, at_ms })
+        Some(InstantInput { context, plan, set, grid, from_ms, at_ms })
     }
 
     /// Gives every sample with its group and series, in the order of series; the first series of each group.
@@ -105,7 +107,7 @@ impl<'q> InstantInput<'q> {
                     last = Some((labels, group));
                 }
             }
-            scratch.tally.several(&self.set.samples_read, part.values.len() as u64, valid);
+            scratch.tally.several(&self.set.samples_read, self.grid, part.values.len() as u64, valid);
             scratch.pulse.tick(part.values.len())
         };
         let mut numbers = HashMap::new();

@@ -6,6 +6,7 @@
 mod absent;
 mod aggregate;
 mod binary;
+mod buckets;
 mod by_group;
 mod classic;
 mod fill;

@@ -318,8 +318,8 @@ fn totalled<T>(
     (Some(total), findings)
 }
 
-/// How many samples all windows together have, histograms counted by their size.
-pub(super) fn looked_at(scratch: &Scratch) -> usize {
+/// How many samples each window has, histograms counted by their size.
+pub(super) fn looked_at(scratch: &Scratch) -> Vec<usize> {
     let natives = scratch.columns.natives();
     let mut up_to_each = Vec::with_capacity(natives.values.len() + 1);
     let mut weight = 0;
@@ -328,8 +328,8 @@ pub(super) fn looked_at(scratch: &Scratch) -> usize {
         weight += histogram.sample_weight();
         up_to_each.push(weight);
     }
-    let of_floats: usize = scratch.windows.iter().map(|window| window.len()).sum();
     let weights =
         scratch.native_windows.iter().map(|w| up_to_each[w.hi as usize] - up_to_each[w.lo as usize]);
-    of_floats + weights.sum::<usize>()
+    // As many windows of one kind as of the other.
+    weights.zip(&scratch.windows).map(|(weight, floats)| weight + floats.len()).collect()
 }

@@ -129,6 +129,12 @@ impl<'q> RangeSamples<'q> {
         Ok(())
     }
 
+    /// Counts what windows of floats look at.
+    pub(crate) fn count(&self, windows: &[Window], grid: Grid) {
+        let samples = windows.iter().map(|window| window.len());
+        self.context.counters.looked_at(grid, samples.clone().sum(), || samples.enumerate());
+    }
+
     /// The windows that are looked at: their ends and their length.
     fn reach(&self) -> (Grid, i64) {
         let lookback_ms = self.context.lookback_ms;
@@ -213,13 +219,14 @@ impl Rows for RangeRows<'_> {
         let context = self.samples.context;
         if !scratch.native_windows.is_empty() {
             self.fill_native(index, scratch, out)?;
-            context.counters.looked_at(native_range::looked_at(scratch));
+            let counts = native_range::looked_at(scratch);
+            context.counters.looked_at(self.grid, counts.iter().sum(), || counts.into_iter().enumerate());
             return Ok(());
         }
         let Scratch { columns, windows, work, pulse, .. } = scratch;
         let call = self.call(columns, windows);
         kernel::run(self.function, &call, work, pulse, out)?;
-        context.counters.looked_at(windows.iter().map(|w| w.len()).sum());
+        self.samples.count(windows, self.grid);
         self.note_overlap(index, work);
         self.note_floats(index, out);
         Ok(())

@@ -19,6 +19,7 @@ use crate::vector::{Scratch, Series, Vector};
 struct Selected<'q> {
     context: &'q Context,
     selection: usize,
+    grid: Grid,
     track: Grid,
     wanted: Wanted,
     /// Are counts and sums of histograms enough?
@@ -72,7 +73,8 @@ fn selected<'q>(context: &'q Context, plan: &SelectPlan, grid: Grid, wanted: Wan
     let set = &context.sets[plan.selection];
     let series = set.series.iter().map(|s| Series::new(s.labels())).collect();
     let track = plan.shift.track(grid);
-    let rows = Selected { context, selection: plan.selection, track, wanted, bucketless: plan.bucketless };
+    let rows =
+        Selected { context, selection: plan.selection, grid, track, wanted, bucketless: plan.bucketless };
     Vector { series, rows: Box::new(rows), one_name: set.one_name }
 }
 
@@ -116,7 +118,7 @@ impl Rows for Selected<'_> {
                 last_times_of_both(both, self.track, lookback_ms, out);
             }
         }
-        self.context.counters.looked_at(out.weight());
+        self.context.counters.looked_at(self.grid, out.weight(), || out.weights());
         Ok(())
     }
 
@@ -137,7 +139,7 @@ impl Selected<'_> {
         if is_there {
             out.set(0, value);
         }
-        scratch.tally.one(&set.samples_read, is_there);
+        scratch.tally.one(&set.samples_read, self.grid, is_there);
         true
     }
 

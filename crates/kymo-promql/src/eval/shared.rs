@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::QueryError;
 use crate::context::Context;
+use crate::counters::Counted;
 use crate::grid::Grid;
 use crate::plan::VectorPlan;
 use crate::row::{Block, Row, Rows};
@@ -15,7 +16,7 @@ pub(crate) struct HeldVector {
     rows: Block,
     one_name: bool,
     /// How many samples its steps looked at, which count for each use.
-    looked_at: u64,
+    looked_at: Counted,
 }
 
 pub(super) fn shared<'q>(context: &'q Context, index: usize, grid: Grid) -> Result<Vector<'q>, QueryError> {
@@ -30,18 +31,18 @@ pub(super) fn shared<'q>(context: &'q Context, index: usize, grid: Grid) -> Resu
     });
     let held = held.as_ref().map_err(QueryError::clone)?;
     if !first {
-        context.counters.looked_at(held.looked_at as usize);
+        context.counters.again(&held.looked_at);
     }
     let rows = HeldRows(held.clone());
     Ok(Vector { series: held.series.clone(), rows: Box::new(rows), one_name: held.one_name })
 }
 
 fn hold(context: &Context, plan: &VectorPlan, grid: Grid) -> Result<HeldVector, QueryError> {
-    let before = context.counters.looked_at_so_far();
+    let before = context.counters.so_far();
     let vector = super::vector(context, plan, grid)?;
     let mut rows = Block::new(grid.steps, &context.budget);
     vector.each_row(context, grid.steps, |_, row| rows.push(row))?;
-    let looked_at = context.counters.looked_at_so_far() - before;
+    let looked_at = context.counters.since(&before);
     Ok(HeldVector { series: vector.series, rows, one_name: vector.one_name, looked_at })
 }
 

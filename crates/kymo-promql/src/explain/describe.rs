@@ -62,11 +62,12 @@ fn selection_node(selection: &Selection, uses: usize, cost: Option<SelectionCost
             LabelsNeeded::Without(without) => format!("all but {}", names(without)),
         },
         uses,
+        estimate: None,
         cost,
     }
 }
 
-fn matchers_text(matchers: &[Matcher]) -> String {
+pub(crate) fn matchers_text(matchers: &[Matcher]) -> String {
     let mut out = String::from("{");
     for (index, matcher) in matchers.iter().enumerate() {
         let op = match matcher.op() {

@@ -5,8 +5,12 @@
 mod describe;
 mod text;
 
-use crate::QueryStats;
-pub(crate) use describe::explain;
+use kymo_model::{Estimate, Queryable};
+
+use crate::estimate::SAMPLE_BYTES;
+use crate::plan::Plan;
+use crate::{CancelToken, QueryError, QueryStats};
+pub(crate) use describe::{explain, matchers_text};
 
 /// How a query is answered.
 ///
@@ -31,6 +35,31 @@ pub struct Explanation {
     pub stats: Option<QueryStats>,
 }
 
+impl Explanation {
+    /// Asks the store what it knows without reading.
+    pub(crate) fn add_estimates(
+        &mut self,
+        store: &dyn Queryable,
+        plan: &Plan,
+        cancel: &CancelToken,
+    ) -> Result<(), QueryError> {
+        for (node, selection) in self.selections.iter_mut().zip(&plan.selections) {
+            let mut selector = selection.selector.clone();
+            selector.cancel = cancel.clone();
+            let found = store.estimate(&selector).map_err(|error| match cancel.reason() {
+                Some(reason) => QueryError::stopped(reason),
+                None => error.into(),
+            })?;
+            node.estimate = found.map(|Estimate { series, samples }| SelectionEstimate {
+                series,
+                samples,
+                bytes: samples.saturating_mul(SAMPLE_BYTES as u64),
+            });
+        }
+        Ok(())
+    }
+}
+
 /// One question to the store.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
@@ -52,8 +81,23 @@ pub struct SelectionNode {
     pub labels: String,
     /// How many operators read it.
     pub uses: usize,
+    /// What it would find at least, if a store was asked and knows.
+    pub estimate: Option<SelectionEstimate>,
     /// What it cost, if the query has run.
     pub cost: Option<SelectionCost>,
+}
+
+/// What a question to the store would find at least.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct SelectionEstimate {
+    /// Series.
+    pub series: u64,
+    /// Samples in the whole range.
+    pub samples: u64,
+    /// Bytes of these samples as columns.
+    pub bytes: u64,
 }
 
 /// What a question to the store cost.

@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 
 use kymo_model::format_duration;
 
-use super::{Explanation, OperatorCost, OperatorNode, SelectionNode};
+use super::{Explanation, OperatorCost, OperatorNode, SelectionEstimate, SelectionNode};
 
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -30,6 +30,9 @@ impl fmt::Display for Explanation {
         for (index, selection) in self.selections.iter().enumerate() {
             writeln!(f, "\n#{index} {}", selection.matchers)?;
             writeln!(f, "   {}", of_selection(selection))?;
+            if let Some(SelectionEstimate { series, samples, bytes }) = selection.estimate {
+                writeln!(f, "   at least: series={series} samples={samples} bytes={bytes}")?;
+            }
             if let Some(cost) = selection.cost {
                 writeln!(f, "   series={} samples read={}", cost.series, cost.samples_read)?;
             }

@@ -4,14 +4,29 @@
 
 use kymo_model::is_stale;
 
-use super::window::first_after;
+use super::window::{first_after, next_after};
 use crate::columns::{Floats, Natives};
 use crate::grid::Grid;
 use crate::row::Row;
 
-/// The values.
+/// The values. Bits are put together 64 steps at a time: a load and a store for each would be most of the work.
 pub(crate) fn last_values(samples: Floats<'_>, track: Grid, lookback_ms: i64, out: &mut Row) {
-    each(samples, track, lookback_ms, |step, at| out.set(step, samples.values[at]));
+    let (mut next, mut t) = (0, track.start);
+    for (word, part) in out.values.chunks_mut(64).enumerate() {
+        let mut bits = 0;
+        for (bit, value) in part.iter_mut().enumerate() {
+            next = next_after(samples.times, next, t);
+            if let Some(at) = next.checked_sub(1)
+                && samples.times[at] > t.saturating_sub(lookback_ms)
+                && !is_stale(samples.values[at])
+            {
+                *value = samples.values[at];
+                bits |= 1 << bit;
+            }
+            t = t.saturating_add(track.step);
+        }
+        out.valid.set_in_word(word, bits);
+    }
 }
 
 /// The times of the samples, in seconds.

@@ -76,6 +76,18 @@ impl WindowsOf {
 /// Cursors look at this many samples one by one before they jump.
 const NEAR: usize = 8;
 
+/// The same as [`first_after`], for steps about as long as the distance of samples: most move by one.
+#[inline(always)]
+pub(crate) fn next_after(times: &[i64], from: usize, t: i64) -> usize {
+    match times.get(from) {
+        Some(time) if *time <= t => match times.get(from + 1) {
+            Some(time) if *time <= t => first_after(times, from + 1, t),
+            _ => from + 1,
+        },
+        _ => from,
+    }
+}
+
 /// The first index from `from` on whose time is after `t`.
 #[inline]
 pub(crate) fn first_after(times: &[i64], from: usize, t: i64) -> usize {

@@ -293,7 +293,7 @@ impl Seen {
 }
 
 /// Line and column of a byte, both from 1; columns count bytes, as upstream's do.
-fn position(query: Option<&str>, start: usize) -> (usize, usize) {
+pub(crate) fn position(query: Option<&str>, start: usize) -> (usize, usize) {
     let before = query.map(|text| &text.as_bytes()[..start.min(text.len())]).unwrap_or(&[]);
     match before.iter().rposition(|b| *b == b'\n') {
         Some(newline) => (before.iter().filter(|b| **b == b'\n').count() + 1, start - newline),

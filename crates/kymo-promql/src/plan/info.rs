@@ -38,7 +38,7 @@ impl Lower {
         let matchers: Vec<Matcher> =
             names.iter().chain(&data).cloned().chain(propagated(described).cloned()).collect();
         let lookback_ms = self.times.lookback_ms;
-        let selection = self.selection(&matchers, shift.track(grid), (lookback_ms, 0), 0);
+        let selection = self.selection((&matchers, span), shift.track(grid), (lookback_ms, 0), 0);
         Ok(InfoPlan {
             input,
             source: SelectPlan { selection, shift, smoothed: None, bucketless: false },

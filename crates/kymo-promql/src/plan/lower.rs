@@ -11,9 +11,9 @@ use super::invariant::Invariants;
 use super::repeat::Repeats;
 use super::selection::{Use, select};
 use super::*;
-use crate::QueryError;
 use crate::grid::subquery_grid;
 use crate::notes::quoted;
+use crate::{Bound, QueryError};
 
 /// The times of the query as a whole.
 #[derive(Clone, Copy, Debug)]
@@ -182,7 +182,7 @@ impl Lower {
         let lookback_ms = self.times.lookback_ms;
         let smoothed = (selector.edges == Edges::Smoothed).then_some(span);
         let reach = (lookback_ms, if smoothed.is_some() { lookback_ms } else { 0 });
-        let selection = self.selection(&selector.matchers, shift.track(grid), reach, 0);
+        let selection = self.selection((&selector.matchers, span), shift.track(grid), reach, 0);
         Ok(SelectPlan { selection, shift, smoothed, bucketless: self.histograms == Histograms::Bucketless })
     }
 
@@ -199,7 +199,7 @@ impl Lower {
             Edges::Anchored => (range_ms.saturating_add(lookback_ms), 0),
             Edges::Smoothed => (range_ms.saturating_add(lookback_ms), lookback_ms),
         };
-        let selection = self.selection(&matrix.selector.matchers, shift.track(grid), reach, range_ms);
+        let selection = self.selection((&matrix.selector.matchers, span), shift.track(grid), reach, range_ms);
         let bucketless = self.histograms == Histograms::Bucketless;
         Ok(RangePlan { source: RangeSource::Selection(selection), range_ms, shift, edges, bucketless })
     }
@@ -216,6 +216,7 @@ impl Lower {
                 QueryError::limit(
                     "query processing would load too many samples into memory in query execution",
                 )
+                .over(Bound::Samples)
                 .at(span)
             })?;
         let step_around = std::mem::replace(&mut self.step_ms, step);
@@ -245,7 +246,7 @@ impl Lower {
     /// Asks for the samples in `(t - back, t + ahead]` for every `t` of `track`.
     pub(super) fn selection(
         &mut self,
-        matchers: &[Matcher],
+        (matchers, span): (&[Matcher], Span),
         track: Grid,
         (back_ms, ahead_ms): (i64, i64),
         range_ms: i64,
@@ -263,6 +264,7 @@ impl Lower {
                 && track.start == track.last()
                 // Without buckets the samples before tell of resets.
                 && self.histograms != Histograms::Bucketless,
+            span,
         };
         select(&mut self.selections, wanted)
     }

@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use kymo_model::{Hints, LabelsNeeded, METRIC_NAME, MatchOp, Matcher, Selector, TimeRange};
+use kymo_promql_syntax::ast::Span;
 
 /// What the store is asked for.
 #[derive(Clone, Debug)]
 pub(crate) struct Selection {
     pub(crate) selector: Selector,
+    /// Where it stands in the query first.
+    pub(crate) span: Span,
 }
 
 impl Selection {
@@ -27,6 +30,7 @@ pub(crate) struct Use<'a> {
     pub(crate) labels: LabelsNeeded,
     /// Is it the newest sample of the range that counts, and no other?
     pub(crate) newest_only: bool,
+    pub(crate) span: Span,
 }
 
 /// The index of the selection that serves this use; uses share one when their matchers are the same and their ranges meet,
@@ -54,11 +58,11 @@ pub(crate) fn select(selections: &mut Vec<Selection>, wanted: Use<'_>) -> usize 
         function: wanted.function.map(Arc::from),
         range_ms: wanted.range_ms,
         labels: wanted.labels,
-        series_limit: 0,
         newest_only: wanted.newest_only,
-        ordered: false,
+        ..Hints::default()
     };
-    let selector = Selector { matchers: wanted.matchers.to_vec(), range: wanted.range, hints };
-    selections.push(Selection { selector });
+    let mut selector = Selector::new(wanted.matchers.to_vec(), wanted.range);
+    selector.hints = hints;
+    selections.push(Selection { selector, span: wanted.span });
     selections.len() - 1
 }

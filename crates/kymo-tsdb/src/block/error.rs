@@ -39,6 +39,9 @@ pub enum BlockError {
         /// What it said.
         source: io::Error,
     },
+    /// Whoever asked does not want the answer any more.
+    #[error("{0}")]
+    Canceled(#[from] StoreError),
     /// Bytes that are not what was written.
     #[error("{0}")]
     Damaged(BlockDamage),
@@ -87,6 +90,7 @@ impl BlockError {
             | BlockError::Version { path, .. }
             | BlockError::Meta { path, .. }
             | BlockError::Name { path, .. } => Some(path),
+            BlockError::Canceled(_) => None,
         }
     }
 
@@ -102,6 +106,7 @@ impl BlockError {
 impl From<BlockError> for StoreError {
     fn from(error: BlockError) -> StoreError {
         match error {
+            BlockError::Canceled(error) => error,
             BlockError::Damaged(BlockDamage { file, offset, message }) => {
                 StoreError::new(StoreErrorKind::Corrupt, message).at(file, offset)
             }

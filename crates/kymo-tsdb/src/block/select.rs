@@ -6,11 +6,14 @@
 
 use std::collections::BTreeSet;
 
-use kymo_model::{Labels, Matcher, TimeRange};
+use kymo_model::{CancelToken, Labels, Matcher, Pulse, TimeRange};
 
 use super::error::BlockError;
 use super::index::{Entry, PostingsTable, Values, read_postings};
 use super::reader::{Inner, Tables};
+
+/// What it takes to read an entry, beside asking about a value.
+const ENTRY_WORK: usize = 128;
 
 /// The series that may match, sorted; `None` for all of them. When `ask_labels`, not all matchers were applied.
 struct Candidates {
@@ -19,15 +22,17 @@ struct Candidates {
 }
 
 impl Inner {
-    /// Calls `each` with every series that matches, in order of labels: its number in tombstones, and its entry.
+    /// Calls `each` with every series that matches, in order of labels: its number in tombstones, and its entry. Ends with an
+    /// error when `cancel` says so.
     pub(super) fn for_each_match(
         &self,
         tables: &Tables,
-        matchers: &[Matcher],
+        (matchers, cancel): (&[Matcher], &CancelToken),
         mut each: impl FnMut(u64, Entry),
     ) -> Result<(), BlockError> {
+        let mut pulse = cancel.pulse();
         let Candidates { series, mut ask_labels } = match &tables.postings {
-            Some(postings) => self.candidates(postings, matchers)?,
+            Some(postings) => self.candidates(postings, matchers, &mut pulse)?,
             None => Candidates { series: None, ask_labels: true },
         };
         let listed = match series {
@@ -49,6 +54,7 @@ impl Inner {
         let mut entries = self.entries();
         let Some(listed) = listed else {
             for (number, entry) in self.scan(tables) {
+                pulse.tick(ENTRY_WORK)?;
                 match entry {
                     Ok(entry) if matches(&entry.labels) => each(number, entry),
                     Ok(_) => {}
@@ -58,6 +64,7 @@ impl Inner {
             return Ok(());
         };
         for number in listed {
+            pulse.tick(ENTRY_WORK)?;
             match entries.read(u64::from(number) * factor, &tables.symbols) {
                 Ok(entry) if matches(&entry.labels) => each(number.into(), entry),
                 Ok(_) => {}
@@ -77,7 +84,7 @@ impl Inner {
             return Ok(postings.names().map(|(name, _)| name.to_owned()).collect());
         }
         let mut names = BTreeSet::new();
-        self.for_each_match(&tables, matchers, |_, entry| {
+        self.for_each_match(&tables, (matchers, &CancelToken::new()), |_, entry| {
             if entry.chunks.iter().any(|chunk| chunk.overlaps(range)) {
                 for label in &entry.labels {
                     if !names.contains(label.name) {
@@ -102,7 +109,7 @@ impl Inner {
                 .map_or_else(Vec::new, |values| values.iter().map(|(value, _)| value.to_owned()).collect()));
         }
         let mut values = BTreeSet::new();
-        self.for_each_match(&tables, matchers, |_, entry| {
+        self.for_each_match(&tables, (matchers, &CancelToken::new()), |_, entry| {
             if let Some(value) = entry.labels.get(name)
                 && entry.chunks.iter().any(|chunk| chunk.overlaps(range))
                 && !values.contains(value)
@@ -113,7 +120,12 @@ impl Inner {
         Ok(values.into_iter().collect())
     }
 
-    fn candidates(&self, postings: &PostingsTable, matchers: &[Matcher]) -> Result<Candidates, BlockError> {
+    fn candidates(
+        &self,
+        postings: &PostingsTable,
+        matchers: &[Matcher],
+        pulse: &mut Pulse,
+    ) -> Result<Candidates, BlockError> {
         let mut found = Candidates { series: None, ask_labels: false };
         let (mut keeping, mut taking) = (Vec::new(), Vec::new());
         for matcher in matchers {
@@ -136,7 +148,7 @@ impl Inner {
                 found.ask_labels = true;
                 continue;
             }
-            match (self.passing(matcher, values)?, &mut found.series) {
+            match (self.passing(matcher, values, pulse)?, &mut found.series) {
                 (None, _) => found.ask_labels = true,
                 (Some(passing), Some(series)) => retain_common(series, &passing, true),
                 (Some(passing), series @ None) => *series = Some(passing),
@@ -148,8 +160,8 @@ impl Inner {
         for (matcher, values) in taking {
             match &mut found.series {
                 Some(series) if series.len() >= values.len() => {
-                    let refused = values.iter().filter(|(value, _)| !matcher.matches(value));
-                    match self.union(refused.map(|(_, offset)| offset))? {
+                    let refused = lists(matcher, values, false, pulse)?;
+                    match self.union(refused.into_iter(), pulse)? {
                         Some(refused) => retain_common(series, &refused, false),
                         None => found.ask_labels = true,
                     }
@@ -161,17 +173,27 @@ impl Inner {
     }
 
     /// The series whose value of the label passes; `None` when a list of them is damaged.
-    fn passing(&self, matcher: &Matcher, values: Values<'_>) -> Result<Option<Vec<u32>>, BlockError> {
+    fn passing(
+        &self,
+        matcher: &Matcher,
+        values: Values<'_>,
+        pulse: &mut Pulse,
+    ) -> Result<Option<Vec<u32>>, BlockError> {
         if let Some(wanted) = matcher.set_matches() {
-            return self.union(wanted.iter().filter_map(|value| values.find(value)));
+            return self.union(wanted.iter().filter_map(|value| values.find(value)), pulse);
         }
         let values = matcher.prefix().map_or(values, |prefix| values.with_prefix(prefix));
-        self.union(values.iter().filter(|(value, _)| matcher.matches(value)).map(|(_, offset)| offset))
+        self.union(lists(matcher, values, true, pulse)?.into_iter(), pulse)
     }
 
-    fn union(&self, offsets: impl Iterator<Item = u64>) -> Result<Option<Vec<u32>>, BlockError> {
+    fn union(
+        &self,
+        offsets: impl Iterator<Item = u64>,
+        pulse: &mut Pulse,
+    ) -> Result<Option<Vec<u32>>, BlockError> {
         let (mut all, mut lists) = (Vec::new(), 0);
         for offset in offsets {
+            pulse.tick(ENTRY_WORK)?;
             match self.list(offset)? {
                 Some(series) if lists == 0 => all = series,
                 Some(series) => all.extend(series),
@@ -193,6 +215,23 @@ impl Inner {
             Err(error) => self.note_error(error).map(|()| None),
         }
     }
+}
+
+/// Where the lists of the values are that the matcher says `wanted` to.
+fn lists(
+    matcher: &Matcher,
+    values: Values<'_>,
+    wanted: bool,
+    pulse: &mut Pulse,
+) -> Result<Vec<u64>, BlockError> {
+    let mut found = Vec::new();
+    for (value, offset) in values.iter() {
+        pulse.tick(matcher.work(value))?;
+        if matcher.matches(value) == wanted {
+            found.push(offset);
+        }
+    }
+    Ok(found)
 }
 
 /// Keeps of `series` what is in `others`, or what is not. Both are sorted.

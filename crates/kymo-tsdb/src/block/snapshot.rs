@@ -32,7 +32,7 @@ impl Snapshot {
     pub(super) fn pin(block: Arc<Inner>, wanted: &Selector) -> Result<Snapshot, BlockError> {
         let tables = block.tables()?;
         let (mut series, mut chunks) = (Vec::new(), Vec::new());
-        block.for_each_match(&tables, &wanted.matchers, |number, entry| {
+        block.for_each_match(&tables, (&wanted.matchers, &wanted.cancel), |number, entry| {
             let before = chunks.len();
             chunks.extend(entry.chunks.iter().filter(|chunk| chunk.overlaps(wanted.range)));
             if chunks.len() > before {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use kymo_model::{Matcher, StoreError, StoreErrorKind, TimeRange};
+use kymo_model::{CancelToken, Matcher, StoreError, StoreErrorKind, TimeRange};
 
 use super::cut::Left;
 use super::sealed::{Data, SealedChunk};
@@ -30,7 +30,13 @@ impl Head {
     pub(crate) fn erase(&self, matchers: &[Matcher], range: TimeRange) -> Erased {
         let _no_select = write(&self.isolation);
         let mut erased = Erased::default();
-        let wanted: BTreeSet<u32> = self.resolve(matchers, &self.pages()).into_iter().collect();
+        let wanted: BTreeSet<u32> = match self.resolve(matchers, &self.pages(), &CancelToken::new()) {
+            Ok(ids) => ids.into_iter().collect(),
+            Err(error) => {
+                erased.failed = Some(error);
+                return erased;
+            }
+        };
         if wanted.is_empty() {
             return erased;
         }

@@ -26,7 +26,8 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, RwLock};
 
 use kymo_model::{
-    Labels, LabelsNeeded, METRIC_NAME, Matcher, Selector, StoreError, StoreErrorKind, TimeRange,
+    CancelToken, Estimate, Labels, LabelsNeeded, METRIC_NAME, Matcher, Selector, StoreError, StoreErrorKind,
+    TimeRange,
 };
 
 use crate::beside::Beside;
@@ -187,11 +188,11 @@ impl Head {
         let _no_file_goes = self.store.pin();
         let era = self.eras.current();
         let pages = self.pages();
-        let ids = self.resolve(&wanted.matchers, &pages);
-        let mut snapshot = Snapshot::pin(pages, &ids, wanted.range, self.store.clone(), era);
+        let ids = self.resolve(&wanted.matchers, &pages, &wanted.cancel)?;
+        let mut snapshot = Snapshot::pin(pages, &ids, wanted, self.store.clone(), era)?;
         refuse_more(snapshot.count(), wanted.hints.series_limit)?;
         if wanted.hints.ordered {
-            snapshot.sort_by_labels();
+            snapshot.sort_by_labels(&wanted.cancel)?;
         }
         Ok(snapshot)
     }
@@ -204,7 +205,7 @@ impl Head {
         let pages = self.pages();
         let (ids, shared) = {
             let directory = read(&self.directory);
-            let ids = directory.resolve(&wanted.matchers, &pages);
+            let ids = directory.resolve(&wanted.matchers, &pages, &wanted.cancel)?;
             let shared = match &wanted.hints.labels {
                 LabelsNeeded::Only(names) if !wanted.hints.ordered => {
                     SharedLabels::of(&directory.postings, &ids, names)
@@ -213,16 +214,40 @@ impl Head {
             };
             (ids, shared)
         };
-        let mut newest = Newest::pin(pages, &ids, (wanted.range, shared), self.store.clone(), era);
+        let mut newest = Newest::pin(pages, &ids, (wanted, shared), self.store.clone(), era)?;
         refuse_more(newest.count(), wanted.hints.series_limit)?;
         if wanted.hints.ordered {
-            newest.sort_by_labels();
+            newest.sort_by_labels(&wanted.cancel)?;
         }
         Ok(newest)
     }
 
-    fn resolve(&self, matchers: &[Matcher], pages: &PageTable) -> Vec<u32> {
-        read(&self.directory).resolve(matchers, pages)
+    /// What a select would find at least, from the descriptions of chunks.
+    pub(crate) fn estimate(&self, wanted: &Selector) -> Result<Estimate, StoreError> {
+        let pages = self.pages();
+        let ids = self.resolve(&wanted.matchers, &pages, &wanted.cancel)?;
+        let (mut cursor, mut pulse) = (Cursor::new(&pages), wanted.cancel.pulse());
+        let mut found = Estimate::default();
+        for id in ids {
+            let Some(series) = cursor.get(SeriesId(id)) else { continue };
+            let (samples, looked_at) = series.samples_at_least(wanted.range);
+            found.samples += samples;
+            found.series += u64::from(samples > 0);
+            pulse.tick(16 + looked_at)?;
+            if found.exceeds(wanted.hints.series_limit, wanted.hints.samples_limit) {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    fn resolve(
+        &self,
+        matchers: &[Matcher],
+        pages: &PageTable,
+        cancel: &CancelToken,
+    ) -> Result<Vec<u32>, StoreError> {
+        read(&self.directory).resolve(matchers, pages, cancel)
     }
 
     pub(crate) fn label_names(&self, matchers: &[Matcher], range: TimeRange) -> Vec<String> {
@@ -291,7 +316,8 @@ impl Head {
         pages: &PageTable,
         mut visit: impl FnMut(&Labels),
     ) {
-        let ids = self.resolve(matchers, pages);
+        // Nobody can cancel this.
+        let ids = self.resolve(matchers, pages, &CancelToken::new()).unwrap_or_default();
         let mut cursor = Cursor::new(pages);
         for id in ids {
             if let Some(series) = cursor.get(SeriesId(id))
@@ -361,11 +387,15 @@ fn refuse_more(found: usize, limit: usize) -> Result<(), StoreError> {
 }
 
 impl Directory {
-    fn resolve(&self, matchers: &[Matcher], pages: &PageTable) -> Vec<u32> {
+    fn resolve(
+        &self,
+        matchers: &[Matcher],
+        pages: &PageTable,
+        cancel: &CancelToken,
+    ) -> Result<Vec<u32>, StoreError> {
         let mut cursor = Cursor::new(pages);
-        resolve(&self.postings, matchers, || pages.ids(), &mut |id| {
-            cursor.get(id).map(|series| series.labels().clone())
-        })
+        let mut labels_of = |id| cursor.get(id).map(|series: &mut Series| series.labels().clone());
+        resolve(&self.postings, matchers, || pages.ids(), &mut labels_of, cancel)
     }
 
     fn find(&self, labels: &Labels, cursor: &mut Cursor<'_>) -> Option<SeriesId> {

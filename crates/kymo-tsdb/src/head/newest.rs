@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use kymo_model::{Labels, Resume, Samples, SeriesSource, StoreError, TimeRange};
+use kymo_model::{CancelToken, Labels, Resume, Samples, Selector, SeriesSource, StoreError};
 
 use super::page::{Cursor, PageTable};
 use super::pinned::{Pinned, Snapshot};
@@ -42,10 +42,11 @@ impl Newest {
     pub(super) fn pin(
         pages: Arc<PageTable>,
         ids: &[u32],
-        (range, shared): (TimeRange, Option<SharedLabels>),
+        (wanted, shared): (&Selector, Option<SharedLabels>),
         store: Arc<ChunkStore>,
         era: Arc<Era>,
-    ) -> Newest {
+    ) -> Result<Newest, StoreError> {
+        let range = wanted.range;
         let (mut whole, mut numbers) = (Vec::new(), Vec::new());
         match &shared {
             Some(_) => numbers.reserve(ids.len()),
@@ -53,8 +54,9 @@ impl Newest {
         }
         let mut samples = Vec::with_capacity(ids.len());
         let mut pinned = Vec::new();
-        let mut cursor = Cursor::new(&pages);
+        let (mut cursor, mut pulse) = (Cursor::new(&pages), wanted.cancel.pulse());
         for id in ids {
+            pulse.tick(8)?;
             let id = SeriesId(*id);
             let Some(found) = cursor.get(id) else { continue };
             match found.newest_float() {
@@ -77,19 +79,20 @@ impl Newest {
             Some(shared) => Known::Shared(numbers, shared.sets),
             None => Known::Whole(whole),
         };
-        Newest { samples, labels, pinned: Snapshot::of(pages, range, pinned, store, era) }
+        Ok(Newest { samples, labels, pinned: Snapshot::of(pages, range, pinned, store, era) })
     }
 
     pub(crate) fn count(&self) -> usize {
         self.samples.len()
     }
 
-    pub(crate) fn sort_by_labels(&mut self) {
+    pub(crate) fn sort_by_labels(&mut self, cancel: &CancelToken) -> Result<(), StoreError> {
         let labels = (0..self.count()).map(|index| self.labels(index));
         let mut both: Vec<(Labels, Sample)> = labels.zip(self.samples.iter().copied()).collect();
-        both.sort_by(|a, b| a.0.cmp(&b.0));
+        cancel.sort_by(&mut both, |a, b| a.0.cmp(&b.0))?;
         let (labels, samples) = both.into_iter().unzip();
         (self.labels, self.samples) = (Known::Whole(labels), samples);
+        Ok(())
     }
 }
 

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use kymo_chunk::{ChunkError, Encoding, XorIter, decode, decode_histograms, decode_range};
 use kymo_model::{
-    CounterResetHint, Labels, Resume, SampleValue, Samples, SeriesSource, StoreError, StoreErrorKind,
-    TimeRange, Timestamp,
+    CancelToken, CounterResetHint, Labels, Resume, SampleValue, Samples, Selector, SeriesSource, StoreError,
+    StoreErrorKind, TimeRange, Timestamp,
 };
 
 use super::closed::Closed;
@@ -70,20 +70,22 @@ impl Snapshot {
     pub(crate) fn pin(
         pages: Arc<PageTable>,
         ids: &[u32],
-        range: TimeRange,
+        wanted: &Selector,
         store: Arc<ChunkStore>,
         era: Arc<Era>,
-    ) -> Snapshot {
+    ) -> Result<Snapshot, StoreError> {
+        let range = wanted.range;
         let mut series = Vec::with_capacity(ids.len());
-        let mut cursor = Cursor::new(&pages);
+        let (mut cursor, mut pulse) = (Cursor::new(&pages), wanted.cancel.pulse());
         for id in ids {
+            pulse.tick(32)?;
             let Some(found) = cursor.get(SeriesId(*id)) else { continue };
             if found.overlaps(range) {
                 series.push(Pinned::new(found, SeriesId(*id), range));
             }
         }
         drop(cursor);
-        Snapshot::of(pages, range, series, store, era)
+        Ok(Snapshot::of(pages, range, series, store, era))
     }
 
     /// Of series that are pinned, while no chunk file goes.
@@ -103,8 +105,8 @@ impl Snapshot {
         self.series.len()
     }
 
-    pub(crate) fn sort_by_labels(&mut self) {
-        self.series.sort_by(|a, b| a.labels.cmp(&b.labels));
+    pub(crate) fn sort_by_labels(&mut self, cancel: &CancelToken) -> Result<(), StoreError> {
+        cancel.sort_by(&mut self.series, |a, b| a.labels.cmp(&b.labels))
     }
 }
 

@@ -122,6 +122,28 @@ impl Series {
         }
     }
 
+    /// How many samples it has in the range at least, and how many chunks were looked at to know. Chunks that overlap may hold
+    /// a sample twice, so late ones do not count.
+    pub(crate) fn samples_at_least(&self, range: TimeRange) -> (u64, usize) {
+        let (min_ms, max_ms) = (range.min.millis(), range.max.millis());
+        let (mut samples, mut looked_at) = (0, 1);
+        if let Some(closed) = self.closed() {
+            let chunks = closed.chunks.iter().filter(|chunk| !chunk.late());
+            samples = chunks
+                .filter(|chunk| min_ms <= chunk.min_ms && chunk.max_ms() <= max_ms)
+                .map(|chunk| u64::from(chunk.count))
+                .sum();
+            looked_at += closed.chunks.len();
+        }
+        if let Some((open_min_ms, _, open)) = self.open()
+            && min_ms <= open_min_ms
+            && open.newest_ms().is_some_and(|newest_ms| newest_ms <= max_ms)
+        {
+            samples += u64::from(open.len());
+        }
+        (samples, looked_at)
+    }
+
     /// What is to become of a sample, given what the series holds.
     #[inline]
     pub(crate) fn judge(

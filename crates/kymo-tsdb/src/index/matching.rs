@@ -4,7 +4,7 @@
 //! value passes. The kept sets are intersected from the smallest up. When few series are left, the rest of the matchers
 //! are asked about these series' labels instead of about every value.
 
-use kymo_model::{Labels, Matcher};
+use kymo_model::{CancelToken, Labels, Matcher, Pulse, StoreError};
 
 use super::SeriesId;
 use super::postings::{Postings, Values};
@@ -15,18 +15,21 @@ pub(crate) type LabelsOf<'a> = &'a mut dyn FnMut(SeriesId) -> Option<Labels>;
 /// From this many ids in a union on, marking bits is cheaper than sorting.
 const SORT_MAX: usize = 4096;
 
-/// The series that match all matchers, sorted. `all` gives every series, for when nothing narrows them down.
+/// The series that match all matchers, sorted. `all` gives every series, for when nothing narrows them down. Ends with an
+/// error when `cancel` says so.
 pub(crate) fn resolve(
     postings: &Postings,
     matchers: &[Matcher],
     all: impl FnOnce() -> Vec<u32>,
     labels_of: LabelsOf<'_>,
-) -> Vec<u32> {
+    cancel: &CancelToken,
+) -> Result<Vec<u32>, StoreError> {
+    let mut pulse = cancel.pulse();
     let mut keeping: Vec<(&Matcher, &Values)> = Vec::new();
     let mut taking: Vec<(&Matcher, &Values)> = Vec::new();
     for matcher in matchers {
         match (matcher.matches_empty(), postings.values(matcher.name())) {
-            (false, None) => return Vec::new(),
+            (false, None) => return Ok(Vec::new()),
             (false, Some(values)) => keeping.push((matcher, values)),
             // No series has the label, so every series has the empty value, which passes.
             (true, None) => {}
@@ -38,48 +41,73 @@ pub(crate) fn resolve(
     let mut left: Option<Vec<u32>> = None;
     for (matcher, values) in keeping {
         left = Some(match left {
-            None => passing(matcher, values),
+            None => passing(matcher, values, &mut pulse)?,
             Some(ids) if ids.len() < values.len() && matcher.set_matches().is_none() => {
-                filtered(ids, matcher, labels_of)
+                filtered(ids, matcher, labels_of, &mut pulse)?
             }
-            Some(ids) => intersection(&ids, &passing(matcher, values)),
+            Some(ids) => intersection(&ids, &passing(matcher, values, &mut pulse)?),
         });
+        cancel.check()?;
         if left.as_ref().is_some_and(Vec::is_empty) {
-            return Vec::new();
+            return Ok(Vec::new());
         }
     }
     let mut left = left.unwrap_or_else(all);
     for (matcher, values) in taking {
         left = if left.len() < values.len() {
-            filtered(left, matcher, labels_of)
+            filtered(left, matcher, labels_of, &mut pulse)?
         } else {
-            let refused =
-                union(values.iter().filter(|(v, _)| !matcher.matches(v)).map(|(_, l)| l.as_slice()));
-            difference(&left, &refused)
+            difference(&left, &union(lists(matcher, values, false, &mut pulse)?))
         };
+        cancel.check()?;
     }
-    left
+    Ok(left)
 }
 
 /// The series whose value of the label passes; values that are named are looked up, others are all asked.
-fn passing(matcher: &Matcher, values: &Values) -> Vec<u32> {
+fn passing(matcher: &Matcher, values: &Values, pulse: &mut Pulse) -> Result<Vec<u32>, StoreError> {
     if let Some(wanted) = matcher.set_matches() {
-        return union(wanted.iter().filter_map(|value| values.get(value.as_str())).map(|l| l.as_slice()));
+        let found = wanted.iter().filter_map(|value| values.get(value.as_str()));
+        return Ok(union(found.map(|list| list.as_slice()).collect()));
     }
-    union(values.iter().filter(|(value, _)| matcher.matches(value)).map(|(_, list)| list.as_slice()))
+    Ok(union(lists(matcher, values, true, pulse)?))
 }
 
-fn filtered(mut ids: Vec<u32>, matcher: &Matcher, labels_of: LabelsOf<'_>) -> Vec<u32> {
+/// The lists of the values that the matcher says `wanted` to.
+fn lists<'v>(
+    matcher: &Matcher,
+    values: &'v Values,
+    wanted: bool,
+    pulse: &mut Pulse,
+) -> Result<Vec<&'v [u32]>, StoreError> {
+    let mut found = Vec::new();
+    for (value, list) in values {
+        pulse.tick(matcher.work(value))?;
+        if matcher.matches(value) == wanted {
+            found.push(list.as_slice());
+        }
+    }
+    Ok(found)
+}
+
+fn filtered(
+    mut ids: Vec<u32>,
+    matcher: &Matcher,
+    labels_of: LabelsOf<'_>,
+    pulse: &mut Pulse,
+) -> Result<Vec<u32>, StoreError> {
+    let mut stopped = Ok(());
     ids.retain(|id| {
-        labels_of(SeriesId(*id))
-            .is_some_and(|labels| matcher.matches(labels.get(matcher.name()).unwrap_or("")))
+        let Some(labels) = stopped.is_ok().then(|| labels_of(SeriesId(*id))).flatten() else { return false };
+        let value = labels.get(matcher.name()).unwrap_or("");
+        stopped = pulse.tick(16 + matcher.work(value));
+        matcher.matches(value)
     });
-    ids
+    stopped.map(|()| ids)
 }
 
 /// All ids of lists that share none: a series has one value for a label.
-fn union<'a>(lists: impl Iterator<Item = &'a [u32]>) -> Vec<u32> {
-    let lists: Vec<&[u32]> = lists.collect();
+fn union(lists: Vec<&[u32]>) -> Vec<u32> {
     if let [only] = lists.as_slice() {
         return only.to_vec();
     }
@@ -145,7 +173,7 @@ fn leap(ids: &[u32], id: u32) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kymo_model::{MatchOp, Selector, TimeRange};
+    use kymo_model::{CancelReason, MatchOp, Selector, StoreErrorKind, TimeRange};
 
     fn series() -> Vec<Labels> {
         let mut all = Vec::new();
@@ -191,10 +219,19 @@ mod tests {
             let selector = Selector::new(matchers.clone(), TimeRange::ALL);
             let expected: Vec<u32> =
                 (0..all.len()).filter(|i| selector.matches(&all[*i])).map(|i| i as u32).collect();
-            let found = resolve(&postings, &matchers, || (0..all.len() as u32).collect(), &mut |id| {
-                all.get(id.0 as usize).cloned()
-            });
-            assert_eq!(found, expected, "{matchers:?}");
+            let every = || (0..all.len() as u32).collect();
+            let mut labels_of = |id: SeriesId| all.get(id.0 as usize).cloned();
+            let found = resolve(&postings, &matchers, every, &mut labels_of, &CancelToken::new());
+            assert_eq!(found.ok(), Some(expected), "{matchers:?}");
+            // Whoever does not want the answer does not get one, unless nothing had to be looked at.
+            let gone = CancelToken::new();
+            gone.cancel(CancelReason::Canceled);
+            let found = resolve(&postings, &matchers, every, &mut labels_of, &gone);
+            let kind = found.map_err(|error| error.kind());
+            assert!(
+                kind == Err(StoreErrorKind::Canceled)
+                    || kind.is_ok_and(|ids| ids.is_empty() || ids.len() == 600)
+            );
         };
         check(Vec::new());
         for a in &choices {
@@ -210,7 +247,7 @@ mod tests {
     fn unions_by_bits_are_sorted() {
         let (even, odd): (Vec<u32>, Vec<u32>) =
             ((0..6000).map(|i| i * 2).collect(), (0..6000).map(|i| i * 2 + 1).collect());
-        assert_eq!(union([&even[..], &odd[..]].into_iter()), (0..12000).collect::<Vec<u32>>());
+        assert_eq!(union(vec![&even[..], &odd[..]]), (0..12000).collect::<Vec<u32>>());
     }
 
     #[test]

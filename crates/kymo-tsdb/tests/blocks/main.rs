@@ -5,6 +5,7 @@
 
 mod damage;
 mod data;
+mod estimate;
 mod merging;
 mod store;
 

@@ -165,6 +165,19 @@ pub(crate) struct ServeArgs {
     #[arg(long = "query.max-samples", value_name = "N", default_value_t = 50_000_000)]
     pub(crate) max_samples: usize,
 
+    /// How many series a query may read, all its selectors together; 0 for any number.
+    #[arg(long = "query.max-series", value_name = "N", default_value_t = 5_000_000)]
+    pub(crate) query_max_series: usize,
+
+    /// How many bytes of columns a query may hold in memory.
+    #[arg(long = "query.max-bytes", value_name = "BYTES", default_value = "2GB", value_parser = bytes)]
+    pub(crate) query_max_bytes: Bytes,
+
+    /// How many bytes all queries that run may hold together, those of rules among them; 0 for any number. A query that would
+    /// hold more is refused.
+    #[arg(long = "query.max-bytes-all", value_name = "BYTES", default_value = "3GB", value_parser = bytes)]
+    pub(crate) query_max_bytes_all: Bytes,
+
     /// How many queries run at once.
     #[arg(long = "query.max-concurrency", value_name = "N", default_value_t = 20)]
     pub(crate) max_concurrency: usize,
@@ -216,6 +229,13 @@ pub(crate) enum Sync {
 /// Milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct DurationMs(pub(crate) i64);
+
+impl Bytes {
+    /// In memory.
+    pub(crate) fn in_memory(self) -> usize {
+        usize::try_from(self.0).unwrap_or(usize::MAX)
+    }
+}
 
 impl DurationMs {
     /// The same for the standard library; never below zero.
@@ -402,6 +422,9 @@ impl ServeArgs {
             ("query.lookback-delta", format_duration(self.lookback_delta.0)),
             ("query.timeout", format_duration(self.query_timeout.0)),
             ("query.max-samples", self.max_samples.to_string()),
+            ("query.max-series", self.query_max_series.to_string()),
+            ("query.max-bytes", format_bytes(self.query_max_bytes.0)),
+            ("query.max-bytes-all", format_bytes(self.query_max_bytes_all.0)),
             ("query.max-concurrency", self.max_concurrency.to_string()),
             ("query.threads", self.query_threads.to_string()),
             ("log.level", word(&self.log_level)),

@@ -13,6 +13,7 @@ pub(crate) struct Features {
     language: Vec<Feature>,
     pub(crate) delayed_name_removal: bool,
     pub(crate) use_start_timestamps: bool,
+    pub(crate) per_step_stats: bool,
     pub(crate) extra_scrape_metrics: bool,
     pub(crate) remote_write_receiver: bool,
     pub(crate) auto_reload_config: bool,
@@ -35,13 +36,12 @@ const ALWAYS: [&str; 10] = [
 ];
 
 /// Names that change nothing here, and why.
-const WITHOUT_EFFECT: [(&str, &str); 18] = [
+const WITHOUT_EFFECT: [(&str, &str); 17] = [
     ("memory-snapshot-on-shutdown", "what is in memory is always written down when the server stops"),
     ("native-histograms", "they are stored as they come by remote write; text formats of targets have none"),
     ("created-timestamp-zero-ingestion", "created timestamps are not stored"),
     ("st-storage", "start timestamps are not stored"),
     ("metadata-wal-records", "metadata is always written down when it changes"),
-    ("promql-per-step-stats", "stats=all counts whole queries"),
     ("concurrent-rule-eval", "groups are evaluated at the same time, the rules of one in order"),
     ("delayed-compaction", "there are no blocks to compact"),
     ("fast-startup", "the write-ahead log is read as a whole"),
@@ -67,6 +67,7 @@ impl Features {
                 "promql-extended-range-selectors" => features.language.push(Feature::ExtendedRangeSelectors),
                 "promql-binop-fill-modifiers" => features.language.push(Feature::BinopFillModifiers),
                 "promql-delayed-name-removal" => features.delayed_name_removal = true,
+                "promql-per-step-stats" => features.per_step_stats = true,
                 "use-start-timestamps" => features.use_start_timestamps = true,
                 "extra-scrape-metrics" => features.extra_scrape_metrics = true,
                 "auto-reload-config" => features.auto_reload_config = true,

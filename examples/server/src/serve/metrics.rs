@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 
 use kymo_exposition::{Encoder, Family, Format};
 use kymo_model::{ExemplarRefusal, MetricType, Timestamp};
+use kymo_promql::{Bound, Engine};
 use kymo_scrape::ManagerStats;
 use kymo_tsdb::Stats;
 
@@ -15,6 +16,8 @@ pub(crate) struct Figures<'a> {
     pub(crate) version: &'a str,
     pub(crate) start: Timestamp,
     pub(crate) stats: &'a Stats,
+    pub(crate) engine: &'a Engine,
+    pub(crate) queries_concurrent_max: usize,
     pub(crate) rules: &'a RuleCounters,
     pub(crate) reload_success: bool,
     pub(crate) last_config: Timestamp,
@@ -49,6 +52,7 @@ pub(crate) fn text(figures: &Figures<'_>) -> String {
     process(&mut page, figures.start);
     storage(&mut page, figures.stats);
     beside(&mut page, figures.stats);
+    queries(&mut page, figures);
     rules(&mut page, figures.rules);
     scrape(&mut page, &figures.scrape);
     page.gauge(
@@ -219,6 +223,24 @@ fn beside(page: &mut Page, stats: &Stats) {
     page.family(name, MetricType::Counter, "Exemplars not stored, by reason.");
     for (reason, count) in &exemplars.refused {
         page.0.sample(name, [("reason", reason.as_str())], *count as f64, None);
+    }
+}
+
+fn queries(page: &mut Page, figures: &Figures<'_>) {
+    page.gauge(
+        "prometheus_engine_queries_concurrent_max",
+        "How many queries may run at once.",
+        figures.queries_concurrent_max as f64,
+    );
+    page.gauge(
+        "kymo_query_bytes_held",
+        "Bytes of columns that the queries that run hold together.",
+        figures.engine.bytes_held() as f64,
+    );
+    let name = "kymo_queries_refused_total";
+    page.family(name, MetricType::Counter, "Queries that hit a bound, those of rules among them, by bound.");
+    for bound in Bound::ALL {
+        page.0.sample(name, [("bound", bound.as_str())], figures.engine.refused(bound) as f64, None);
     }
 }
 

@@ -279,6 +279,9 @@ impl Server {
             lookback_delta_ms: args.lookback_delta.0,
             max_samples: args.max_samples,
             threads: args.query_threads,
+            max_series: args.query_max_series,
+            max_bytes: args.query_max_bytes.in_memory(),
+            max_bytes_all: args.query_max_bytes_all.in_memory(),
             delayed_name_removal: features.delayed_name_removal,
             use_start_timestamps: features.use_start_timestamps,
             ..EngineOptions::default()
@@ -294,6 +297,7 @@ impl Server {
         let status = Arc::new(ServerStatus {
             args: args.clone(),
             start,
+            engine: engine.clone(),
             db: Arc::clone(&db),
             rules: Arc::clone(&rules),
             scrape: Arc::clone(&scrape),
@@ -309,6 +313,7 @@ impl Server {
         let limits = ApiLimits {
             query_timeout: args.query_timeout.duration(),
             queries_concurrent_max: args.max_concurrency,
+            per_step_stats: self.features.per_step_stats,
             reads_concurrent_max: match args.read_concurrent_limit {
                 0 => Semaphore::MAX_PERMITS,
                 limit => limit,

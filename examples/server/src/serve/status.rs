@@ -7,6 +7,7 @@ use kymo_http::{
     RemoteWriteError, RuntimeInfo, WalReplay,
 };
 use kymo_model::{Labels, Timestamp};
+use kymo_promql::Engine;
 use kymo_remote::{ReadError, ReadOptions, ReadRequest, WriteReceiver};
 use kymo_tsdb::{Counted, Db};
 use tokio::sync::mpsc;
@@ -24,6 +25,7 @@ pub(crate) const API_VERSION: &str = concat!("3.14.0+kymo.", env!("CARGO_PKG_VER
 pub(crate) struct ServerStatus {
     pub(crate) args: ServeArgs,
     pub(crate) start: Timestamp,
+    pub(crate) engine: Engine,
     pub(crate) db: Arc<Db>,
     pub(crate) rules: Arc<RuleManager>,
     pub(crate) scrape: Arc<super::targets::ScrapeView>,
@@ -136,6 +138,8 @@ impl kymo_http::Status for ServerStatus {
             version: API_VERSION,
             start: self.start,
             stats: &self.db.stats(),
+            engine: &self.engine,
+            queries_concurrent_max: self.args.max_concurrency,
             rules: self.rules.counters(),
             reload_success: config.success,
             last_config: config.read_at,

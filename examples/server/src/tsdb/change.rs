@@ -67,10 +67,7 @@ pub(super) enum ChangeError {
     #[error("data directory is in use by another process (lock file {})", .0.display())]
     Locked(PathBuf),
     #[error("cannot lock {}: {source}", .path.display())]
-    Lock {
-        path: PathBuf,
-        source: io::Error,
-    },
+    Lock { path: PathBuf, source: io::Error },
     #[error(transparent)]
     Blocks(#[from] BlockError),
     #[error(transparent)]
@@ -79,16 +76,14 @@ pub(super) enum ChangeError {
     Write(#[from] WriteBlockError),
     #[error(transparent)]
     Cold(#[from] kymo_tsdb::cold::ColdWriteError),
+    #[error(transparent)]
     Open(#[from] OpenError),
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("expected a data directory of ours, found none ({})", .0.display())]
     NoDatabase(PathBuf),
     #[error("{selector}: {message}")]
-    Selector {
-        selector: String,
-        message: String,
-    },
+    Selector { selector: String, message: String },
 }
 
 /// Keeps servers and other commands away as long as it is held.

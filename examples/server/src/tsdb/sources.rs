@@ -50,7 +50,8 @@ impl Sources {
         for (dir, error) in db.refused_blocks() {
             complain(format_args!("{}: {error}", dir.display()));
         }
-        Ok(Sources { blocks: db.blocks().to_vec(), refused: db.refused_blocks().len(), db: Some(db) })
+        let Current { cold, .. } = Current::open(&OsVfs, dir)?;
+        Ok(Sources { blocks: db.blocks().to_vec(), cold, refused: db.refused_blocks().len(), db: Some(db) })
     }
 
     /// Blocks only, cold ones among them.

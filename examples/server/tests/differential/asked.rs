@@ -46,6 +46,7 @@ impl Peer {
                 "--storage.tsdb.retention.time=100y",
                 "--web.enable-remote-write-receiver",
                 "--log.level=warn",
+                "--enable-feature=promql-per-step-stats",
             ])
             .current_dir(dir);
         if whole {
@@ -64,6 +65,11 @@ impl Peer {
     }
 
     pub(crate) fn ask(&self, query: &str, times: Times) -> Answer {
+        Answer::of_json(&self.json(query, "", times), self.whole)
+    }
+
+    /// The same as JSON, with more parameters.
+    pub(crate) fn json(&self, query: &str, more: &str, times: Times) -> serde_json::Value {
         let seconds = |ms: i64| format!("{}.{:03}", ms.div_euclid(1000), ms.rem_euclid(1000));
         let path = match times {
             Times::Instant(at) => format!("/api/v1/query?time={}", seconds(at)),
@@ -76,9 +82,8 @@ impl Peer {
                 )
             }
         };
-        let answer = get(self.port(), &format!("{path}&query={}", encode(query)));
-        let answer = answer.unwrap_or_else(|error| panic!("{query}: {error}"));
-        Answer::of_json(&answer.json(), self.whole)
+        let answer = get(self.port(), &format!("{path}&query={}{more}", encode(query)));
+        answer.unwrap_or_else(|error| panic!("{query}: {error}")).json()
     }
 }
 

@@ -17,6 +17,7 @@ mod asked;
 mod dataset;
 mod expression;
 mod grammar;
+mod stats;
 
 use std::fmt::Write as _;
 use std::sync::Mutex;

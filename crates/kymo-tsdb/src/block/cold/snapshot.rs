@@ -35,7 +35,7 @@ impl ColdSnapshot {
     pub(super) fn pin(block: Arc<ColdInner>, wanted: &Selector) -> Result<ColdSnapshot, BlockError> {
         let tables = block.block.tables()?;
         let (mut series, mut columns) = (Vec::new(), Vec::new());
-        block.block.for_each_match(&tables, &wanted.matchers, |number, entry| {
+        block.block.for_each_match(&tables, (&wanted.matchers, &wanted.cancel), |number, entry| {
             let before = columns.len();
             columns.extend(entry.chunks.iter().filter(|column| column.overlaps(wanted.range)));
             if columns.len() > before {

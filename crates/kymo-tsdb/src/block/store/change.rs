@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::MutexGuard;
 use std::sync::atomic::Ordering::Relaxed;
 
-use kymo_model::{Matcher, Queryable, Selector, TimeRange};
+use kymo_model::{CancelToken, Matcher, Queryable, Selector, TimeRange};
 
 use super::{Block, BlockError, BlockMeta, BlockStore, Ulid, lock};
 use crate::block::compact::{CompactError, CompactOptions, Compacted, compact_blocks_as, origin};
@@ -249,7 +249,7 @@ impl BlockStore {
         for block in self.blocks().iter().filter(|block| block.time_range().overlaps(&range)) {
             let (mut tombstones, mut added) = (block.tombstones().clone(), 0);
             let tables = block.inner.tables()?;
-            block.inner.for_each_match(&tables, matchers, |number, entry| {
+            block.inner.for_each_match(&tables, (matchers, &CancelToken::new()), |number, entry| {
                 if entry.chunks.iter().any(|chunk| chunk.overlaps(range)) {
                     let Some((first, last)) = entry.chunks.first().zip(entry.chunks.last()) else { return };
                     let (min_ms, max_ms) =

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, RwLock};
 
-use kymo_model::{Matcher, Queryable, Selector, SeriesSet, StoreError, TimeRange};
+use kymo_model::{Estimate, Matcher, Queryable, Selector, SeriesSet, StoreError, TimeRange};
 
 use super::compact::CompactionPlan;
 use super::error::BlockError;
@@ -133,6 +133,26 @@ impl Queryable for BlockStore {
     fn select(&self, wanted: &Selector) -> Result<SeriesSet, StoreError> {
         let sets = self.blocks().iter().map(|block| block.select(wanted)).collect::<Result<_, _>>()?;
         Ok(union(sets))
+    }
+
+    /// Blocks whose times overlap may hold the same samples.
+    fn estimate(&self, wanted: &Selector) -> Result<Option<Estimate>, StoreError> {
+        let mut found = Estimate::default();
+        // Blocks that follow one another, each behind all before it; and those of them that overlap.
+        let (mut end_ms, mut together) = (i64::MIN, Estimate::default());
+        for block in self.blocks().iter() {
+            let estimate = block.estimate(wanted)?.unwrap_or_default();
+            if block.meta().min_time_ms >= end_ms {
+                found = found.beside(std::mem::replace(&mut together, estimate));
+            } else {
+                together = together.over(estimate);
+            }
+            end_ms = end_ms.max(block.meta().max_time_ms);
+            if found.beside(together).exceeds(wanted.hints.series_limit, wanted.hints.samples_limit) {
+                break;
+            }
+        }
+        Ok(Some(found.beside(together)))
     }
 
     fn label_names(&self, matchers: &[Matcher], range: TimeRange) -> Result<Vec<String>, StoreError> {
