@@ -6,6 +6,7 @@
 
 mod activity;
 mod closed;
+mod late;
 mod open;
 mod page;
 mod pinned;
