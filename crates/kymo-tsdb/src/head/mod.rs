@@ -9,6 +9,7 @@ mod activity;
 mod closed;
 mod cut;
 mod erase;
+mod late;
 mod newest;
 mod open;
 mod page;
