@@ -353,7 +353,8 @@ fn exemplars(c: &mut Criterion) {
     for (name, matchers, expected) in cases {
         group.bench_function(BenchmarkId::new("select", name), |b| {
             b.iter(|| {
-                let found = db.exemplars(&[matchers.clone()], TimeRange::ALL).expect("it is open");
+                let found =
+                    db.exemplars(std::slice::from_ref(&matchers), TimeRange::ALL).expect("it is open");
                 assert_eq!(found.iter().map(|of| of.exemplars.len()).sum::<usize>(), expected);
                 black_box(found)
             });
