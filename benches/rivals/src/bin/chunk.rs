@@ -119,7 +119,7 @@ fn main() {
 }
 
 fn xor(times: &[i64], values: &[f64]) -> Vec<u8> {
-    let mut chunk = XorAppender::new();
+    let mut chunk = XorAppender::with_buffer(Vec::with_capacity(XorAppender::ROOMY_BYTES));
     times.iter().zip(values).for_each(|(t_ms, value)| chunk.push(*t_ms, *value));
     chunk.into_bytes()
 }
