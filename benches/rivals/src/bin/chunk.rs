@@ -87,14 +87,16 @@ fn measure(
     let chunks: Vec<Vec<u8>> = parts().map(|(times, values)| encode(times, values)).collect();
     let (mut times, mut values) = (Vec::new(), Vec::new());
     for (chunk, wanted) in chunks.iter().zip(parts()) {
-        (times.clear(), values.clear());
+        times.clear();
+        values.clear();
         decode(chunk, &mut times, &mut values);
         assert_eq!((&*times, &*values), wanted, "{name}");
     }
     let encoding = best(|| parts().for_each(|(times, values)| drop(black_box(encode(times, values)))));
     let decoding = best(|| {
         for chunk in &chunks {
-            (times.clear(), values.clear());
+            times.clear();
+            values.clear();
             decode(black_box(chunk), &mut times, &mut values);
             black_box((&times, &values));
         }
