@@ -130,7 +130,8 @@ fn columns(fleet: &Fleet) {
         let (mut timestamps_ms, mut read) = (Vec::new(), Vec::new());
         let with_xor = best(7, || {
             for chunk in &chunks {
-                (timestamps_ms.clear(), read.clear());
+                timestamps_ms.clear();
+                read.clear();
                 decode(black_box(chunk), &mut timestamps_ms, &mut read).expect("a chunk just written");
             }
         });

@@ -87,14 +87,16 @@ fn measure(
     let chunks: Vec<Vec<u8>> = parts().map(|(times, values)| encode(times, values)).collect();
     let (mut times, mut values) = (Vec::new(), Vec::new());
     for (chunk, wanted) in chunks.iter().zip(parts()) {
-        (times.clear(), values.clear());
+        times.clear();
+        values.clear();
         decode(chunk, &mut times, &mut values);
         assert_eq!((&*times, &*values), wanted, "{name}");
     }
     let encoding = best(|| parts().for_each(|(times, values)| drop(black_box(encode(times, values)))));
     let decoding = best(|| {
         for chunk in &chunks {
-            (times.clear(), values.clear());
+            times.clear();
+            values.clear();
             decode(black_box(chunk), &mut times, &mut values);
             black_box((&times, &values));
         }
@@ -119,7 +121,7 @@ fn main() {
 }
 
 fn xor(times: &[i64], values: &[f64]) -> Vec<u8> {
-    let mut chunk = XorAppender::new();
+    let mut chunk = XorAppender::with_buffer(Vec::with_capacity(XorAppender::ROOMY_BYTES));
     times.iter().zip(values).for_each(|(t_ms, value)| chunk.push(*t_ms, *value));
     chunk.into_bytes()
 }
