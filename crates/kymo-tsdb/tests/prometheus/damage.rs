@@ -79,7 +79,7 @@ fn a_bit_of_the_log() {
         let log = log(1, compression);
         let mut random = Random::new(9);
         let (mut lost, mut lengths) = (0, 0);
-        let rounds = rounds();
+        let rounds = rounds() / 2;
         for round in 0..rounds {
             let at = random.below(log.bytes.len() as u64) as usize;
             let mut bytes = log.bytes.clone();
