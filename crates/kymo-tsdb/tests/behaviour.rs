@@ -5,7 +5,7 @@ use kymo_model::{
     SeriesSet, StoreErrorKind, TimeRange, Timestamp,
 };
 use kymo_testkit::{SimClock, SimDisk};
-use kymo_tsdb::{Db, LabelBound, OpenError, Options, SyncMode};
+use kymo_tsdb::{Db, LabelBound, OpenError, Options, OsVfs, SyncMode, Vfs};
 
 const NOW_MS: i64 = 1_700_000_000_000;
 const HOUR_MS: i64 = 3_600_000;
@@ -189,6 +189,21 @@ fn a_reserve_stays_free_on_the_disk() {
     disk.set_capacity(None);
     append(taken).unwrap();
     assert_eq!((db.stats().samples_appended, db.stats().wal.write_failures), (taken as u64 + 1, 0));
+}
+
+#[test]
+fn a_real_disk_says_how_much_is_free() {
+    let dir = tempfile::tempdir().unwrap();
+    let free = OsVfs.free_bytes(dir.path()).unwrap();
+    assert!(free > 0 && (free < u64::MAX || cfg!(not(unix))), "{free}");
+    let options = Options { disk_reserve_bytes: u64::MAX, ..Options::default() };
+    let db = Db::open(dir.path(), options).unwrap();
+    let mut batch = Batch::new();
+    batch.push(series(""), Timestamp::from_millis(0), 1.0);
+    if cfg!(unix) {
+        assert_eq!(db.append(&batch).unwrap_err().kind(), StoreErrorKind::Full);
+        assert_eq!((db.stats().wal.refused_for_reserve, db.stats().samples), (1, 0));
+    }
 }
 
 #[test]

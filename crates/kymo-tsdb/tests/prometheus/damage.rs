@@ -79,9 +79,16 @@ fn a_bit_of_the_log() {
         let log = log(1, compression);
         let mut random = Random::new(9);
         let (mut lost, mut lengths) = (0, 0);
-        let rounds = rounds();
+        let rounds = rounds() / 2;
         for round in 0..rounds {
-            let at = random.below(log.bytes.len() as u64) as usize;
+            let at = match round % 5 {
+                // The type and the length of a fragment.
+                4 => {
+                    let record = random.below(log.extents.len() as u64) as usize;
+                    log.extents[record].begin + random.below(3) as usize
+                }
+                _ => random.below(log.bytes.len() as u64) as usize,
+            };
             let mut bytes = log.bytes.clone();
             bytes[at] ^= 1 << random.below(8);
             // A record is hit; where a length is not to be believed, those behind it in its page, too.
@@ -101,7 +108,8 @@ fn a_bit_of_the_log() {
         let all: usize = log.said.iter().map(Vec::len).sum();
         let kept = 100.0 - lost as f64 * 100.0 / (all as u64 * rounds) as f64;
         println!("{compression:?}: {rounds} bits, {lengths} of them of lengths: {kept:.2} % of rows kept");
-        assert!(kept > 90.0);
+        // Most rows are in a few records of hundreds of them, which are hit most.
+        assert!(kept > 80.0);
     }
 }
 
