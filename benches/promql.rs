@@ -5,7 +5,7 @@
 
 use std::hint::black_box;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use kymo_chunk::{
@@ -252,6 +252,34 @@ fn queries() -> Vec<Query> {
     ]
 }
 
+/// Milliseconds of the processor and of the clock for a query with one thread and with two. The processor's are the steadier on a
+/// machine that has other work.
+fn print_costs(name: &str, ask: impl Fn(usize) -> QueryResult) {
+    let cost = |threads| {
+        let (begin, begin_seconds) = (Instant::now(), processor_seconds());
+        let mut runs = 0u32;
+        while runs < 5 || begin.elapsed() < Duration::from_millis(1500) {
+            black_box(ask(threads));
+            runs += 1;
+        }
+        let each = |seconds: f64| seconds * 1000.0 / f64::from(runs);
+        (each(processor_seconds() - begin_seconds), each(begin.elapsed().as_secs_f64()))
+    };
+    let (one, two) = (cost(1), cost(2));
+    println!(
+        "{name:<20} processor {:.2} ms, {:.2} with two threads; clock {:.2} ms, {:.2} with two threads",
+        one.0, two.0, one.1, two.1
+    );
+}
+
+/// Seconds that all threads of this process had a processor, those that ended included.
+fn processor_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields = stat.rsplit(')').next().unwrap_or("").split_whitespace();
+    // In hundredths of a second; what is before them was cut off.
+    fields.skip(11).take(2).filter_map(|field| field.parse::<f64>().ok()).sum::<f64>() / 100.0
+}
+
 /// Asks with one thread and with two, which must agree to the bit, and times both.
 fn compare(c: &mut Criterion, group: &str, store: &Store, points: usize, queries: &[Query]) {
     let mut group = c.benchmark_group(group);
@@ -262,6 +290,7 @@ fn compare(c: &mut Criterion, group: &str, store: &Store, points: usize, queries
         check(query, &result);
         assert_eq!(ask(2).value, result.value, "{}", query.name);
         group.throughput(Throughput::Elements(result.stats.samples_read));
+        print_costs(query.name, ask);
         for threads in [1, 2] {
             group.bench_function(BenchmarkId::new(query.name, format!("{threads}_threads")), |b| {
                 b.iter(|| black_box(ask(threads)));

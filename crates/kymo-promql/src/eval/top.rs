@@ -195,11 +195,9 @@ pub(super) fn extremes(input: Input<'_>, k: Scalar, top: bool) -> Result<Vector<
             let room = (counts[step] as usize).min(heap.len());
             if (*length as usize) < room {
                 push(heap, length, entry, top);
-            } else if room > 0 {
-                if replaces(entry.value, heap[0].value, top) {
-                    heap[0] = entry;
-                    sift_down(&mut heap[..room], top);
-                }
+            } else if room > 0 && replaces(entry.value, heap[0].value, top) {
+                heap[0] = entry;
+                sift_down(&mut heap[..room], top);
             }
         }
         Ok(())
