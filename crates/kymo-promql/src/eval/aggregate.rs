@@ -53,7 +53,7 @@ fn over<'q>(
     vector: Vector<'q>,
     grid: Grid,
 ) -> Result<Vector<'q>, QueryError> {
-    let groups = Groups::new(key(plan), &vector.series);
+    let groups = Groups::new(key(plan), &vector.series, context)?;
     let input = Input { context, vector, grid, groups, plan };
     match (&plan.op, param) {
         (AggregateOp::Sum, _) => {

@@ -195,6 +195,7 @@ impl<'q> Histograms<'q> {
         let mut of_classic: Vec<Series> = Vec::new();
         let mut others: Vec<usize> = Vec::new();
         for (at, one) in input.series.iter().enumerate() {
+            function.context.check_now_and_then(at)?;
             let Ok(bound) = parse_float(one.get(LE).unwrap_or("")) else {
                 others.push(at);
                 continue;
