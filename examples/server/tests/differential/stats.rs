@@ -20,7 +20,7 @@ use crate::grammar::Grammar;
 use crate::{EXPRESSIONS, SEED, number, peers, times};
 
 /// Between vectors, or a vector and a number.
-const OPERATORS: [&str; 14] = [
+const OPERATORS: [&str; 16] = [
     " + ", " - ", " * ", " / ", " % ", " ^ ", " and ", " or ", " unless ", " == ", " != ", " < ", " > ",
     "bool ",
 ];
