@@ -296,7 +296,7 @@ impl<'q> Histograms<'q> {
     fn bucket_rows(&self, classic: &Classic, scratch: &mut Scratch) -> Result<Block, QueryError> {
         let context = self.function.context;
         let steps = self.function.grid.steps;
-        let mut rows = Block::with_room(classic.buckets.len(), steps, &context.budget);
+        let mut rows = Block::with_room(classic.buckets.len(), steps, &context.budget)?;
         let mut row = scratch.take_row();
         for (_, series) in &classic.buckets {
             self.input.fill(*series as usize, scratch, &mut row)?;
