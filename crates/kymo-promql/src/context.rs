@@ -171,6 +171,11 @@ impl Context {
         self.cancel.reason().map_or(Ok(()), |reason| Err(QueryError::stopped(reason)))
     }
 
+    /// The same for number `at` of many series of which little is asked.
+    pub(crate) fn check_now_and_then(&self, at: usize) -> Result<(), QueryError> {
+        if at.is_multiple_of(4096) { self.check() } else { Ok(()) }
+    }
+
     pub(crate) fn scratch(&self) -> Scratch {
         Scratch::new(self.cancel.clone(), self.budget.clone(), Tally::new(self.counters.clone()))
     }

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 use kymo_model::METRIC_NAME;
 
+use crate::QueryError;
+use crate::context::Context;
 use crate::vector::Series;
 
 /// A choice of labels: these, or all but these.
@@ -123,17 +125,18 @@ pub(crate) struct Groups {
 }
 
 impl Groups {
-    pub(crate) fn new(key: Key, series: &[Series]) -> Groups {
+    pub(crate) fn new(key: Key, series: &[Series], context: &Context) -> Result<Groups, QueryError> {
         let mut numbering = Numbering::new(key);
         let mut groups = Groups { of_series: Vec::with_capacity(series.len()), first: Vec::new() };
         for (at, series) in series.iter().enumerate() {
+            context.check_now_and_then(at)?;
             let number = numbering.number(series);
             if number as usize == groups.first.len() {
                 groups.first.push(at);
             }
             groups.of_series.push(number);
         }
-        groups
+        Ok(groups)
     }
 
     pub(crate) fn len(&self) -> usize {

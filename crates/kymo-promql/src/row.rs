@@ -225,12 +225,13 @@ impl Block {
         Block { steps, rows: 0, values: Vec::new(), valid: Vec::new(), histograms: Vec::new(), held }
     }
 
-    /// Room for so many rows, which are counted as they come.
-    pub(crate) fn with_room(rows: usize, steps: usize, budget: &Budget) -> Block {
+    /// Room for so many rows, which are counted as they come; an error if they would not fit.
+    pub(crate) fn with_room(rows: usize, steps: usize, budget: &Budget) -> Result<Block, QueryError> {
+        drop(budget.hold_rows(rows, steps)?);
         let mut block = Block::new(steps, budget);
         block.values.reserve_exact(rows * steps);
         block.valid.reserve_exact(rows * words_of(steps));
-        block
+        Ok(block)
     }
 
     /// Rows without any value.

@@ -347,3 +347,55 @@ fn one_damaged_byte_in_the_log_costs_one_record() {
 fn walk(dir: &std::path::Path) -> Vec<std::path::PathBuf> {
     fs::read_dir(dir).expect("the log's directory").map(|entry| entry.expect("entry").path()).collect()
 }
+
+/// Each bound has a flag, says what it expected and found, and is counted; steps are counted where that is switched on.
+#[test]
+fn bounds_of_queries() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let flags = [
+        "--web.enable-remote-write-receiver",
+        "--query.max-series=2",
+        "--query.max-bytes=100KB",
+        "--enable-feature=promql-per-step-stats",
+    ];
+    let server = kymo(dir.path(), free_port(), &flags);
+    let now = now_ms();
+    let mut request = RequestEncoder::new();
+    for number in ["1", "2", "3"] {
+        let labels = Labels::from_pairs([("__name__", "pushed"), ("number", number)]);
+        let samples: Vec<(i64, f64)> = (0..5_000).map(|at| (now - 60_000 + at * 10, at as f64)).collect();
+        request.series(&labels, &samples);
+    }
+    assert_eq!(push(server.port, &request).expect("an answer").status, 204);
+    let refused = |query: &str| {
+        let answer = get(server.port, &format!("/api/v1/query?query={}", encode(query))).expect("an answer");
+        let json = answer.json();
+        assert_eq!((answer.status, json["errorType"].as_str()), (422, Some("execution")), "{json}");
+        json["error"].as_str().unwrap_or_default().to_owned()
+    };
+    let error = refused("count(pushed)");
+    assert!(error.contains("expected at most 2") && error.contains("found 3"), "{error}");
+    let error = refused("pushed{number!=\"3\"}[1h]");
+    assert!(error.contains("expected at most 102400") && error.contains("__name__=\"pushed\""), "{error}");
+    let metrics = get(server.port, "/metrics").expect("an answer").text();
+    for line in [
+        "kymo_queries_refused_total{bound=\"series\"} 1",
+        "kymo_queries_refused_total{bound=\"bytes\"} 1",
+        "kymo_queries_refused_total{bound=\"samples\"} 0",
+        "prometheus_engine_queries_concurrent_max 20",
+    ] {
+        assert!(metrics.lines().any(|found| found == line), "{line} in\n{metrics}");
+    }
+    assert_eq!(data(server.port, "/api/v1/status/flags")["query.max-bytes"], "100KiB");
+    let second = now / 1000;
+    let range = format!("start={}&end={second}&step=10", second - 20);
+    let path =
+        format!("/api/v1/query_range?query=pushed{{number=\"1\"}}&{range}&stats=all").replace('"', "%22");
+    let samples = &data(server.port, &path.replace('{', "%7B").replace('}', "%7D"))["stats"]["samples"];
+    let per_step = json!([[second - 20, 1], [second - 10, 1], [second, 1]]);
+    assert_eq!(
+        (&samples["totalQueryableSamplesPerStep"], &samples["totalQueryableSamples"]),
+        (&per_step, &json!(3))
+    );
+    assert_eq!(server.stop(), Some(0));
+}

@@ -68,7 +68,7 @@ fn over<'q>(
     vector: Vector<'q>,
     grid: Grid,
 ) -> Result<Vector<'q>, QueryError> {
-    let groups = Groups::new(key(plan), &vector.series);
+    let groups = Groups::new(key(plan), &vector.series, context)?;
     let input = Input { context, vector, grid, groups, plan };
     if let Some(how) = How::of(&plan.op) {
         return how.fold(input);

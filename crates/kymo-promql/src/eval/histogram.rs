@@ -195,6 +195,7 @@ impl<'q> Histograms<'q> {
         let mut of_classic: Vec<Series> = Vec::new();
         let mut others: Vec<usize> = Vec::new();
         for (at, one) in input.series.iter().enumerate() {
+            function.context.check_now_and_then(at)?;
             let Ok(bound) = parse_float(one.get(LE).unwrap_or("")) else {
                 others.push(at);
                 continue;
@@ -312,7 +313,7 @@ impl<'q> Histograms<'q> {
     fn bucket_rows(&self, classic: &Classic, scratch: &mut Scratch) -> Result<Block, QueryError> {
         let context = self.function.context;
         let steps = self.function.grid.steps;
-        let mut rows = Block::with_room(classic.buckets.len(), steps, &scratch.budget);
+        let mut rows = Block::with_room(classic.buckets.len(), steps, &scratch.budget)?;
         let mut row = scratch.take_row();
         for (_, series) in &classic.buckets {
             self.input.fill(*series as usize, scratch, &mut row)?;

@@ -60,6 +60,7 @@ fn join_same<'q>(
     let mut series: Vec<Series> = Vec::new();
     let mut members: Vec<Vec<u32>> = Vec::new();
     for (at, one) in vector.series.iter().enumerate() {
+        context.check_now_and_then(at)?;
         let number = *first.entry(labels(one)).or_insert(series.len() as u32);
         if number as usize == series.len() {
             series.push(one.clone());
