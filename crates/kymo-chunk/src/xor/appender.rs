@@ -60,6 +60,26 @@ impl XorAppender {
         XorAppender { bytes: buffer, t_ms: 0, value_bits: 0, delta: 0, window: Window::UNSET, free_bits: 0 }
     }
 
+    /// Begins anew in the buffer it has. Where that is more than twice as long as what it held, it gives the rest back.
+    ///
+    /// ```
+    /// let mut chunk = kymo_chunk::XorAppender::new();
+    /// chunk.push(1000, 0.5);
+    /// let before = chunk.clone();
+    /// chunk.restart();
+    /// assert!(chunk.is_empty());
+    /// chunk.push(1000, 0.5);
+    /// assert_eq!(chunk.bytes(), before.bytes());
+    /// ```
+    pub fn restart(&mut self) {
+        let (used, mut buffer) = (self.bytes.len(), std::mem::take(&mut self.bytes));
+        if buffer.capacity() > 2 * used + STEP_BYTES {
+            buffer.truncate(COUNT_BYTES);
+            buffer.shrink_to(used);
+        }
+        *self = XorAppender::with_buffer(buffer);
+    }
+
     /// Goes on where the writer of `bytes` stopped: what is pushed now comes out as if it had never stopped.
     ///
     /// The chunk must end in the byte of its last sample, or with an empty one behind it, as Prometheus may leave it. Reads

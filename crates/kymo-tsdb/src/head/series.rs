@@ -264,21 +264,27 @@ impl Series {
     /// Closes the open chunk and begins one of floats.
     fn seal(&mut self) {
         self.close_open();
-        // The next chunk will be about as long. Most of that at once saves most of the reallocations, which otherwise take a
-        // third of the time of an append; not all of it, because a new chunk is not full for long.
-        let capacity = self.open.bytes().len() * 3 / 4;
-        self.open = Open::Floats(XorAppender::with_buffer(Vec::with_capacity(capacity)));
+        match &mut self.open {
+            // The next chunk will be about as long, so it goes on in the same buffer: allocations that come and go by the
+            // hundred thousand, each of another length, would leave holes.
+            Open::Floats(open) => open.restart(),
+            histograms @ Open::Histograms(_) => *histograms = Open::default(),
+        }
     }
 
     /// Adds the open chunk to the closed ones. The caller begins another.
     fn close_open(&mut self) {
-        let open = std::mem::take(&mut self.open);
-        self.close(open.newest_ms().unwrap_or(self.open_min_ms), open.len(), open.encoding(), open.bytes());
-        self.open = open;
+        let (min_ms, open) = (self.open_min_ms, &self.open);
+        let max_ms = open.newest_ms().unwrap_or(min_ms);
+        let chunk = SealedChunk::new(min_ms, max_ms, open.len(), false, open.encoding(), open.bytes());
+        self.add_closed(chunk);
     }
 
     fn close(&mut self, max_ms: i64, count: u16, encoding: Encoding, bytes: &[u8]) {
-        let chunk = SealedChunk::new(self.open_min_ms, max_ms, count, false, encoding, bytes);
+        self.add_closed(SealedChunk::new(self.open_min_ms, max_ms, count, false, encoding, bytes));
+    }
+
+    fn add_closed(&mut self, chunk: SealedChunk) {
         Arc::make_mut(self.closed.get_or_insert_default()).add(chunk);
         self.open_number = self.open_number.wrapping_add(1);
     }

@@ -240,6 +240,31 @@ fn files_of(disk: &SimDisk, kind: Kind) -> Vec<(PathBuf, Vec<u8>)> {
     files
 }
 
+/// What rots behind the back of an open database is an error that names file and offset, and never a wrong value.
+#[test]
+fn a_chunk_that_rots_while_the_database_is_open() {
+    let (disk, model) = written(true);
+    let db = Db::open("/data", options(&disk)).unwrap();
+    assert!(model.compare(&db, false).unwrap().is_empty());
+    let (path, bytes) = files_of(&disk, Kind::Chunks).remove(0);
+    let (mut random, mut named) = (Random::new(first_seed()), 0);
+    for _ in 0..200 {
+        let at = random.below(bytes.len() as u64);
+        disk.flip(&path, at, 1 << random.below(8)).unwrap();
+        match model.compare(&db, false) {
+            Ok(mismatches) => assert_eq!(mismatches, [], "byte {at}"),
+            Err(error) => {
+                let text = error.to_string();
+                assert!(text.contains(path.to_str().unwrap()) && text.contains("offset"), "{text}");
+                named += 1;
+            }
+        }
+        disk.put(&path, bytes.clone());
+    }
+    assert!(named > 100, "{named} of 200 were named");
+    assert!(model.compare(&db, false).unwrap().is_empty());
+}
+
 #[test]
 fn the_log() {
     check(Kind::Log);

@@ -84,9 +84,7 @@ fn each_read_of_an_opening_fails_once() {
         history.live(STEPS);
         for crash in [Crash::Process, Crash::Power] {
             history.crash_and_open(crash);
-            let from = history.disk.reads();
-            history.crash_and_open(Crash::Process);
-            for read in 0..history.disk.reads() - from {
+            for read in 0..history.reads_of_an_opening() {
                 history.open_with_failing_read(read);
                 points += 1;
             }

@@ -452,6 +452,17 @@ impl History {
         assert!(self.db.is_some(), "it must open after a crash ({})", self.what);
     }
 
+    /// How many reads an opening makes after the process has ended.
+    pub(crate) fn reads_of_an_opening(&mut self) -> u64 {
+        self.db = None;
+        self.disk.restart(Crash::Process);
+        let from = self.disk.reads();
+        drop(Db::open(DIR, self.options()).unwrap());
+        let reads = self.disk.reads() - from;
+        self.crash_and_open(Crash::Process);
+        reads
+    }
+
     /// Opens with one read that fails: an error that names a file, or everything is there. Then without.
     pub(crate) fn open_with_failing_read(&mut self, read: u64) {
         self.db = None;
