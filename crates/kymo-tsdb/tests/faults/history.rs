@@ -37,6 +37,8 @@ pub(crate) struct History {
     power_was_lost: bool,
     series_removed: u64,
     snapshots: u32,
+    /// Rows that were taken.
+    pub(crate) taken: u64,
     /// Blocks that were cut, compactions, deletions and snapshots that succeeded.
     pub(crate) moved: Moved,
     recent: Vec<(Labels, i64, SampleValue)>,
@@ -91,6 +93,7 @@ impl History {
             power_was_lost: false,
             series_removed: 0,
             snapshots: 0,
+            taken: 0,
             moved: Moved::default(),
             recent: Vec::new(),
             places: None,
@@ -129,6 +132,7 @@ impl History {
             power_was_lost: place.power_was_lost,
             series_removed: 0,
             snapshots: self.snapshots,
+            taken: 0,
             moved: Moved::default(),
             recent: Vec::new(),
             places: None,
@@ -270,6 +274,7 @@ impl History {
                     .collect();
                 assert_eq!(refused, wanted, "{}", self.what);
                 assert_eq!(outcome.appended + refused.len(), rows.len(), "{}", self.what);
+                self.taken += outcome.appended as u64;
                 self.handles
                     .extend(outcome.handles.iter().map(|(row, handle)| (rows[*row].0.clone(), *handle)));
                 self.recent.extend(rows);
