@@ -363,6 +363,62 @@ fn exemplars(c: &mut Criterion) {
     group.finish();
 }
 
+/// A fleet whose samples lie half in a block and half in the head: what cutting the block costs, and reading from either and both.
+fn blocks(c: &mut Criterion) {
+    const SERIES: usize = 100_000;
+    /// Of START_MS' two hours.
+    const IN_BLOCK: usize = 426;
+    const SCRAPES: usize = 2 * IN_BLOCK;
+    let dir = Dir::new("blocks");
+    let db = dir.open();
+    let mut scraper = Scraper::new(SERIES);
+    for _ in 0..SCRAPES {
+        scraper.scrape(&db, true);
+    }
+    let now = Timestamp::from_millis(START_MS + SCRAPES as i64 * INTERVAL_MS);
+    let (begin, begin_ns) = (Instant::now(), processor_ns());
+    assert_eq!(db.maintain(now).expect("the disk takes it").blocks_cut, 1);
+    let (spent_ns, stats) = (processor_ns() - begin_ns, db.stats());
+    println!(
+        "blocks: cut of {} samples of {SERIES} series: {:.0} ns of processor a series, {:.1} a sample, {:.2} s; {:.2} bytes a sample",
+        stats.blocks.samples,
+        spent_ns as f64 / SERIES as f64,
+        spent_ns as f64 / stats.blocks.samples as f64,
+        begin.elapsed().as_secs_f64(),
+        stats.disk.block_bytes as f64 / stats.blocks.samples as f64
+    );
+    let cut_ms = stats.blocks.max_time.expect("there is a block").millis();
+    let mut group = c.benchmark_group("blocks");
+    group.sample_size(10);
+    group.throughput(Throughput::Elements(SERIES as u64));
+    let all = TimeRange::ALL;
+    for (name, range, least) in [
+        ("head", TimeRange { min: Timestamp::from_millis(cut_ms), ..all }, SERIES * (IN_BLOCK - 2)),
+        ("block", TimeRange { max: Timestamp::from_millis(cut_ms - 1), ..all }, SERIES * (IN_BLOCK - 2)),
+        ("both", all, SERIES * SCRAPES),
+    ] {
+        group.bench_function(BenchmarkId::new("pin", name), |b| {
+            b.iter(|| black_box(db.select(&Selector::new(Vec::new(), range)).expect("it is open").len()));
+        });
+        group.bench_function(BenchmarkId::new("read", name), |b| {
+            let mut samples = Samples::new();
+            b.iter(|| {
+                let found = db.select(&Selector::new(Vec::new(), range)).expect("it is open");
+                let mut count = 0;
+                for series in found.iter() {
+                    let mut reader = series.reader();
+                    while reader.read(&mut samples).expect("whole chunks") {
+                        count += samples.len();
+                    }
+                }
+                assert!(found.len() == SERIES && count >= least && count <= SERIES * SCRAPES, "{count}");
+                black_box(count)
+            });
+        });
+    }
+    group.finish();
+}
+
 // Memory comes first: what other parts have freed would count as the allocator's.
-criterion_group!(benches, memory_and_replay, append, select, exemplars);
+criterion_group!(benches, memory_and_replay, append, select, exemplars, blocks);
 criterion_main!(benches);

@@ -357,7 +357,10 @@ impl<'a> Reader<'a> {
         if read.as_ref().is_some_and(|read| read.records > 0) {
             // Nothing is written to a segment before the one before it is whole.
             for (number, offset) in std::mem::take(&mut log.torn) {
-                self.torn(paths, number, offset, DamageKind::Cut);
+                // One without a header was never begun, and the attempt could not be removed; had it been, the next one would say
+                // how long it was.
+                let begun = offset >= FILE_HEADER_BYTES as u64;
+                self.torn(paths, number, offset, if begun { DamageKind::Cut } else { DamageKind::TornTail });
             }
         }
         if let Some(FileRead { end: End::Torn { offset }, .. }) = read {
