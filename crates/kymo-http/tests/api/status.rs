@@ -4,11 +4,9 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
-use kymo_http::{
-    Api, BuildInfo, CardinalityStats, FeatureGroup, Gate, RuntimeInfo, Status, WalReplay, router,
-};
+use kymo_http::{BuildInfo, CardinalityStats, FeatureGroup, Gate, RuntimeInfo, Status, WalReplay, router};
 use kymo_model::{Labels, Timestamp};
-use serde_json::{Value, json};
+use serde_json::json;
 use tower::ServiceExt;
 
 use crate::client::{api, check, get_from, send};

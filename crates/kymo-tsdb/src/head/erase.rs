@@ -84,7 +84,7 @@ impl Series {
         }
         let Some(closed) = self.closed_mut() else { return outcome };
         let before = closed.late.len();
-        closed.late.retain(|(t_ms, _)| !inside(*t_ms));
+        closed.late.retain(|t_ms| !inside(t_ms));
         outcome.samples += before - closed.late.len();
         let touched: Vec<SealedChunk> =
             closed.chunks.iter().filter(|chunk| chunk.overlaps(range)).cloned().collect();
