@@ -160,7 +160,8 @@ impl Job {
     }
 }
 
-struct CancelOnDrop(CancelToken);
+/// Tells work that its client has gone.
+pub(crate) struct CancelOnDrop(pub(crate) CancelToken);
 
 impl Drop for CancelOnDrop {
     fn drop(&mut self) {

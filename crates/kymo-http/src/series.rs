@@ -5,19 +5,27 @@ use std::collections::BTreeSet;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::response::Response;
-use kymo_model::{Labels, Matcher, Selector, TimeRange, Timestamp};
+use kymo_model::{CancelToken, Labels, Matcher, Selector, TimeRange, Timestamp};
 
 use crate::api::Api;
 use crate::error::{ApiError, ApiErrorKind};
 use crate::json::{self, Answer};
 use crate::params::Params;
+use crate::query::CancelOnDrop;
 
+<<<<<<< HEAD
 /// Runs work that reads the store on a blocking thread.
 pub(crate) async fn blocking<F>(work: F) -> Response
+=======
+/// Runs work that reads the store on a blocking thread. Its token says when the client has gone.
+async fn blocking<F>(work: F) -> Response
+>>>>>>> bounds
 where
-    F: FnOnce() -> Result<Answer, ApiError> + Send + 'static,
+    F: FnOnce(CancelToken) -> Result<Answer, ApiError> + Send + 'static,
 {
-    let done = tokio::task::spawn_blocking(work).await.unwrap_or_else(|panic| {
+    let cancel = CancelToken::new();
+    let _guard = CancelOnDrop(cancel.clone());
+    let done = tokio::task::spawn_blocking(move || work(cancel)).await.unwrap_or_else(|panic| {
         tracing::error!(error = %panic, "reading series failed");
         Err(ApiError::new(ApiErrorKind::Internal, "reading series failed; the server's log says why"))
     });
@@ -53,7 +61,7 @@ fn limited<T: serde::Serialize>(mut list: Vec<T>, limit: usize) -> Answer {
 }
 
 pub(crate) async fn series(State(api): State<Api>, params: Params) -> Response {
-    blocking(move || {
+    blocking(move |cancel| {
         let sets = params.matcher_sets()?;
         if sets.is_empty() {
             return Err(ApiError::new(ApiErrorKind::BadData, "no match[] parameter provided"));
@@ -66,6 +74,7 @@ pub(crate) async fn series(State(api): State<Api>, params: Params) -> Response {
         for matchers in sets {
             let mut wanted = Selector::new(matchers, range);
             wanted.hints.function = Some("series".into());
+            wanted.cancel = cancel.clone();
             let set = api.store.select(&wanted)?;
             warnings.extend_from_slice(set.warnings());
             found.extend(set.iter().map(|series| series.labels()));
@@ -88,7 +97,7 @@ pub(crate) async fn series(State(api): State<Api>, params: Params) -> Response {
 }
 
 pub(crate) async fn label_names(State(api): State<Api>, params: Params) -> Response {
-    blocking(move || {
+    blocking(move |_| {
         let (sets, range, limit) = (params.matcher_sets()?, time_range(&params)?, params.limit("limit")?);
         let mut names = BTreeSet::new();
         for matchers in at_least_one(sets) {
@@ -104,7 +113,7 @@ pub(crate) async fn label_values(
     name: Result<Path<String>, PathRejection>,
     params: Params,
 ) -> Response {
-    blocking(move || {
+    blocking(move |_| {
         let bad = |why: &str| ApiError::new(ApiErrorKind::BadData, format!("invalid label name: {why}"));
         // What the path extractor refuses is a name that is not UTF-8.
         let Path(name) = name.map_err(|rejection| bad(&rejection.body_text()))?;

@@ -80,7 +80,7 @@ fn everything_for_a_month() {
     assert_eq!((error.message, error.bound), (message, Some(Bound::Series)));
     assert_eq!(
         (few.refused(Bound::Series), small.refused(Bound::Samples), few.refused(Bound::Bytes)),
-        (1, 2, 0)
+        (1, 3, 0)
     );
 }
 

@@ -98,8 +98,13 @@ fn one_at_a_time(store: &Arc<Slow>) -> Router {
 async fn a_client_that_goes_away_ends_its_query() {
     let store = Arc::new(Slow::default());
     let (port, _stop) = served(one_at_a_time(&store)).await;
-    for round in 1..=3 {
-        let stream = ask(port, "/api/v1/query?query=up").await;
+    let paths = [
+        "/api/v1/query?query=up",
+        "/api/v1/query_range?query=up&start=0&end=9&step=1",
+        "/api/v1/series?match[]=up",
+    ];
+    for (round, path) in (1..).zip(paths) {
+        let stream = ask(port, path).await;
         reaches(&store.asked, round).await;
         drop(stream);
         // The store has seen it, and the turn is free for the next round.

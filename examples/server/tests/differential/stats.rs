@@ -22,7 +22,7 @@ use crate::{EXPRESSIONS, SEED, number, peers, times};
 /// Between vectors, or a vector and a number.
 const OPERATORS: [&str; 16] = [
     " + ", " - ", " * ", " / ", " % ", " ^ ", " and ", " or ", " unless ", " == ", " != ", " < ", " > ",
-    "bool ",
+    " <= ", " >= ", "bool ",
 ];
 
 /// Total, and time in milliseconds and samples of each step.
