@@ -13,13 +13,8 @@ use crate::json::{self, Answer};
 use crate::params::Params;
 use crate::query::CancelOnDrop;
 
-<<<<<<< HEAD
-/// Runs work that reads the store on a blocking thread.
-pub(crate) async fn blocking<F>(work: F) -> Response
-=======
 /// Runs work that reads the store on a blocking thread. Its token says when the client has gone.
-async fn blocking<F>(work: F) -> Response
->>>>>>> bounds
+pub(crate) async fn blocking<F>(work: F) -> Response
 where
     F: FnOnce(CancelToken) -> Result<Answer, ApiError> + Send + 'static,
 {
