@@ -82,7 +82,7 @@ fn what_is_alive_moves_and_what_is_gone_stays_gone() {
     let published = Ulid::new(77, 5);
     // The second series' chunks that end before a time are said to be kept elsewhere.
     let until_ms = SAMPLES / 2 * STEP_MS;
-    let gone = |id: SeriesId, chunk: &crate::head::SealedChunk| id.0 == 1 && chunk.max_ms() < until_ms;
+    let gone = move |id: SeriesId, chunk: &crate::head::SealedChunk| id.0 == 1 && chunk.max_ms() < until_ms;
     let retire = Retire { files: old.clone(), gone: Some(&gone), publish: Some(published) };
     let done = checkpoint(shared, &mut files, &retire).unwrap();
     assert_eq!(done.retired, old);
