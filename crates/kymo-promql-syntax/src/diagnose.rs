@@ -182,14 +182,41 @@ fn context(before: &[Placed]) -> Option<(&'static str, &'static str)> {
         }
         _ => {}
     }
+    // Signs, and for offsets parentheses, do not yet say what is shifted.
+    let behind = |skipped: &[Token]| before.iter().rposition(|(_, token, _)| !skipped.contains(token));
+    let offset = behind(&[Token::Add, Token::Sub, Token::LeftParen]);
+    if let Some(at) = offset
+        && before[at].1 == Token::Offset
+        && at > 0
+        && ends_operand(before[at - 1].1)
+    {
+        return Some(("offset", "number, duration, step(), or range()"));
+    }
+    if behind(&[Token::Add, Token::Sub]).is_some_and(|at| before[at].1 == Token::At) {
+        return Some(("@", "timestamp"));
+    }
     match last {
-        Token::Offset if last_at > 0 => Some(("offset", "number, duration, step(), or range()")),
-        Token::At => Some(("@", "timestamp")),
         _ if at_boundary(before) => Some(("@", "timestamp")),
         _ if opens_labels(before, last_at) => Some(("grouping opts", "\"(\"")),
         _ if in_aggregation(before) => Some(("aggregation", "")),
         _ => None,
     }
+}
+
+/// Can a modifier stand behind this token?
+fn ends_operand(token: Token) -> bool {
+    matches!(
+        token,
+        Token::Word
+            | Token::MetricWord
+            | Token::RightParen
+            | Token::RightBrace
+            | Token::RightBracket
+            | Token::Number
+            | Token::Duration
+            | Token::Anchored
+            | Token::Smoothed
+    )
 }
 
 /// Is this the start of `@ start()`?

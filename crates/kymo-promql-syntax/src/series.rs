@@ -315,9 +315,11 @@ impl<'a> Reader<'a> {
             let literal = &self.text[start..self.at];
             number_value(literal).map_err(|message| self.fault_at(start, message))?
         } else {
-            // A repetition may follow directly: `NaNx3` is one word here.
-            let word = word.strip_suffix('x').unwrap_or(word);
-            self.at = start + word.len();
+            // A repetition cannot follow directly: `NaNx3` is one word.
+            let word = match self.take_while(|b| b.is_ascii_alphanumeric() || b == b'_').len() {
+                0 => word,
+                _ => &self.text[start..self.at],
+            };
             match word.to_ascii_lowercase().as_str() {
                 "inf" => f64::INFINITY,
                 "nan" => f64::from_bits(kymo_model::NORMAL_NAN_BITS),
@@ -340,7 +342,7 @@ impl<'a> Reader<'a> {
             Some(sign @ (b'+' | b'-')) if self.rest()[1..].starts_with("{{") => {
                 self.at += 1;
                 let (step, set) = self.histogram()?;
-                hint_set |= set;
+                hint_set = set;
                 Some((sign == b'-', step))
             }
             _ => None,
@@ -412,10 +414,12 @@ mod tests {
             ("m 1e2+1e-1x1 -Inf", vec![Some(100.0), Some(100.1), Some(f64::NEG_INFINITY)]),
             ("m{a=\"x y\", b='2',}\t1  2 ", vec![Some(1.0), Some(2.0)]),
             ("{\"a b\"} 0", vec![Some(0.0)]),
-            ("m Infx1", vec![Some(f64::INFINITY); 2]),
+            ("m Inf +inf", vec![Some(f64::INFINITY); 2]),
         ] {
             assert_eq!(floats(text), wanted, "{text}");
         }
+        // No number, but a word.
+        assert!(parse_series_description("m Infx1").is_err());
         assert!(floats("m NaN stale").iter().flatten().all(|v| v.is_nan()));
         let stale = parse_series_description("m stale").unwrap().1;
         assert!(matches!(stale[..], [SequenceValue::Float(v)] if kymo_model::is_stale(v)));

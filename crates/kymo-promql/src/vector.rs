@@ -68,6 +68,11 @@ impl Series {
             .filter(move |(name, _)| !(hidden && describes_metric(name)))
     }
 
+    /// Does a label say its type or unit, seen or hidden?
+    pub(crate) fn has_type_or_unit(&self) -> bool {
+        ["__type__", "__unit__"].iter().any(|name| self.labels.get(name).is_some())
+    }
+
     /// The labels as operators see them.
     pub(crate) fn labels(&self) -> Labels {
         if self.name == Name::Hidden { self.labels.without(describes_metric) } else { self.labels.clone() }
@@ -97,7 +102,7 @@ impl Series {
 pub(crate) struct Vector<'q> {
     pub(crate) series: Vec<Series>,
     pub(crate) rows: Box<dyn Rows + 'q>,
-    /// Are the series still distinct when the metric name is dropped?
+    /// Are the series still distinct when the metric name is dropped, and not also types and units?
     pub(crate) one_name: bool,
 }
 

@@ -109,7 +109,7 @@ pub(crate) fn read_expect(expected: &mut Expectations, when: When, lines: &Lines
             expected.string = Some(string_literal(line, literal.trim())?);
             expected.not_as_range = true;
         } else if text.split(' ').next() == Some("expect") {
-            annotation(expected, line, text)?;
+            annotation(expected, line, text, legacy_fail)?;
         } else if let Ok(value) = number(text) {
             expected.scalar = Some(value);
             return Ok(index + 1);
@@ -172,7 +172,7 @@ fn string_literal(line: usize, literal: &str) -> Scripted<Vec<u8>> {
 }
 
 /// `expect warn`, `expect fail msg: …`, `expect info regex: …`, `expect no_warn`, `expect ordered`.
-fn annotation(expected: &mut Expectations, line: usize, text: &str) -> Scripted<()> {
+fn annotation(expected: &mut Expectations, line: usize, text: &str, legacy_fail: bool) -> Scripted<()> {
     let rest = text.trim_start_matches("expect").trim_start();
     let (kind, rest) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
     let rest = rest.trim();
@@ -187,7 +187,7 @@ fn annotation(expected: &mut Expectations, line: usize, text: &str) -> Scripted<
     };
     match kind {
         "ordered" => expected.ordered = true,
-        "fail" if matches!(expected.fail, None | Some(Text::Any)) => expected.fail = Some(wanted),
+        "fail" if legacy_fail || expected.fail.is_none() => expected.fail = Some(wanted),
         "fail" => {
             return Err(ScriptError::new(
                 line,

@@ -6,6 +6,7 @@
 use super::buckets::Side;
 use super::layout::unindexed;
 use super::parts::{Parts, onto, populated, shared_bounds, united};
+use super::within::Within;
 use super::{CounterResetHint, FloatHistogram, Span, bounds};
 
 /// What happened on the way to a sum or difference that a reader may want to know.
@@ -101,6 +102,27 @@ impl FloatHistogram {
             ] {
                 mine.iter_mut().zip(theirs).for_each(|(mine, theirs)| *mine += sign * theirs);
             }
+        } else if self.has_all_of(other) {
+            self.zero_count += sign * other.zero_count;
+            for (spans, mine, other_spans, theirs) in [
+                (
+                    &self.positive_spans,
+                    &mut self.positive_buckets,
+                    &other.positive_spans,
+                    &other.positive_buckets,
+                ),
+                (
+                    &self.negative_spans,
+                    &mut self.negative_buckets,
+                    &other.negative_spans,
+                    &other.negative_buckets,
+                ),
+            ] {
+                Within::new((spans, mine.len()), (other_spans, theirs.len())).walk(|at, from, length| {
+                    let pairs = mine[at..at + length].iter_mut().zip(&theirs[from..from + length]);
+                    pairs.for_each(|(mine, theirs)| *mine += sign * theirs);
+                });
+            }
         } else if self.has_custom_buckets() {
             combined.bounds_reconciled = self.custom_values != other.custom_values;
             self.combine_custom(other, sign);
@@ -172,7 +194,7 @@ impl FloatHistogram {
     }
 
     /// Does the first bucket of these spans reach beyond the zero bucket, as those of sane histograms do?
-    fn begins_outside_zero(&self, spans: &[Span]) -> bool {
+    pub(super) fn begins_outside_zero(&self, spans: &[Span]) -> bool {
         let mut index = 0i64;
         for span in spans {
             index += i64::from(span.offset);

@@ -8,6 +8,7 @@ use super::buckets::Side;
 use super::layout::{Indexed, unindexed};
 use super::parts::{Parts, onto, populated, shared_bounds, united};
 use super::terms::{Compensated, Term};
+use super::within::Within;
 use super::{Combined, FloatHistogram, IncompatibleHistograms, Span};
 
 /// What rounding took from the parts of one sum. Begins empty and belongs to that sum alone.
@@ -71,6 +72,32 @@ impl FloatHistogram {
                 for ((mine, rest), theirs) in mine.iter_mut().zip(rest).zip(theirs) {
                     add_to(mine, rest, *theirs);
                 }
+            }
+        } else if self.has_all_of(other) {
+            add_to(&mut self.zero_count, &mut c.zero_count, other.zero_count);
+            for (spans, mine, rest, other_spans, theirs) in [
+                (
+                    &self.positive_spans,
+                    &mut self.positive_buckets,
+                    &mut c.positive,
+                    &other.positive_spans,
+                    &other.positive_buckets,
+                ),
+                (
+                    &self.negative_spans,
+                    &mut self.negative_buckets,
+                    &mut c.negative,
+                    &other.negative_spans,
+                    &other.negative_buckets,
+                ),
+            ] {
+                Within::new((spans, mine.len()), (other_spans, theirs.len())).walk(|at, from, length| {
+                    let here = at..at + length;
+                    let mine = mine[here.clone()].iter_mut().zip(&mut rest[here]);
+                    for ((mine, rest), theirs) in mine.zip(&theirs[from..from + length]) {
+                        add_to(mine, rest, *theirs);
+                    }
+                });
             }
         } else if self.has_custom_buckets() {
             combined.bounds_reconciled = self.custom_values != other.custom_values;

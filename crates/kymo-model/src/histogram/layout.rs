@@ -16,10 +16,15 @@ impl FloatHistogram {
             (&mut self.positive_spans, &mut self.positive_buckets),
             (&mut self.negative_spans, &mut self.negative_buckets),
         ] {
-            if !is_compact(spans, buckets.iter().copied(), max_empty_buckets) {
-                let side = compacted(Side::new(spans, buckets), max_empty_buckets);
-                (*spans, *buckets) = unindexed(side);
+            if is_compact(spans, buckets.iter().copied(), max_empty_buckets) {
+                continue;
             }
+            if max_empty_buckets == 0 {
+                leave_out_empty(spans, buckets);
+                continue;
+            }
+            let side = compacted(Side::new(spans, buckets), max_empty_buckets);
+            (*spans, *buckets) = unindexed(side);
         }
     }
 
@@ -90,6 +95,40 @@ fn is_compact<C: PartialEq + Default>(
         && spans.iter().all(|span| span.length > 0)
         && spans.iter().skip(1).all(gap_wide)
         && { counts }.all(|count| count != C::default())
+}
+
+/// The same without any empty bucket, in the list that is there.
+fn leave_out_empty(spans: &mut Vec<Span>, buckets: &mut Vec<f64>) {
+    let mut new_spans: Vec<Span> = Vec::with_capacity(spans.len() + 2);
+    let (mut read, mut kept) = (0, 0);
+    // The index of the next bucket, and the one behind the last that was kept.
+    let (mut index, mut end) = (0i64, 0i64);
+    for span in spans.iter() {
+        index += i64::from(span.offset);
+        let length = (span.length as usize).min(buckets.len() - read);
+        for _ in 0..length {
+            let count = buckets[read];
+            read += 1;
+            if count != 0.0 {
+                buckets[kept] = count;
+                kept += 1;
+                match new_spans.last_mut() {
+                    Some(span) if index == end => span.length += 1,
+                    _ => new_spans.push(Span {
+                        offset: (index - end).clamp(i32::MIN.into(), i32::MAX.into()) as i32,
+                        length: 1,
+                    }),
+                }
+                end = index + 1;
+            }
+            index += 1;
+        }
+        if read == buckets.len() {
+            break;
+        }
+    }
+    buckets.truncate(kept);
+    *spans = new_spans;
 }
 
 fn compacted<C: Copy + PartialEq + Default>(side: Side<'_, C>, max_empty: usize) -> Indexed<C> {

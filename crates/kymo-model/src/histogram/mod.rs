@@ -15,6 +15,7 @@ mod reset;
 mod terms;
 mod trim;
 mod validate;
+mod within;
 
 #[cfg(test)]
 mod arithmetic_tests;

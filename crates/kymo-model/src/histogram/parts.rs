@@ -59,12 +59,13 @@ impl<C: Term> Parts<C> {
         (zero, threshold)
     }
 
-    /// Makes the zero bucket wider: count and threshold as [`Parts::zero_within`] has them.
+    /// Makes the zero bucket wider: count and threshold as [`Parts::zero_within`] has them. Empty buckets go as well, wherever they
+    /// are, since Prometheus has quantiles depend on whether there are any.
     fn widen(&mut self, (zero, threshold): (C, f64)) {
         (self.zero, self.zero_threshold) = (zero, threshold);
         let schema = self.schema;
         for side in [&mut self.positive, &mut self.negative] {
-            side.retain(|(index, _)| bound(*index - 1, schema) >= threshold);
+            side.retain(|(index, count)| bound(*index - 1, schema) >= threshold && *count != C::default());
         }
     }
 

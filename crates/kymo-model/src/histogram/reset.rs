@@ -3,6 +3,7 @@
 use super::buckets::Side;
 use super::layout::Indexed;
 use super::parts::{Parts, onto, shared_bounds};
+use super::within::Within;
 use super::{CounterResetHint, FloatHistogram};
 
 impl FloatHistogram {
@@ -27,6 +28,20 @@ impl FloatHistogram {
             return self.zero_count < previous.zero_count
                 || fewer(&self.positive_buckets, &previous.positive_buckets)
                 || fewer(&self.negative_buckets, &previous.negative_buckets);
+        }
+        if self.has_all_of(previous) {
+            let fewer = |side: Within<'_>, now: &[f64], before: &[f64]| {
+                let mut fewer = false;
+                side.walk(|at, from, length| {
+                    let mut pairs = now[at..at + length].iter().zip(&before[from..from + length]);
+                    fewer |= pairs.any(|(now, before)| now < before);
+                });
+                fewer
+            };
+            let [positive, negative] = self.sides(previous);
+            return self.zero_count < previous.zero_count
+                || fewer(positive, &self.positive_buckets, &previous.positive_buckets)
+                || fewer(negative, &self.negative_buckets, &previous.negative_buckets);
         }
         if self.has_custom_buckets() != previous.has_custom_buckets() {
             return true;

@@ -9,7 +9,7 @@ use crate::context::Context;
 use crate::grid::Grid;
 use crate::plan::{RangePlan, VectorPlan};
 use crate::row::{Block, Row};
-use crate::vector::{Series, Vector};
+use crate::vector::{Name, Series, Vector};
 
 pub(super) fn instant<'q>(
     context: &Context,
@@ -50,7 +50,12 @@ pub(super) fn over_time<'q>(
             break;
         }
     }
-    ones_where_not(context, present, labels, grid)
+    let Vector { mut series, rows, one_name } = ones_where_not(context, present, labels, grid)?;
+    // Where names are dropped at the end, so are types and units that the selector names.
+    if context.delayed_name_removal {
+        series = series.into_iter().map(|s| s.with_name(Name::DropAtEnd)).collect();
+    }
+    Ok(Vector { series, rows, one_name })
 }
 
 fn ones_where_not<'q>(

@@ -27,8 +27,9 @@ pub(super) struct Repaired {
     pub(super) diff_max: f64,
 }
 
-/// The value below which the fraction `q` of the observations lies. Buckets are sorted by bound.
-pub(super) fn quantile(q: f64, buckets: &mut Vec<Bucket>) -> (f64, Option<Repaired>) {
+/// The value below which the fraction `q` of the observations lies. Buckets are sorted by bound; where some had the same, those
+/// left over stay behind the rest, since upstream counts them again for a further quantile.
+pub(super) fn quantile(q: f64, buckets: &mut [Bucket]) -> (f64, Option<Repaired>) {
     if q.is_nan() {
         return (f64::NAN, None);
     }
@@ -41,11 +42,14 @@ pub(super) fn quantile(q: f64, buckets: &mut Vec<Bucket>) -> (f64, Option<Repair
     if buckets.last().is_none_or(|last| last.bound != f64::INFINITY) {
         return (f64::NAN, None);
     }
-    let repaired = if is_sound(buckets) {
-        None
+    let (buckets, repaired) = if is_sound(buckets) {
+        (buckets, None)
     } else {
-        coalesce(buckets);
-        repair(buckets)
+        buckets.sort_by(|a, b| a.bound.total_cmp(&b.bound));
+        let different = coalesce(buckets);
+        let buckets = &mut buckets[..different];
+        let repaired = repair(buckets);
+        (buckets, repaired)
     };
     let last = buckets.len() - 1;
     let observations = buckets[last].count;
@@ -71,19 +75,24 @@ pub(super) fn quantile(q: f64, buckets: &mut Vec<Bucket>) -> (f64, Option<Repair
 }
 
 /// Which fraction of the observations lies between two values.
-pub(super) fn fraction(lower: f64, upper: f64, buckets: &mut Vec<Bucket>) -> f64 {
+pub(super) fn fraction(lower: f64, upper: f64, buckets: &mut [Bucket]) -> f64 {
     if buckets.last().is_none_or(|last| last.bound != f64::INFINITY) {
         return f64::NAN;
     }
-    coalesce(buckets);
-    let count = buckets[buckets.len() - 1].count;
+    let different = coalesce(buckets);
+    let buckets = &buckets[..different];
+    let count = buckets[different - 1].count;
     if count == 0.0 || lower.is_nan() || upper.is_nan() {
         return f64::NAN;
     }
     if lower >= upper {
         return 0.0;
     }
-    let below = |value: f64| rank_of(value, buckets).filter(|rank| *rank <= count).unwrap_or(count);
+    // A rank that is no number, of a value too large to interpolate, stays none.
+    let below = |value: f64| match rank_of(value, buckets) {
+        Some(rank) if rank <= count || rank.is_nan() => rank,
+        _ => count,
+    };
     (below(upper) - below(lower)) / count
 }
 
@@ -118,15 +127,18 @@ fn is_sound(buckets: &[Bucket]) -> bool {
     buckets.windows(2).all(grows)
 }
 
-/// Adds up buckets with the same bound.
-fn coalesce(buckets: &mut Vec<Bucket>) {
-    buckets.dedup_by(|later, earlier| {
-        let same = later.bound == earlier.bound;
-        if same {
-            earlier.count += later.count;
+/// Adds up buckets with the same bound at the front and says how many are left; what stood behind those stays there.
+fn coalesce(buckets: &mut [Bucket]) -> usize {
+    let mut last = 0;
+    for at in 1..buckets.len() {
+        if buckets[at].bound == buckets[last].bound {
+            buckets[last].count += buckets[at].count;
+        } else {
+            last += 1;
+            buckets[last] = buckets[at];
         }
-        same
-    });
+    }
+    buckets.len().min(last + 1)
 }
 
 /// Ignores differences that are rounding, removes any other decrease.
@@ -210,6 +222,9 @@ mod tests {
         assert_eq!(repaired, Some(Repaired { bucket_min: 2.0, bucket_max: 3.0, diff_max: 5.0 }));
         let mut rounding = buckets(&[(1.0, 10.0), (2.0, 10.0 - 1e-12), (f64::INFINITY, 12.0)]);
         assert_eq!(quantile(0.5, &mut rounding).1, None);
+        // The second quantile finds the last bucket once more.
+        let mut twice = buckets(&[(1.0, 1.0), (1.0, 1.0), (2.0, 4.0), (f64::INFINITY, 4.0)]);
+        assert_eq!([quantile(0.5, &mut twice).0, quantile(0.5, &mut twice).0], [1.0, 2.0]);
     }
 
     #[test]
@@ -220,5 +235,6 @@ mod tests {
         {
             assert_eq!(fraction(lower, upper, &mut buckets(&plain)), expected);
         }
+        assert!(fraction(2.0, 1e308, &mut buckets(&plain)).is_nan());
     }
 }

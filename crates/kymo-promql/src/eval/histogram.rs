@@ -408,12 +408,15 @@ impl<'q> Histograms<'q> {
         let mut out = Block::new(grid.steps, &context.budget);
         let mut series = Vec::new();
         let mut scratch = context.scratch();
+        // Upstream finds equal series of a single step only at the end of the query, if they are still equal then.
+        let unchecked = context.delayed_name_removal && grid.steps == 1;
         for (result, one) in self.series.iter().enumerate() {
             // A quantile may change from step to step, and with it the series.
             let mut rows: Vec<(Labels, Row)> = Vec::new();
             self.each(result, one.metric_name(), &mut scratch, |step, param, value| {
                 let q = format_openmetrics_float(self.function.params[param].at(step));
                 let known = rows.iter().position(|(labels, _)| labels.get(label) == Some(q.as_str()));
+                let known = known.filter(|_| !unchecked);
                 let at = known.unwrap_or_else(|| {
                     let mut row = Row::default();
                     row.reset(grid.steps);
@@ -433,7 +436,7 @@ impl<'q> Histograms<'q> {
             }
         }
         let vector = Vector { series, rows: Box::new(out), one_name: false };
-        super::merge_same(context, vector)
+        if unchecked { Ok(vector) } else { super::merge_same(context, vector) }
     }
 }
 

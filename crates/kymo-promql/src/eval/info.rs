@@ -215,6 +215,7 @@ fn enriched(
             Role::Described(group) => &groups[*group as usize],
             Role::Unknown => &[],
         };
+        let before = series.len();
         let mut rest: Option<Bits> = None;
         for choice in choices {
             match described(one, &choice.sources, &plan.data) {
@@ -235,6 +236,9 @@ fn enriched(
         if unenriched && rest.as_ref().is_none_or(Bits::any) {
             series.push(one.clone());
             origins.push(Origin { input: at, steps: rest });
+        }
+        if series.len() == before {
+            input.note_rows(context, [at])?;
         }
     }
     Ok((series, origins))

@@ -102,13 +102,19 @@ fn mapped_by<'q>(
     }
 }
 
+/// From here on squares and doubles are left out of inverse hyperbolic functions, which would overflow in them (as upstream).
+const LARGE: f64 = (1u64 << 28) as f64;
+
 fn of_one(function: MapFunction) -> fn(f64) -> f64 {
     match function {
         MapFunction::Abs => f64::abs,
         MapFunction::Acos => f64::acos,
-        MapFunction::Acosh => f64::acosh,
+        MapFunction::Acosh => |v| if v > LARGE { v.ln() + std::f64::consts::LN_2 } else { v.acosh() },
         MapFunction::Asin => f64::asin,
-        MapFunction::Asinh => f64::asinh,
+        MapFunction::Asinh => |v| match v.abs() {
+            large if large > LARGE => (large.ln() + std::f64::consts::LN_2).copysign(v),
+            _ => v.asinh(),
+        },
         MapFunction::Atan => f64::atan,
         MapFunction::Atanh => f64::atanh,
         MapFunction::Ceil => f64::ceil,

@@ -103,7 +103,11 @@ fn operator<'q>(context: &'q Context, plan: &'q VectorPlan, grid: Grid) -> Resul
         VectorPlan::Select(plan) => Ok(select::select(context, plan, grid)),
         VectorPlan::SelectTimes(plan) => select::times(context, plan, grid),
         VectorPlan::SelectStarts(plan) => select::starts(context, plan, grid),
-        VectorPlan::Nothing => Ok(Vector::empty()),
+        VectorPlan::NothingOf(input) => {
+            let input = vector(context, input, grid)?;
+            input.note_rows(context, 0..input.len())?;
+            Ok(Vector::empty())
+        }
         VectorPlan::OfScalar(plan) => vector_of_scalar(context, plan, grid),
         VectorPlan::Range(plan) => range::call(context, plan, grid),
         VectorPlan::AbsentOverTime { labels, range } => absent::over_time(context, labels, range, grid),

@@ -116,12 +116,13 @@ impl NativeRange<'_> {
         kernel::run(self.function, &kernel::Call { windows: &windows, ..self.floats }, work, pulse, out)?;
         let mut found = Findings::default();
         let ends = self.floats.ends.times();
+        let resets = self.resets(pulse)?;
         for ((step, floats, natives), end_ms) in self.both().zip(ends) {
             if !floats.is_empty() || natives.is_empty() {
                 continue;
             }
             pulse.tick(natives.len() * 16)?;
-            let (value, findings) = self.of_window(natives, end_ms);
+            let (value, findings) = self.of_window(natives, end_ms, resets.as_ref());
             work.start_overlaps += u64::from(findings.iter().any(|f| f == native::Finding::StartOverlap));
             found.merge(findings);
             if let Some(value) = value {
@@ -140,13 +141,32 @@ impl NativeRange<'_> {
         }
     }
 
+    /// Where the series starts anew, if windows of a rate overlap so much that it pays to look once.
+    fn resets(&self, pulse: &mut Pulse) -> Result<Option<native::Resets>, QueryError> {
+        let rated = matches!(self.function, RangeFunction::Rate | RangeFunction::Increase);
+        let looked_at: usize = self.native_windows.iter().map(|window| window.len()).sum();
+        let all = self.natives.times.len();
+        if !rated || self.floats.edges != Edges::Inside || looked_at < 2 * all {
+            return Ok(None);
+        }
+        pulse.tick(all * 16)?;
+        Ok(Some(native::Resets::of(self.samples(0..all))))
+    }
+
     /// A function of histograms alone.
-    fn of_window(&self, window: Window, end_ms: i64) -> (Option<FloatHistogram>, Findings) {
+    fn of_window(
+        &self,
+        window: Window,
+        end_ms: i64,
+        resets: Option<&native::Resets>,
+    ) -> (Option<FloatHistogram>, Findings) {
         let samples = self.samples(window.indices());
         let range_ms = self.floats.range_ms;
         let range = native::Range { start_ms: end_ms.saturating_sub(range_ms), end_ms, range_ms };
         let rate = |kind| match self.floats.edges {
-            Edges::Inside => native::rate(samples, kind, range),
+            Edges::Inside => {
+                native::rate(samples, kind, range, resets.map(|known| (known, window.lo as usize)))
+            }
             edges => native::extended(samples, kind, range, edges == Edges::Smoothed),
         };
         match self.function {

@@ -6,6 +6,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use kymo_model::Labels;
 
 use crate::QueryError;
+use crate::bits::Bits;
 use crate::context::Context;
 use crate::notes::label_list;
 use crate::row::{Block, Row, Rows};
@@ -53,7 +54,9 @@ fn join_same<'q>(
     labels: impl Fn(&Series) -> Labels,
     meeting: Meeting,
 ) -> Result<Vector<'q>, QueryError> {
-    if vector.one_name || vector.len() < 2 {
+    // Types and units go with the name, and series may differ in nothing else.
+    let apart = vector.one_name && !vector.series.iter().any(Series::has_type_or_unit);
+    if apart || vector.len() < 2 {
         return Ok(vector);
     }
     let mut first: HashMap<Labels, u32, BuildHasherDefault<CarriedHash>> = HashMap::default();
@@ -81,6 +84,7 @@ fn join_same<'q>(
             continue;
         }
         vector.fill(members[0] as usize, &mut scratch, &mut sum)?;
+        let mut at_end = BothKinds::of(&sum);
         // The series that has a value first says what becomes of the name.
         let mut begin = sum.valid.iter().next();
         for (at, member) in members.iter().enumerate().skip(1) {
@@ -91,8 +95,14 @@ fn join_same<'q>(
                 begin = Some(step);
                 series[number] = vector.series[*member as usize].clone();
             }
-            if meeting == Meeting::AtEnd {
-                prefer_histograms(&mut row, &mut sum);
+            if meeting == Meeting::AtEnd && !at_end.take(&mut row, &mut sum) {
+                return Err(same_labelset().with_detail(clash(
+                    context,
+                    &vector,
+                    (&members[..at], *member),
+                    refuse,
+                    &labels,
+                )));
             }
             if let Err(error) = add_apart(&row, refuse, &mut sum) {
                 return Err(error.with_detail(clash(
@@ -161,17 +171,33 @@ impl Rows for Joined<'_> {
     }
 }
 
-/// Where two rows have values of different kinds, leaves the histogram.
-fn prefer_histograms(row: &mut Row, sum: &mut Row) {
-    if row.histograms.is_empty() && sum.histograms.is_empty() {
-        return;
+/// At which steps the series met so far have floats, and at which histograms, seen or not.
+struct BothKinds {
+    floats: Bits,
+    histograms: Bits,
+}
+
+impl BothKinds {
+    fn of(row: &Row) -> BothKinds {
+        let mut histograms = Bits::zeros(row.values.len());
+        row.histogram_steps().iter().for_each(|step| histograms.set(*step));
+        let mut floats = row.valid.clone();
+        floats.and_not(&histograms);
+        BothKinds { floats, histograms }
     }
-    for step in sum.valid.iter().filter(|step| row.valid.get(*step)).collect::<Vec<_>>() {
-        match (row.histogram(step).is_some(), sum.histogram(step).is_some()) {
-            (true, false) => sum.valid.clear(step),
-            (false, true) => row.valid.clear(step),
-            _ => {}
+
+    /// Where two rows have values of different kinds, leaves the histogram. False if both have the same kind at one step.
+    fn take(&mut self, row: &mut Row, sum: &mut Row) -> bool {
+        let of_row = BothKinds::of(row);
+        let meet = |a: &Bits, b: &Bits| a.iter().any(|step| b.get(step));
+        if meet(&of_row.floats, &self.floats) || meet(&of_row.histograms, &self.histograms) {
+            return false;
         }
+        sum.valid.and_not(&of_row.histograms);
+        row.valid.and_not(&self.histograms);
+        self.floats.or(&of_row.floats);
+        self.histograms.or(&of_row.histograms);
+        true
     }
 }
 

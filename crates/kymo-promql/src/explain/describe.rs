@@ -153,7 +153,7 @@ impl Describer<'_> {
             VectorPlan::Select(plan) => self.select("select", plan),
             VectorPlan::SelectTimes(plan) => self.select("select times", plan),
             VectorPlan::SelectStarts(plan) => self.select("select start times", plan),
-            VectorPlan::Nothing => node("nothing", "", Vec::new()),
+            VectorPlan::NothingOf(input) => node("nothing", "", vec![self.vector(input, grid)]),
             VectorPlan::OfScalar(plan) => node("vector", "", vec![self.scalar(plan, grid)]),
             VectorPlan::Range(plan) => self.range_call(plan, grid),
             VectorPlan::AbsentOverTime { range, .. } => self.range("absent_over_time", range),

@@ -30,6 +30,9 @@ pub(super) fn extended(
     for ((step, window), end) in call.windows.iter().copied().enumerate().zip(call.ends.times()) {
         let range = (end.saturating_sub(call.range_ms), end);
         let Some(edges) = finder.find(call.samples, window, range, call.edges, counter) else { continue };
+        if edges.after_end {
+            continue;
+        }
         let mut result = edges.right - edges.left;
         if counter {
             result += edges.lost(call.samples.values, &work.indices, pulse)?;
@@ -67,6 +70,8 @@ struct Found {
     left: f64,
     right: f64,
     inside: (usize, usize),
+    /// The first sample is one after the range.
+    after_end: bool,
 }
 
 /// Looks for the samples around the edges; times only go forward, so it never looks back.
@@ -95,7 +100,7 @@ impl EdgeFinder {
         let smoothed = edges == Edges::Smoothed;
         let first = self.after_start.min(highest).saturating_sub(1).max(lowest);
         let last = if smoothed { self.at_end.min(highest) } else { highest };
-        if times[last] <= start || (smoothed && times[first] > end) {
+        if times[last] <= start {
             return None;
         }
         let between = |at: usize, t: i64| {
@@ -111,9 +116,10 @@ impl EdgeFinder {
             true => between(last - 1, end),
             false => values[last],
         };
+        let after_end = smoothed && times[first] > end;
         let inside =
             (first + usize::from(times[first] <= start), if times[last] >= end { last } else { last + 1 });
-        Some(Found { left, right, inside })
+        Some(Found { left, right, inside, after_end })
     }
 }
 
@@ -274,7 +280,8 @@ mod tests {
         assert_eq!(points(&samples, (10, 20), Edges::Smoothed), [(10, 10.0), (20, 30.0)]);
         assert_eq!(points(&samples[2..3], (10, 30), Edges::Anchored), [(10, 30.0), (20, 30.0), (30, 30.0)]);
         assert_eq!(points(&samples, (30, 40), Edges::Anchored), []);
-        assert_eq!(points(&samples, (-20, -10), Edges::Smoothed), []);
+        // What comes after the range says what was there; for a rate that is nothing.
+        assert_eq!(points(&samples, (-20, -10), Edges::Smoothed), [(-20, 0.0), (-10, 0.0)]);
         assert_eq!(points(&[], (0, 10), Edges::Anchored), []);
     }
 

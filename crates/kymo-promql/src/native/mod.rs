@@ -7,6 +7,7 @@ mod extended;
 mod moments;
 mod quantile;
 mod rate;
+mod resets;
 pub(crate) mod start;
 mod total;
 
@@ -18,6 +19,7 @@ pub(crate) use extended::{extended, interpolate};
 pub(crate) use moments::{average, deviation, variance};
 pub(crate) use quantile::{NanObservations, fraction, quantile};
 pub(crate) use rate::{Kind, Range, instant, rate};
+pub(crate) use resets::Resets;
 pub(crate) use total::{Mean, Sum};
 
 /// The samples of one series that a range function looks at: histograms only, times strictly increasing.

@@ -6,7 +6,7 @@ use std::borrow::{Borrow, Cow};
 
 use kymo_model::{CounterResetHint, FloatHistogram};
 
-use super::{Finding, Findings, Operation, Window};
+use super::{Finding, Findings, Operation, Resets, Window};
 
 /// Which function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,17 +40,26 @@ impl Range {
 
 /// The extrapolated increase over a window, or its rate. A window of one sample has one only if its start timestamp lies
 /// within. `None` if there is nothing to compute from or if the histograms do not go together.
+///
+/// `known` is what is known of the whole series, and where in it the window begins.
 pub(crate) fn rate<H: Borrow<FloatHistogram>>(
     window: Window<'_, H>,
     kind: Kind,
     range: Range,
+    known: Option<(&Resets, usize)>,
 ) -> (Option<FloatHistogram>, Findings) {
     let Some(last) = window.len().checked_sub(1) else { return (None, Findings::default()) };
     let (first_time, last_time) = (window.times[0], window.times[last]);
     let mut findings = Findings::default();
     let mut result = None;
     if last > 0 {
-        let (increase, found) = increase(window, kind.is_counter());
+        let even = known.filter(|_| kind.is_counter()).and_then(|(resets, first)| {
+            increase_between(window, resets.between(first, first + last)?, first)
+        });
+        let (increase, found) = match even {
+            Some(increase) => (Some(increase), Findings::default()),
+            None => increase(window, kind.is_counter()),
+        };
         findings.merge(found);
         if increase.is_none() {
             return (None, findings);
@@ -104,6 +113,31 @@ pub(crate) fn rate<H: Borrow<FloatHistogram>>(
         result.mul(factor);
     }
     (result, findings)
+}
+
+/// The same for a counter of which only the resets within the window matter: the samples, counted from the beginning of the
+/// series, before which there was one. The additions are those of [`increase`], in their order.
+fn increase_between<H: Borrow<FloatHistogram>>(
+    window: Window<'_, H>,
+    resets: &[u32],
+    begin: usize,
+) -> Option<FloatHistogram> {
+    if window.overlaps() {
+        return None;
+    }
+    let mut result = window.at(window.len() - 1).clone();
+    let resets = resets.iter().map(|at| *at as usize - begin);
+    let mut lost = resets.peekable();
+    // What was counted up to a reset right after the first sample is nobody's.
+    if lost.next_if_eq(&1).is_none() {
+        result.sub(window.at(0)).ok()?;
+    }
+    for at in lost {
+        result.add(window.at(at - 1)).ok()?;
+    }
+    result.counter_reset_hint = CounterResetHint::Gauge;
+    result.compact(0);
+    Some(result)
 }
 
 /// Last minus first, for counters with what was counted before each reset added. Two samples or more.

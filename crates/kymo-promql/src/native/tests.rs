@@ -187,7 +187,7 @@ fn rates() {
                  histograms: &[FloatHistogram],
                  expected: Option<&[f64]>,
                  findings: &[Finding]| {
-        let (result, found) = rate(window(times, histograms), kind, MINUTE);
+        let (result, found) = rate(window(times, histograms), kind, MINUTE, None);
         assert_eq!(counts(result).as_deref(), expected, "{kind:?} at {times:?} of {histograms:?}");
         assert_eq!(found.iter().collect::<Vec<_>>(), findings, "{kind:?} at {times:?} of {histograms:?}");
     };
@@ -207,7 +207,7 @@ fn rates() {
     check(Increase, &[15_000, 45_000], &[h(&[0.0]), h(&[2.0])], Some(&[3.0]), &[]);
     // What was counted before a reset is added; a first sample that is reset after is not looked at.
     let three = [h(&[2.0, 2.0]), h(&[100.0, 100.0]), h(&[1.0, 1.0]), h(&[3.0, 3.0])];
-    let found = rate(window(&[0, 20_000, 40_000, 60_000], &three), Increase, MINUTE).0;
+    let found = rate(window(&[0, 20_000, 40_000, 60_000], &three), Increase, MINUTE, None).0;
     assert_eq!(counts(found), Some(vec![101.0, 101.0]));
     let first = [h(&[9.0, 9.0]), h(&[1.0]), h(&[2.0])];
     check(Increase, &[0, 30_000, 60_000], &first, Some(&[2.0]), &[]);
@@ -238,7 +238,7 @@ fn rates_with_start_timestamps() {
         |times: &[i64], starts: &[i64], counted: &[f64], expected: Option<&[f64]>, findings: &[Finding]| {
             let histograms: Vec<_> = counted.iter().map(|count| powers(&[*count])).collect();
             let window = Window { times, histograms: &histograms, starts };
-            let (result, found) = rate(window, Kind::Increase, MINUTE);
+            let (result, found) = rate(window, Kind::Increase, MINUTE, None);
             let result: Option<Vec<f64>> = result.map(|h| h.positive().map(|bucket| bucket.count).collect());
             assert_eq!(result.as_deref(), expected, "{times:?} {starts:?} {counted:?}");
             assert_eq!(found.iter().collect::<Vec<_>>(), findings, "{times:?} {starts:?} {counted:?}");
@@ -331,4 +331,55 @@ fn interpolations() {
     assert_eq!([0, 1, 2, 4].map(|time| at(time, false).count), [8.0, 7.0, 6.0, 4.0]);
     assert_eq!([0, 1, 2, 4].map(|time| at(time, true).count), [8.0, 1.0, 2.0, 4.0]);
     assert!(interpolate((0, &powers(&[1.0])), (4, &custom(&[1.0], &[1.0])), 2, false).is_err());
+}
+
+/// Rates by resets found once are those of looking through every window, to the last bit.
+#[test]
+fn resets_found_once_change_no_rate() {
+    let mut state = 7u64;
+    let mut below = |n: u64| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % n
+    };
+    let mut even = 0;
+    for _ in 0..300 {
+        let (mut counts, mut bounds) = (vec![0.0; 3], vec![1.0, 2.0]);
+        let histograms: Vec<FloatHistogram> = (0..30)
+            .map(|_| {
+                match below(20) {
+                    0 => counts = vec![0.0; 2 + below(3) as usize],
+                    1 => counts.push(1.0),
+                    2 => bounds = if bounds.len() == 2 { vec![2.0] } else { vec![1.0, 2.0] },
+                    _ => {}
+                }
+                counts.iter_mut().for_each(|count| *count += below(3) as f64);
+                let h = match below(30) {
+                    0 => custom(&bounds, &counts[..bounds.len().min(counts.len())]),
+                    1 => hinted(powers(&counts), CounterResetHint::Gauge),
+                    2 => hinted(powers(&counts), CounterResetHint::Reset),
+                    _ => powers(&counts),
+                };
+                if below(25) == 0 { with_zero(h, 0.5, 1.0) } else { h }
+            })
+            .collect();
+        let times: Vec<i64> = (0..30).map(|at| at * 5_000).collect();
+        let starts: Vec<i64> = match below(4) {
+            0 => times.iter().map(|time| time - 2_500 * (1 + below(3) as i64)).collect(),
+            _ => Vec::new(),
+        };
+        let all = Window { times: &times, histograms: &histograms, starts: &starts };
+        let resets = Resets::of(all);
+        for lo in 0..27usize {
+            let hi = lo + 2 + below(10) as usize % (29 - lo);
+            let window = Window {
+                times: &times[lo..hi],
+                histograms: &histograms[lo..hi],
+                starts: starts.get(lo..hi).unwrap_or(&[]),
+            };
+            even += usize::from(resets.between(lo, hi - 1).is_some());
+            let known = rate(window, Kind::Increase, MINUTE, Some((&resets, lo)));
+            assert_eq!(known, rate(window, Kind::Increase, MINUTE, None), "{lo}..{hi} of {histograms:?}");
+        }
+    }
+    assert!(even > 1000, "only {even} windows were even");
 }

@@ -45,6 +45,8 @@ impl Lower {
             Function::Pi => return number(std::f64::consts::PI),
             Function::Start => return number(self.times.start as f64 / 1000.0),
             Function::End => return number(self.times.end as f64 / 1000.0),
+            // A query of one step has no step, whatever it was given.
+            Function::Step if self.times.start == self.times.end => return number(0.0),
             Function::Step => return number(self.times.step_ms as f64 / 1000.0),
             Function::Range => {
                 return number(self.times.end.saturating_sub(self.times.start) as f64 / 1000.0);
@@ -71,7 +73,7 @@ impl Lower {
                 ExprKind::Selector(selector) => {
                     VectorPlan::SelectStarts(self.select(selector, args.at(0)?.span, grid)?)
                 }
-                _ => VectorPlan::Nothing,
+                _ => VectorPlan::NothingOf(self.vector(args.at(0)?, grid)?),
             },
             Function::Absent => {
                 let labels = absent_labels(args.at(0)?);

@@ -10,20 +10,35 @@ pub(crate) fn millis(duration: &DurationExpr, times: &Times, span: Span) -> Resu
     if let DurationExpr::Millis(ms) = duration {
         return Ok(*ms);
     }
-    let ms = seconds(duration, times).map_err(|text| QueryError::execution(text).at(span))? * 1000.0;
-    // Upstream keeps durations as 64-bit nanoseconds.
-    if ms.is_nan() || ms.abs() >= i64::MAX as f64 / 1e6 {
-        return Err(QueryError::execution("duration out of range").at(span));
-    }
-    Ok(ms as i64)
+    to_millis(finite_seconds(duration, times, span)?, span)
 }
 
 /// Milliseconds of a duration that must be positive: ranges and steps.
 pub(crate) fn positive_millis(duration: &DurationExpr, times: &Times, span: Span) -> Result<i64, QueryError> {
-    match millis(duration, times, span)? {
-        ms if ms > 0 => Ok(ms),
-        _ => Err(QueryError::execution("duration must be greater than 0").at(span)),
+    let seconds = match duration {
+        DurationExpr::Millis(ms) if *ms > 0 => return Ok(*ms),
+        duration => finite_seconds(duration, times, span)?,
+    };
+    if seconds <= 0.0 {
+        return Err(QueryError::execution("duration must be greater than 0").at(span));
     }
+    to_millis(seconds, span)
+}
+
+fn finite_seconds(duration: &DurationExpr, times: &Times, span: Span) -> Result<f64, QueryError> {
+    match seconds(duration, times) {
+        Ok(seconds) if seconds.is_finite() => Ok(seconds),
+        Ok(_) => Err(QueryError::execution("duration is NaN or infinite").at(span)),
+        Err(text) => Err(QueryError::execution(text).at(span)),
+    }
+}
+
+/// Upstream keeps durations as 64-bit nanoseconds.
+fn to_millis(seconds: f64, span: Span) -> Result<i64, QueryError> {
+    if seconds.abs() > i64::MAX as f64 / 1e9 {
+        return Err(QueryError::execution("duration is out of range").at(span));
+    }
+    Ok((seconds * 1000.0) as i64)
 }
 
 fn seconds(duration: &DurationExpr, times: &Times) -> Result<f64, &'static str> {

@@ -364,6 +364,11 @@ impl Lower {
         };
         match (lhs, rhs) {
             (Root::Scalar(a), Root::Scalar(b)) => {
+                if matches!(operation.op, BinaryOp::TrimUpper | BinaryOp::TrimLower) {
+                    let op = operation.op.as_str();
+                    let message = format!("operator \"{op}\" not allowed for Scalar operations");
+                    return Err(QueryError::execution(message).at(span));
+                }
                 Ok(Root::Scalar(ScalarPlan::Binary(operation.op, Box::new(a), Box::new(b)).folded()))
             }
             (Root::Vector(a), Root::Scalar(b)) => Ok(with_scalar(a, b, false)),

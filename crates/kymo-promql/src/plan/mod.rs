@@ -76,8 +76,8 @@ pub(crate) enum VectorPlan {
     SelectTimes(SelectPlan),
     /// `start_timestamp(selector)`: when the counters began that the samples are of.
     SelectStarts(SelectPlan),
-    /// `start_timestamp` of anything else: nothing is known of it.
-    Nothing,
+    /// `start_timestamp` of anything else: nothing is known of it, but it may have something to tell.
+    NothingOf(Box<VectorPlan>),
     /// `vector(s)`
     OfScalar(ScalarPlan),
     Range(Box<RangeCallPlan>),

@@ -8,8 +8,8 @@
 use kymo_model::{METRIC_NAME, MatchOp, Matcher};
 use kymo_promql_syntax::Function;
 use kymo_promql_syntax::ast::{
-    AggregateOp, Binary, BinaryOp, Call, Cardinality, Expr, ExprKind, Grouping, ValueType, VectorMatching,
-    VectorSelector,
+    AggregateOp, Binary, BinaryOp, Call, Cardinality, Edges, Expr, ExprKind, Grouping, ValueType,
+    VectorMatching, VectorSelector,
 };
 
 use super::call::{map_function, range_function};
@@ -136,7 +136,9 @@ fn keeps_labels(call: &Call) -> Option<&Expr> {
 fn add(expr: &mut Expr, demands: Vec<Matcher>, stands_elsewhere: &impl Fn(&[Matcher]) -> bool) -> bool {
     match &mut expr.kind {
         ExprKind::Paren(inner) => add(inner, demands, stands_elsewhere),
-        ExprKind::Selector(selector) if !stands_elsewhere(&selector.matchers) => {
+        ExprKind::Selector(selector)
+            if selector.edges == Edges::Inside && !stands_elsewhere(&selector.matchers) =>
+        {
             let before = selector.matchers.len();
             for demand in demands {
                 if !selector.matchers.contains(&demand) {
