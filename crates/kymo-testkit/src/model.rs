@@ -6,7 +6,8 @@ use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use kymo_model::{
-    FloatHistogram, Labels, Matcher, Queryable, Refusal, SampleValue, Samples, Selector, StoreError, TimeRange, Values,
+    FloatHistogram, Labels, Matcher, Queryable, Refusal, SampleValue, Samples, Selector, StoreError,
+    TimeRange, Values,
 };
 
 /// A map from series and time to value, with the admission rules of the database spelled out plainly.

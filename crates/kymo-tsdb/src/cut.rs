@@ -62,7 +62,12 @@ const PARTIAL_STEP_S: u32 = 3600;
 const WAIT_S: std::ops::RangeInclusive<u32> = 10..=600;
 
 /// Does the next step of a cut, if one is due.
-pub(crate) fn cut(shared: &Shared, files: &mut Files, now_ms: i64, done: &mut Maintained) -> Result<(), StoreError> {
+pub(crate) fn cut(
+    shared: &Shared,
+    files: &mut Files,
+    now_ms: i64,
+    done: &mut Maintained,
+) -> Result<(), StoreError> {
     let second = shared.see_second();
     if second < files.cuts.not_before {
         return Ok(());
@@ -277,7 +282,8 @@ pub(crate) fn write_series(
         if done % SERIES_PER_LOOK == 0 && !shared.go_on() {
             return Err(StoreError::new(StoreErrorKind::Canceled, "the database is being closed"));
         }
-        let read = chunks_of(*id).into_iter().map(|chunk| encoded(shared, chunk)).collect::<Result<Vec<_>, _>>();
+        let read =
+            chunks_of(*id).into_iter().map(|chunk| encoded(shared, chunk)).collect::<Result<Vec<_>, _>>();
         let undecodable = |error| {
             let message = format!("chunk of series {labels} does not decode");
             StoreError::new(StoreErrorKind::Corrupt, message).caused_by(error)

@@ -9,10 +9,10 @@ use std::sync::atomic::Ordering::Relaxed;
 use kymo_model::StoreError;
 
 use crate::block::{Block, BlockMeta};
+use crate::cut::write_checkpoint;
 use crate::db::{Db, Files, Shared};
 use crate::head::Cutoffs;
 use crate::lock::lock;
-use crate::cut::write_checkpoint;
 use crate::maintain::Maintained;
 
 /// Retention by time looks at every series, so not more often than by this: in seconds, or by the newest sample.
@@ -125,8 +125,11 @@ fn drop_old_blocks(shared: &Shared, now_ms: i64, done: &mut Maintained) {
     let Some(newest_ms) = newest_ms(shared, &blocks) else { return };
     let retention_ms = shared.options.retention_ms;
     let cutoff_ms = newest_ms.min(now_ms).saturating_sub(retention_ms);
-    let mut doomed: Vec<Block> =
-        blocks.iter().filter(|block| block.is_named() && block.meta().max_time_ms <= cutoff_ms).cloned().collect();
+    let mut doomed: Vec<Block> = blocks
+        .iter()
+        .filter(|block| block.is_named() && block.meta().max_time_ms <= cutoff_ms)
+        .cloned()
+        .collect();
     if doomed.is_empty() {
         return;
     }

@@ -61,7 +61,8 @@ fn fill(shared: &Shared, dir: &Path, with_head: bool) -> Result<Vec<BlockMeta>, 
         let now_ms = u64::try_from(shared.options.clock.now().millis()).unwrap_or(0);
         let range_ms = shared.options.block_range_ms_effective();
         for number in shared.head.ranges(range_ms) {
-            let (begin_ms, end_ms) = (number.saturating_mul(range_ms), number.saturating_add(1).saturating_mul(range_ms));
+            let (begin_ms, end_ms) =
+                (number.saturating_mul(range_ms), number.saturating_add(1).saturating_mul(range_ms));
             metas.extend(copy_range(shared, dir, (begin_ms, end_ms), now_ms)?);
         }
     }

@@ -71,7 +71,10 @@ fn what_is_final_moves_to_blocks_and_is_seen_all_the_while() {
     assert_eq!(db.blocks().len(), 0, "what comes late is waited for");
     live(&db, &clock, &["a"], 2);
     let stats = db.stats();
-    assert_eq!((stats.blocks.blocks, stats.blocks.samples, stats.series, stats.series_removed), (1, 170, 1, 1));
+    assert_eq!(
+        (stats.blocks.blocks, stats.blocks.samples, stats.series, stats.series_removed),
+        (1, 170, 1, 1)
+    );
     assert_eq!(stats.samples, 31);
     assert_eq!(times(&pinned, "gone"), minutes(0, 50));
     assert_eq!(times(&pinned, "a"), minutes(0, 50));
@@ -96,7 +99,10 @@ fn what_is_final_moves_to_blocks_and_is_seen_all_the_while() {
     // Deleted from the block and from the head, and not brought back by anything.
     let gone = TimeRange::from_millis(START_MS + 10 * MINUTE_MS, START_MS + 210 * MINUTE_MS);
     let deleted = db.delete(&[Matcher::equal("s", "a")], gone).unwrap();
-    assert!(deleted.block_series == 1 && deleted.head_series == 1 && deleted.head_samples >= 31, "{deleted:?}");
+    assert!(
+        deleted.block_series == 1 && deleted.head_series == 1 && deleted.head_samples >= 31,
+        "{deleted:?}"
+    );
     let left = [minutes(0, 10), minutes(211, 10)].concat();
     assert_eq!(times(&select(&db), "a"), left);
     assert_eq!(db.clean_tombstones().unwrap(), 1);
@@ -186,7 +192,12 @@ fn damaged_blocks_are_set_aside_and_the_oldest_go_when_there_is_too_much() {
     disk.put(&index, whole[..40].to_vec());
     let db = Db::open("/data", options(&disk, &clock)).unwrap();
     let replay = db.stats().replay;
-    assert_eq!((replay.damaged.len(), replay.damaged[0].kind), (1, DamageKind::Block), "{:?}", replay.damaged);
+    assert_eq!(
+        (replay.damaged.len(), replay.damaged[0].kind),
+        (1, DamageKind::Block),
+        "{:?}",
+        replay.damaged
+    );
     let aside = replay.damaged[0].quarantine.clone().expect("it was moved");
     assert!(disk.files().contains(&aside.join("index")) && !disk.files().contains(&index));
     assert_eq!(db.blocks().len(), 4);

@@ -73,7 +73,10 @@ fn sealed_chunks_leave_the_heap_at_once_and_at_an_opening() {
         let memory = db.memory();
         let chunks = db.stats().chunks - memory.series;
         let each = memory.sealed_bytes as f64 / chunks as f64;
-        assert!(chunks >= 5 * memory.series && each < 80.0, "{each} bytes for each of {chunks} sealed chunks");
+        assert!(
+            chunks >= 5 * memory.series && each < 80.0,
+            "{each} bytes for each of {chunks} sealed chunks"
+        );
     };
     check_memory(&db);
     assert_eq!(read(&select(&db, TimeRange::ALL)), 700 * SERIES as usize);

@@ -43,7 +43,8 @@ fn serve(dir: &Path) -> Program {
 }
 
 fn kymo_tsdb(arguments: &[&str]) -> String {
-    let output = Command::new(env!("CARGO_BIN_EXE_kymo")).arg("tsdb").args(arguments).output().expect("it starts");
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_kymo")).arg("tsdb").args(arguments).output().expect("it starts");
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{arguments:?}: {errors}");
     String::from_utf8(output.stdout).expect("text")
@@ -52,11 +53,11 @@ fn kymo_tsdb(arguments: &[&str]) -> String {
 /// Range queries over everything, row by row.
 fn rows(server: &Program, until_s: i64) -> BTreeMap<String, String> {
     let mut rows = BTreeMap::new();
-    for query in ["m", "sum by (pod) (rate(m[5m]))", "histogram_sum(h)", "histogram_quantile(0.9, rate(h[10m]))"] {
-        let path = format!(
-            "/api/v1/query_range?query={}&start={START_S}&end={until_s}&step=61",
-            encode(query)
-        );
+    for query in
+        ["m", "sum by (pod) (rate(m[5m]))", "histogram_sum(h)", "histogram_quantile(0.9, rate(h[10m]))"]
+    {
+        let path =
+            format!("/api/v1/query_range?query={}&start={START_S}&end={until_s}&step=61", encode(query));
         let answer = data(server.port, &path);
         for series in answer["result"].as_array().expect("a matrix") {
             let mut values = String::new();
@@ -113,10 +114,13 @@ fn a_kymo_directory_is_read_by_prometheus() {
     let server = serve(dir.path());
     fill(&server);
     // Three ranges are over; the newest samples wait for what comes late.
-    let end_ms = |blocks: &Vec<serde_json::Value>| blocks.iter().filter_map(|block| block["maxTime"].as_i64()).max();
-    let cut = eventually("three blocks", || blocks(&server), |blocks| {
-        end_ms(blocks) == Some((START_S + 3 * 7200) * 1000)
-    });
+    let end_ms =
+        |blocks: &Vec<serde_json::Value>| blocks.iter().filter_map(|block| block["maxTime"].as_i64()).max();
+    let cut = eventually(
+        "three blocks",
+        || blocks(&server),
+        |blocks| end_ms(blocks) == Some((START_S + 3 * 7200) * 1000),
+    );
     let samples: i64 = cut.iter().filter_map(|block| block["stats"]["numSamples"].as_i64()).sum();
     assert_eq!(samples, 3 * 7200 / STEP_S * 4, "{cut:?}");
     let (cut_s, end_s) = (START_S + 3 * 7200 - 1, START_S + 7 * 3600);
@@ -139,7 +143,8 @@ fn a_kymo_directory_is_read_by_prometheus() {
     assert_eq!(answer.status, 204, "{}", answer.text());
     assert_eq!(rows(&server, end_s), deleted);
     let answer = post(server.port, "/api/v1/admin/tsdb/snapshot", &[], b"").expect("an answer");
-    let snapshot = answer.json()["data"]["name"].as_str().unwrap_or_else(|| panic!("{}", answer.text())).to_owned();
+    let snapshot =
+        answer.json()["data"]["name"].as_str().unwrap_or_else(|| panic!("{}", answer.text())).to_owned();
     let of_blocks = rows(&server, cut_s);
     assert_eq!(server.stop(), Some(0));
 
@@ -173,7 +178,10 @@ fn a_kymo_directory_is_read_by_prometheus() {
     assert_eq!(server.stop(), Some(0));
     kymo_tsdb(&["delete", "--match", "h", &name]);
     let left = kymo_tsdb(&["dump", &name]);
-    assert_eq!(left.lines().count(), dump.lines().filter(|line| !line.starts_with("{__name__=\"h\"}")).count());
+    assert_eq!(
+        left.lines().count(),
+        dump.lines().filter(|line| !line.starts_with("{__name__=\"h\"}")).count()
+    );
 }
 
 #[test]

@@ -16,8 +16,8 @@ mod ulid;
 
 mod chunk_file;
 mod encode;
-mod join;
 mod index;
+mod join;
 mod meta;
 mod tombstones;
 
@@ -37,8 +37,8 @@ mod verify;
 pub use chunk_file::ChunkData;
 pub use compact::{CompactError, CompactOptions, Compacted, CompactionPlan, compact_blocks};
 pub use cut::{CutError, write_select};
-pub use error::{BlockDamage, BlockError, WriteBlockError};
 pub(crate) use encode::EncodedChunk;
+pub use error::{BlockDamage, BlockError, WriteBlockError};
 pub use index::ChunkMeta;
 pub(crate) use join::join;
 pub use meta::{BlockCompaction, BlockMeta, BlockParent, BlockStats};
@@ -51,8 +51,8 @@ pub use ulid::{Ulid, UlidError};
 pub use union::union;
 pub(crate) use union::union_unordered;
 pub use verify::{BlockReport, verify_block};
-pub(crate) use write::{cut_blocks, name_block, remove_tree};
 pub use write::{
     BlockChunk, BlockOrigin, BlockWriter, BlockWriterOptions, remove_block, remove_unfinished_blocks,
     write_tombstones,
 };
+pub(crate) use write::{cut_blocks, name_block, remove_tree};

@@ -131,7 +131,10 @@ impl Block {
     pub(crate) fn expect_counts(&self, series: (u64, u64), chunks: (u64, u64)) -> Result<(), BlockError> {
         for (what, (expected, found)) in [("series", series), ("chunks", chunks)] {
             if expected != found {
-                return Err(self.inner.index.damaged(0, format!("expected {expected} {what}, found {found}")));
+                return Err(self
+                    .inner
+                    .index
+                    .damaged(0, format!("expected {expected} {what}, found {found}")));
             }
         }
         Ok(())

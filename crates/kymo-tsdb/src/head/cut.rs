@@ -53,7 +53,11 @@ pub(crate) struct Tally {
 pub(crate) enum HeadChunk {
     Sealed(SealedChunk),
     /// A copy of what was open.
-    Copied { times_ms: (i64, i64), encoding: kymo_chunk::Encoding, data: Vec<u8> },
+    Copied {
+        times_ms: (i64, i64),
+        encoding: kymo_chunk::Encoding,
+        data: Vec<u8>,
+    },
 }
 
 /// What left the head.
@@ -171,7 +175,12 @@ impl Head {
         let mut files = BTreeSet::new();
         self.pages().for_each(|_, series| {
             let chunks = series.closed().into_iter().flat_map(|closed| &closed.chunks);
-            files.extend(chunks.filter(|chunk| chunk.is_cut()).filter_map(|chunk| chunk.place()).map(|place| place.file));
+            files.extend(
+                chunks
+                    .filter(|chunk| chunk.is_cut())
+                    .filter_map(|chunk| chunk.place())
+                    .map(|place| place.file),
+            );
         });
         files
     }

@@ -135,8 +135,7 @@ impl Snapshot {
                 // The files are taken while the chunk cannot leave the head.
                 let found = chunks.find(is_it).map(|chunk| (chunk.clone(), self.store.set()));
                 drop(cursor);
-                let found =
-                    found.or_else(|| self.era.find(pinned.id, pinned.open_min_ms, pinned.open_count));
+                let found = found.or_else(|| self.era.find(pinned.id, pinned.open_min_ms, pinned.open_count));
                 let Some((chunk, files)) = found else { return Ok(None) };
                 match chunk.data() {
                     Data::Heap(data) => (chunk.encoding(), data.to_vec()),

@@ -62,10 +62,7 @@ fn each_operation_and_all_after_it_fail() {
                     history.crash_and_open(Crash::Process);
                 }
                 history.live(STEPS);
-                assert!(
-                    history.taken > before,
-                    "{what}: nothing was taken after the disk was repaired"
-                );
+                assert!(history.taken > before, "{what}: nothing was taken after the disk was repaired");
                 history.crash_and_open(Crash::Process);
                 points += 1;
             }

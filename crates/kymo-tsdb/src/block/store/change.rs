@@ -12,7 +12,9 @@ use crate::block::cut::{CutError, write_select};
 use crate::block::error::WriteBlockError;
 use crate::block::meta::BlockCompaction;
 use crate::block::tombstones::Interval;
-use crate::block::write::{BlockOrigin, BlockWriter, name_block, remove_block, remove_tree, write_tombstones};
+use crate::block::write::{
+    BlockOrigin, BlockWriter, name_block, remove_block, remove_tree, write_tombstones,
+};
 
 /// What a deletion from blocks did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -120,8 +122,11 @@ impl BlockStore {
     fn choose(&self) -> Vec<Block> {
         let unreadable = lock(&self.unreadable).clone();
         let all = self.blocks();
-        let blocks: Vec<Block> =
-            all.iter().filter(|block| block.is_named() && !unreadable.contains(&block.meta().ulid)).cloned().collect();
+        let blocks: Vec<Block> = all
+            .iter()
+            .filter(|block| block.is_named() && !unreadable.contains(&block.meta().ulid))
+            .cloned()
+            .collect();
         let mut metas = BlockStore::metas(&blocks);
         loop {
             let chosen = self.options.plan.choose(&metas);

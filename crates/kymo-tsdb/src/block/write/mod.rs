@@ -247,10 +247,7 @@ impl BlockWriter {
     }
 
     /// Makes the block durable; gives the directory that it is in.
-    pub(crate) fn finish_unnamed(
-        self,
-        origin: BlockOrigin,
-    ) -> Result<(BlockMeta, PathBuf), WriteBlockError> {
+    pub(crate) fn finish_unnamed(self, origin: BlockOrigin) -> Result<(BlockMeta, PathBuf), WriteBlockError> {
         let (vfs, unfinished) = (self.vfs.clone(), self.unfinished.clone());
         let meta = self.complete(origin).inspect_err(|_| {
             // It is of no use, and where the disk is full it would be in the way. What stays goes at the next opening.

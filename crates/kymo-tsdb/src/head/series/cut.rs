@@ -26,12 +26,16 @@ impl Series {
     /// how many chunks are there more?
     pub(crate) fn mark_cut(&mut self, range: (i64, i64), seal_open: bool) -> (bool, usize) {
         let open_is_inside = !self.open.is_empty() && (range.0..range.1).contains(&self.open_min_ms);
-        let late_inside = self.closed.as_ref().is_some_and(|closed| {
-            closed.late.iter().any(|(t_ms, _)| (range.0..range.1).contains(t_ms))
-        });
+        let late_inside = self
+            .closed
+            .as_ref()
+            .is_some_and(|closed| closed.late.iter().any(|(t_ms, _)| (range.0..range.1).contains(t_ms)));
         let has_some = late_inside
             || open_is_inside && seal_open
-            || self.closed.as_ref().is_some_and(|closed| closed.chunks.iter().any(|chunk| begins_in(chunk, range)));
+            || self
+                .closed
+                .as_ref()
+                .is_some_and(|closed| closed.chunks.iter().any(|chunk| begins_in(chunk, range)));
         if !has_some {
             return (false, 0);
         }
@@ -40,12 +44,18 @@ impl Series {
         }
         let closed = Arc::make_mut(self.closed.get_or_insert_default());
         let more = closed.seal_late_in(range);
-        closed.chunks.iter_mut().filter(|chunk| begins_in(chunk, range)).for_each(|chunk| chunk.set_cut(true));
+        closed
+            .chunks
+            .iter_mut()
+            .filter(|chunk| begins_in(chunk, range))
+            .for_each(|chunk| chunk.set_cut(true));
         (true, more)
     }
 
     pub(crate) fn unmark_cut(&mut self) {
-        if let Some(closed) = self.closed.as_mut().filter(|closed| closed.chunks.iter().any(SealedChunk::is_cut)) {
+        if let Some(closed) =
+            self.closed.as_mut().filter(|closed| closed.chunks.iter().any(SealedChunk::is_cut))
+        {
             Arc::make_mut(closed).chunks.iter_mut().for_each(|chunk| chunk.set_cut(false));
         }
     }
@@ -56,7 +66,9 @@ impl Series {
             let closed: &super::Closed = closed;
             closed.chunks.iter().any(SealedChunk::is_cut)
         };
-        let Some(closed) = self.closed.as_mut().filter(|closed| marked(closed)) else { return (0, 0, Vec::new()) };
+        let Some(closed) = self.closed.as_mut().filter(|closed| marked(closed)) else {
+            return (0, 0, Vec::new());
+        };
         let mut gone = Vec::new();
         Arc::make_mut(closed).chunks.retain(|chunk| {
             if chunk.is_cut() {
