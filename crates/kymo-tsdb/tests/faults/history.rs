@@ -203,6 +203,7 @@ impl History {
             chunk_file_bytes: 2048,
             spill_bytes: 300,
             checkpoint_close_bytes: 3000,
+            block_range_ms_max: 18 * 3_600_000,
             // What an opening finds must not depend on the threads.
             replay_threads: 1 + (self.next_value % 3) as usize,
             ..Options::default()
