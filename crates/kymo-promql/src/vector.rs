@@ -194,7 +194,11 @@ impl Scratch {
     #[cfg(test)]
     pub(crate) fn alone() -> Scratch {
         let budget = Budget::new(usize::MAX, usize::MAX, crate::budget::AllQueries::new(0));
-        Scratch::new(CancelToken::new(), budget, Tally::new(std::sync::Arc::new(crate::counters::Counters::new(Grid::instant(0), false))))
+        Scratch::new(
+            CancelToken::new(),
+            budget,
+            Tally::new(std::sync::Arc::new(crate::counters::Counters::new(Grid::instant(0), false))),
+        )
     }
 
     /// A row to compute with; give it back with [`Scratch::give_back`].

@@ -3,7 +3,7 @@
 use kymo_testkit::{Crash, Random, report, setting};
 use kymo_tsdb::SyncMode;
 
-use crate::history::{History, Place};
+use crate::history::{History, Moved, Place};
 use crate::{MODES, first_seed, seeds};
 
 /// A history is this long; longer ones cost more for each crash.
@@ -49,25 +49,62 @@ fn stop_everywhere(seed: u64, sync: SyncMode, counts: &mut Counts) {
         if random.chance(1, 15) {
             history.crash_and_open(if random.chance(1, 3) { Crash::Process } else { Crash::Power });
         }
-        for place in history.take_places() {
-            counts.operations += 1;
-            for crash in CRASHES {
-                let again = random.chance(1, 10);
-                let mut stopped = history.stopped_at(&place, crash, random.next(), again);
+        stop_at_places(&mut history, &mut random, counts);
+    }
+}
+
+/// Stops at the places that were kept since it was done before.
+fn stop_at_places(history: &mut History, random: &mut Random, counts: &mut Counts) {
+    for place in history.take_places() {
+        counts.operations += 1;
+        for crash in CRASHES {
+            let again = random.chance(1, 10);
+            let mut stopped = history.stopped_at(&place, crash, random.next(), again);
+            counts.add(&place);
+            // The recovery is stopped, too.
+            for place in stopped.take_places() {
+                stopped.stopped_at(&place, Crash::Power, random.next(), false);
                 counts.add(&place);
-                // The recovery is stopped, too.
-                for place in stopped.take_places() {
-                    stopped.stopped_at(&place, Crash::Power, random.next(), false);
-                    counts.add(&place);
-                }
-                // It goes on from there; not every time, because it takes as long again.
-                if random.chance(1, 4) {
-                    stopped.live(2);
-                    stopped.crash_and_open(Crash::Process);
-                }
+            }
+            // It goes on from there; not every time, because it takes as long again.
+            if random.chance(1, 4) {
+                stopped.live(2);
+                stopped.crash_and_open(Crash::Process);
             }
         }
     }
+}
+
+/// Stops at every operation of cuts, compactions, deletions and snapshots.
+#[test]
+fn while_samples_move() {
+    let wanted = setting("KYMO_CRASH_POINTS", 10_000).div_ceil(2);
+    let (mut counts, mut moved) = (Counts::default(), Moved::default());
+    let first = first_seed();
+    let mut seed = first;
+    while counts.points < wanted {
+        let sync = MODES[(seed % 3) as usize];
+        let mut history = History::new(seed, sync, "stopped while samples move".to_owned());
+        history.live(40);
+        history.watch();
+        let mut random = Random::new(seed);
+        counts.histories += 1;
+        for _ in 0..4 {
+            history.move_everything();
+            stop_at_places(&mut history, &mut random, &mut counts);
+        }
+        moved += history.moved;
+        seed += 1;
+    }
+    let Counts { points, syncs, operations, histories } = counts;
+    let Moved { cuts, compactions, cleaned, deletions, snapshots } = moved;
+    assert!(cuts > 0 && compactions > 0 && cleaned > 0 && deletions > 0 && snapshots > 0, "{moved:?}");
+    report(format_args!(
+        "{points} crashes ({syncs} of them at a sync) at {operations} operations, and in the recovery, of {cuts} cuts, {compactions} \
+         compactions, {cleaned} blocks cleaned, {deletions} deletions, {snapshots} snapshots in {histories} histories (seeds {first} to {}): \
+         every acknowledged sample as promised, none invented, none back",
+        seed - 1
+    ));
 }
 
 impl Counts {
@@ -94,7 +131,7 @@ fn never_synced() {
 
 #[test]
 fn long_histories_with_crashes() {
-    let mut samples = 0;
+    let (mut samples, mut moved) = (0, Moved::default());
     for seed in seeds(3) {
         for sync in MODES {
             let mut history = History::new(seed, sync, "crashes now and then".to_owned());
@@ -103,7 +140,9 @@ fn long_histories_with_crashes() {
                 history.crash_and_open(if round % 2 == 0 { Crash::Process } else { Crash::Power });
             }
             samples += history.model.len();
+            moved += history.moved;
         }
     }
     assert!(samples > 0, "nothing was left to compare");
+    assert!(moved.cuts > 0 && moved.compactions > 0 && moved.deletions > 0, "{moved:?}");
 }

@@ -57,8 +57,19 @@ pub(crate) struct History {
 pub(crate) struct Moved {
     pub(crate) cuts: u64,
     pub(crate) compactions: u64,
+    pub(crate) cleaned: u64,
     pub(crate) deletions: u64,
     pub(crate) snapshots: u64,
+}
+
+impl std::ops::AddAssign for Moved {
+    fn add_assign(&mut self, other: Moved) {
+        self.cuts += other.cuts;
+        self.compactions += other.compactions;
+        self.cleaned += other.cleaned;
+        self.deletions += other.deletions;
+        self.snapshots += other.snapshots;
+    }
 }
 
 /// A place in a history at which the machine can stop, and what was known there.
@@ -196,6 +207,7 @@ impl History {
             spill_bytes: 300,
             checkpoint_close_bytes: 3000,
             exemplars_max: EXEMPLARS_MAX,
+            block_range_ms_max: 18 * 3_600_000,
             // What an opening finds must not depend on the threads.
             replay_threads: 1 + (self.next_value % 3) as usize,
             ..Options::default()
@@ -459,9 +471,23 @@ impl History {
 
     fn clean_tombstones(&mut self) {
         let (Some(db), before) = (self.db.clone(), self.model_before()) else { return };
-        self.moved.compactions += db.clean_tombstones().unwrap_or(0);
+        self.moved.cleaned += db.clean_tombstones().unwrap_or(0);
         self.note_failure();
         self.keep_places(before, false);
+    }
+
+    /// Everything that moves samples about, one after the other: nothing is written for an hour, so all of it is final.
+    pub(crate) fn move_everything(&mut self) {
+        self.clock.advance_ms(3_700_000);
+        for _ in 0..4 {
+            self.maintain();
+        }
+        self.append();
+        self.delete();
+        self.maintain();
+        self.clean_tombstones();
+        self.snapshot();
+        self.compare();
     }
 
     /// Takes a snapshot, which has exactly what the database has, and removes it.
