@@ -197,7 +197,10 @@ impl Scratch {
         Scratch::new(
             CancelToken::new(),
             budget,
-            Tally::new(std::sync::Arc::new(crate::counters::Counters::new(Grid::instant(0), false))),
+            Tally::new(std::sync::Arc::new(crate::counters::Counters::new(
+                crate::grid::Grid::instant(0),
+                false,
+            ))),
         )
     }
 
