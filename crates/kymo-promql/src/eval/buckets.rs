@@ -53,18 +53,17 @@ impl Tile {
         if let Some((_, observations)) = columns.last() {
             tile.observations[..len].copy_from_slice(&observations[part.clone()]);
         }
-        for at in 0..len {
-            tile.rank[at] = q * tile.observations[at];
+        for (rank, observations) in tile.rank.iter_mut().zip(&tile.observations) {
+            *rank = q * observations;
         }
-        let (sound, rank, below) = (&mut tile.sound[..len], &tile.rank[..len], &mut tile.below[..len]);
         for pair in columns.windows(2) {
-            let (before, after) = (&pair[0].1[part.clone()], &pair[1].1[part.clone()]);
-            for at in 0..len {
-                let (before, after) = (before[at], after[at]);
-                let least = if before == 0.0 { SOMETHING } else { before * CLEARLY_MORE };
-                sound[at] &= u64::from((before >= 0.0) & ((after == before) | (after > least)));
+            let counts = pair[0].1[part.clone()].iter().zip(&pair[1].1[part.clone()]);
+            let steps = tile.sound.iter_mut().zip(tile.below.iter_mut()).zip(&tile.rank);
+            for ((before, after), ((sound, below), rank)) in counts.zip(steps) {
+                let least = if *before == 0.0 { SOMETHING } else { before * CLEARLY_MORE };
+                *sound &= u64::from((*before >= 0.0) & ((after == before) | (*after > least)));
                 // A rank that is not a number is above all.
-                below[at] += 1 - u64::from(before >= rank[at]);
+                *below += 1 - u64::from(before >= rank);
             }
         }
         tile
