@@ -5,8 +5,6 @@ use kymo_model::{CounterResetHint, FloatHistogram, Span};
 use super::{Read, Reader};
 use crate::quote::quoted;
 
-/// The schema of histograms with custom bounds.
-
 impl Reader<'_> {
     /// A histogram in double braces, and whether its counter reset hint was written.
     pub(super) fn histogram(&mut self) -> Read<(FloatHistogram, bool)> {

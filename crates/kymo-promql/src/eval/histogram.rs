@@ -138,7 +138,7 @@ impl Function<'_> {
         &self,
         (result, param): (usize, usize),
         step: usize,
-        buckets: &mut Vec<Bucket>,
+        buckets: &mut [Bucket],
         metric: &str,
     ) -> f64 {
         if self.kind == HistogramFunction::Fraction {
