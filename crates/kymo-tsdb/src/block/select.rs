@@ -30,6 +30,7 @@ impl Inner {
         (matchers, cancel): (&[Matcher], &CancelToken),
         mut each: impl FnMut(u64, Entry),
     ) -> Result<(), BlockError> {
+        cancel.check()?;
         let mut pulse = cancel.pulse();
         let Candidates { series, mut ask_labels } = match &tables.postings {
             Some(postings) => self.candidates(postings, matchers, &mut pulse)?,
