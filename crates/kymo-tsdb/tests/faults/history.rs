@@ -303,6 +303,36 @@ impl History {
         self.keep_places(unsure, false);
     }
 
+    /// A series that begins long ago, in a range that may be in a block already.
+    fn append_old(&mut self) {
+        let Some(db) = self.db.clone() else { return };
+        let labels = series_labels(10_000 + self.next_value as usize);
+        let t_ms = self.now_ms - 2 * 3_600_000 - self.random.below(3 * 3_600_000) as i64;
+        let value = self.value(0);
+        let rows = [(labels.clone(), t_ms, value.clone())];
+        let monotonic_ms = self.monotonic_ms();
+        self.model.now_ms = self.wall_ms();
+        let expected = self.model.take(&rows, self.sync == SyncMode::Always, monotonic_ms);
+        assert_eq!(expected, [Ok(())], "{}", self.what);
+        let unsure = self.model_before().map(|mut model| {
+            model.last_batch_failed();
+            model
+        });
+        let mut batch = Batch::new();
+        batch.push(labels, Timestamp::from_millis(t_ms), value);
+        match db.append(&batch) {
+            Ok(outcome) => {
+                assert_eq!(outcome.appended, 1, "{}", self.what);
+                self.synced_as_promised();
+            }
+            Err(_) => {
+                self.model.last_batch_failed();
+                self.note_failure();
+            }
+        }
+        self.keep_places(unsure, false);
+    }
+
     /// The rows of a batch: mostly in order, some late, some too late, some twice.
     fn new_rows(&mut self) -> Vec<(Labels, i64, SampleValue)> {
         // Whether what is past the retention is still there is up to the database.
@@ -421,6 +451,7 @@ impl History {
             self.maintain();
         }
         self.append();
+        self.append_old();
         self.delete();
         self.maintain();
         self.clean_tombstones();
