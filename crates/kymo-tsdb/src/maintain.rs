@@ -127,14 +127,10 @@ fn spill_now(shared: &Shared, files: &mut Files) -> Result<(), StoreError> {
     spilled
 }
 
-/// An append that finds so many times [`Options::spill_bytes`](crate::Options::spill_bytes) on the heap does not wait for
-/// maintenance.
-const SPILL_AT_APPEND: u64 = 4;
-
-/// Spills when there is much, unless somebody else is at it.
+/// Spills when there is much, unless somebody else is at it. An append does not wait for maintenance: where many series are as
+/// old as one another, their chunks are all sealed within a second.
 pub(crate) fn spill_if_much(shared: &Shared) {
-    let much = shared.options.spill_bytes.saturating_mul(SPILL_AT_APPEND);
-    if shared.head.unspilled.bytes() >= much
+    if shared.head.unspilled.bytes() >= shared.options.spill_bytes
         && !shared.spill_failed.load(Relaxed)
         && let Ok(mut files) = shared.files.try_lock()
         && shared.ensure_writable().is_ok()

@@ -154,6 +154,7 @@ impl<'a> ChunkWriter<'a> {
             match writer.flush() {
                 Ok(()) => {
                     file.bytes = writer.size();
+                    writer.shrink();
                     file.open &= file.bytes < self.target.file_bytes_max;
                 }
                 Err(error) => {

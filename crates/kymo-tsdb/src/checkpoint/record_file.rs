@@ -10,7 +10,7 @@ use crate::frame::{FileId, RECORD_HEADER_BYTES, finish_record, header_bytes};
 use crate::vfs::{OpenMode, Vfs, VfsFile};
 
 /// From this size on the buffer is written out.
-const BUFFER_BYTES: usize = 1 << 20;
+const BUFFER_BYTES: usize = 256 << 10;
 
 /// A file that is being written.
 #[derive(Debug)]
@@ -64,6 +64,11 @@ impl RecordFile {
         if self.offset == 0 {
             self.buffer.extend_from_slice(&header_bytes(self.id));
         }
+    }
+
+    /// Gives back the memory of what was written out.
+    pub(crate) fn shrink(&mut self) {
+        self.buffer.shrink_to_fit();
     }
 
     pub(crate) fn is_large(&self) -> bool {

@@ -236,7 +236,7 @@ impl<'a> Replay<'a> {
             ChunkState::Sealed | ChunkState::SealedLate => {
                 let late = chunk.state == ChunkState::SealedLate;
                 let ChunkRecord { min_ms, max_ms, encoding, data, .. } = chunk;
-                if max_ms - min_ms > SealedChunk::SPAN_MS_MAX {
+                if max_ms.checked_sub(min_ms).is_none_or(|span_ms| span_ms > SealedChunk::SPAN_MS_MAX) {
                     return None;
                 }
                 let place = place.map_or_else(|| Data::Heap(Arc::from(data)), Data::File);

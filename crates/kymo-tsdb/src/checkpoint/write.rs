@@ -24,6 +24,9 @@ use crate::index::SeriesId;
 use crate::lock::lock;
 use crate::wal::{RecordKind, put_definitions};
 
+/// Says of a sealed chunk of a series whether it is kept elsewhere.
+pub(crate) type IsGone<'a> = dyn Fn(SeriesId, &SealedChunk) -> bool + 'a;
+
 /// What leaves the database with a checkpoint, and what comes in its place.
 #[derive(Default)]
 pub(crate) struct Retire<'a> {
@@ -31,7 +34,7 @@ pub(crate) struct Retire<'a> {
     pub(crate) files: BTreeSet<u32>,
     /// Sealed chunks that are not written, neither anew nor for the first time, because they are kept elsewhere from now on or
     /// are to go. They stay in the head until the caller takes them out.
-    pub(crate) gone: Option<&'a dyn Fn(SeriesId, &SealedChunk) -> bool>,
+    pub(crate) gone: Option<&'a IsGone<'a>>,
     /// A block that is a part of the database from the moment on at which the checkpoint is.
     pub(crate) publish: Option<Ulid>,
 }

@@ -3,6 +3,7 @@
 
 use kymo_model::{SampleValue, TimeRange};
 
+use super::late::LateBuffer;
 use super::sealed::{Data, SealedChunk};
 use super::value::late_chunks;
 use crate::chunks::{ChunkPlace, ChunkStore};
@@ -15,7 +16,7 @@ pub(crate) struct Closed {
     /// Sorted by `min_ms`; those in order overlap nothing but late ones.
     pub(crate) chunks: Vec<SealedChunk>,
     /// Samples out of order, sorted by time.
-    pub(crate) late: Vec<(i64, SampleValue)>,
+    pub(crate) late: LateBuffer,
 }
 
 impl Closed {
@@ -49,7 +50,7 @@ impl Closed {
     }
 
     fn seal_late(&mut self) -> usize {
-        let late = std::mem::take(&mut self.late);
+        let late = self.late.take();
         let mut sealed = 0;
         for chunk in late_chunks(&late) {
             self.add(chunk);
@@ -100,7 +101,7 @@ impl Closed {
             keep
         });
         let late = self.late.partition_point(|(t_ms, _)| *t_ms < cutoff_ms);
-        self.late.drain(..late);
+        self.late.drop_first(late);
         (chunks, samples + late)
     }
 }

@@ -236,7 +236,7 @@ impl Closed {
     pub(super) fn seal_late_in(&mut self, (begin_ms, end_ms): (i64, i64)) -> usize {
         let from = self.late.partition_point(|(t_ms, _)| *t_ms < begin_ms);
         let to = self.late.partition_point(|(t_ms, _)| *t_ms < end_ms);
-        let sealed: Vec<_> = self.late.drain(from..to.max(from)).collect();
+        let sealed = self.late.take_range(from..to.max(from));
         let chunks = super::value::late_chunks(&sealed);
         let count = chunks.len();
         chunks.into_iter().for_each(|chunk| self.add(chunk));

@@ -8,6 +8,7 @@ mod activity;
 mod closed;
 mod cut;
 mod erase;
+mod late;
 mod open;
 mod page;
 mod pinned;

@@ -369,7 +369,7 @@ impl Series {
             let chunks: usize = closed.chunks.iter().map(SealedChunk::memory_bytes).sum();
             let spare = (closed.chunks.capacity() - closed.chunks.len()) * size_of::<SealedChunk>();
             memory.sealed_bytes += (chunks + spare + size_of::<Closed>() + 2 * size_of::<usize>()) as u64;
-            memory.late_bytes += (closed.late.capacity() * size_of::<(i64, SampleValue)>()) as u64;
+            memory.late_bytes += closed.late.heap_bytes() as u64;
         }
     }
 }
