@@ -23,6 +23,8 @@ pub(crate) struct History {
     /// At most so long is between two batches. Where it is long, chunks end soon.
     pause_s_max: u64,
     next_value: u64,
+    /// Rows that were acknowledged, those that retention dropped since included.
+    pub(crate) taken: usize,
     handles: HashMap<Labels, SeriesHandle>,
     /// Did an fsync fail, so that the kernel may show what will never be durable?
     sync_failed: bool,
@@ -62,6 +64,7 @@ impl History {
             now_ms: START_MS,
             pause_s_max: if seed.is_multiple_of(3) { 3000 } else { 20 },
             next_value: 0,
+            taken: 0,
             handles: HashMap::new(),
             sync_failed: false,
             power_was_lost: false,
@@ -98,6 +101,7 @@ impl History {
             now_ms: wall_ms,
             pause_s_max: self.pause_s_max,
             next_value: place.next_value,
+            taken: 0,
             handles: HashMap::new(),
             sync_failed: place.sync_failed,
             power_was_lost: place.power_was_lost,
@@ -238,6 +242,7 @@ impl History {
                     .collect();
                 assert_eq!(refused, wanted, "{}", self.what);
                 assert_eq!(outcome.appended + refused.len(), rows.len(), "{}", self.what);
+                self.taken += outcome.appended;
                 self.handles
                     .extend(outcome.handles.iter().map(|(row, handle)| (rows[*row].0.clone(), *handle)));
                 self.recent.extend(rows);
