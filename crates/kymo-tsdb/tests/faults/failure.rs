@@ -70,7 +70,9 @@ fn each_operation_fails_once_while_samples_move() {
     }
     let Moved { cuts, compactions, cleaned, deletions, snapshots } = moved;
     assert!(cuts > 0 && compactions > 0 && cleaned > 0 && deletions > 0 && snapshots > 0, "{moved:?}");
-    report(format_args!("{points} histories in which one operation failed while samples moved (ENOSPC, EIO)"));
+    report(format_args!(
+        "{points} histories in which one operation failed while samples moved (ENOSPC, EIO)"
+    ));
 }
 
 #[test]

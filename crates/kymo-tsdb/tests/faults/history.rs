@@ -33,14 +33,14 @@ pub(crate) struct History {
     /// At most so long is between two batches. Where it is long, chunks end soon.
     pause_s_max: u64,
     next_value: u64,
+    /// Rows that were acknowledged, those that retention dropped since included.
+    pub(crate) taken: usize,
     handles: HashMap<Labels, SeriesHandle>,
     /// Did an fsync fail, so that the kernel may show what will never be durable?
     sync_failed: bool,
     power_was_lost: bool,
     series_removed: u64,
     snapshots: u32,
-    /// Rows that were taken.
-    pub(crate) taken: u64,
     /// Blocks that were cut, compactions, deletions and snapshots that succeeded.
     pub(crate) moved: Moved,
     recent: Vec<(Labels, i64, SampleValue)>,
@@ -101,12 +101,12 @@ impl History {
             now_ms: START_MS,
             pause_s_max: [3000, 1000, 20][(seed % 3) as usize],
             next_value: 0,
+            taken: 0,
             handles: HashMap::new(),
             sync_failed: false,
             power_was_lost: false,
             series_removed: 0,
             snapshots: 0,
-            taken: 0,
             moved: Moved::default(),
             recent: Vec::new(),
             places: None,
@@ -140,12 +140,12 @@ impl History {
             now_ms: wall_ms,
             pause_s_max: self.pause_s_max,
             next_value: place.next_value,
+            taken: 0,
             handles: HashMap::new(),
             sync_failed: place.sync_failed,
             power_was_lost: place.power_was_lost,
             series_removed: 0,
             snapshots: self.snapshots,
-            taken: 0,
             moved: Moved::default(),
             recent: Vec::new(),
             places: None,
@@ -288,7 +288,7 @@ impl History {
                     .collect();
                 assert_eq!(refused, wanted, "{}", self.what);
                 assert_eq!(outcome.appended + refused.len(), rows.len(), "{}", self.what);
-                self.taken += outcome.appended as u64;
+                self.taken += outcome.appended;
                 self.handles
                     .extend(outcome.handles.iter().map(|(row, handle)| (rows[*row].0.clone(), *handle)));
                 self.recent.extend(rows);
