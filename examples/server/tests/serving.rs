@@ -97,7 +97,7 @@ scrape_configs:
     let shown = data(port, "/out/api/v1/status/flags");
     for (flag, value) in [
         ("storage.tsdb.min-block-duration", "2h"),
-        ("storage.tsdb.max-block-duration", "2h"),
+        ("storage.tsdb.max-block-duration", "7h12m"),
         ("storage.tsdb.wal-compression", "false"),
         ("web.enable-lifecycle", "true"),
         ("web.read-timeout", "30s"),
