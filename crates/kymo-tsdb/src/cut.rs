@@ -32,8 +32,8 @@ use crate::maintain::Maintained;
 pub(crate) struct Cuts {
     /// A block that is not a part of the database yet, or has no name yet.
     pub(crate) pending: Option<Pending>,
-    /// When the head was last looked at.
-    looked: Option<Second>,
+    /// When the head was last looked at, and what its newest sample was then.
+    looked: Option<(Second, i64)>,
     /// When a range was cut last of which some series are not final, or when such a one was first seen.
     partial: Option<Second>,
     /// Ranges of which nothing that is left can be read, and when that was found.
@@ -52,8 +52,9 @@ pub(crate) struct Pending {
     pub(crate) published: bool,
 }
 
-/// The head is looked at so often.
+/// The head is looked at so often, and when its newest sample has gone on by this part of a range.
 const LOOK_STEP_S: u32 = 60;
+const LOOK_PART_OF_RANGE: i64 = 4;
 
 /// So long a range waits for series that still write to it, before it is cut without them.
 const PARTIAL_STEP_S: u32 = 3600;
@@ -148,11 +149,14 @@ pub(crate) fn write_checkpoint(
 
 /// The range that is to be cut next, the oldest first.
 fn choose(shared: &Shared, files: &mut Files, now_ms: i64, second: Second) -> Option<(i64, i64)> {
-    let is_due = |before: Second| second.number().saturating_sub(before.number()) >= LOOK_STEP_S;
+    let (range_ms, newest_ms) = (shared.options.block_range_ms_effective(), shared.head.max_ms());
+    let is_due = |(before, before_ms): (Second, i64)| {
+        second.number().saturating_sub(before.number()) >= LOOK_STEP_S
+            || newest_ms.saturating_sub(before_ms) >= range_ms / LOOK_PART_OF_RANGE
+    };
     if !files.cuts.looked.is_none_or(is_due) {
         return None;
     }
-    let range_ms = shared.options.block_range_ms_effective();
     let time = shared.head.time()?;
     let finality = finality(shared, now_ms, second);
     // The newest sample a series can wait for.
@@ -164,7 +168,7 @@ fn choose(shared: &Shared, files: &mut Files, now_ms: i64, second: Second) -> Op
     if !is_over(time.min.millis().div_euclid(range_ms)) {
         return None;
     }
-    files.cuts.looked = Some(second);
+    files.cuts.looked = Some((second, newest_ms));
     let tallies = shared.head.tally(range_ms, &finality);
     files.cuts.unreadable.retain(|_, since| second.number().saturating_sub(since.number()) < PARTIAL_STEP_S);
     let is_readable = |number: &i64| !files.cuts.unreadable.contains_key(number);

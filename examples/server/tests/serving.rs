@@ -73,7 +73,7 @@ scrape_configs:
         "--web.cors.origin=https?://a[.]com",
         "--web.console.templates=/etc/prometheus/consoles",
         "--web.read-timeout=30s",
-        "--storage.tsdb.min-block-duration=2h",
+        "--storage.tsdb.min-block-duration=3h",
         "--storage.tsdb.retention=3d",
         "--no-storage.tsdb.wal-compression",
         "--enable-feature=promql-experimental-functions,remote-write-receiver",
@@ -96,8 +96,8 @@ scrape_configs:
 
     let shown = data(port, "/out/api/v1/status/flags");
     for (flag, value) in [
-        ("storage.tsdb.min-block-duration", "2h"),
-        ("storage.tsdb.max-block-duration", "2h"),
+        ("storage.tsdb.min-block-duration", "3h"),
+        ("storage.tsdb.max-block-duration", "7h12m"),
         ("storage.tsdb.wal-compression", "false"),
         ("web.enable-lifecycle", "true"),
         ("web.read-timeout", "30s"),
@@ -144,7 +144,7 @@ scrape_configs:
         .collect();
     assert!(log.starts_with("{\"time\":\""), "{log}");
     for part in [
-        "--storage.tsdb.min-block-duration has no effect",
+        "--storage.tsdb.min-block-duration=3h is taken as 4h",
         "--storage.tsdb.wal-compression has no effect",
         "--web.console.templates has no effect",
         "--storage.tsdb.retention is deprecated",

@@ -58,8 +58,9 @@ pub fn union(mut sets: Vec<SeriesSet>) -> SeriesSet {
     SeriesSet::new(Arc::new(union)).with_warnings(warnings)
 }
 
-/// The same in any order, for those who need none; the sets may be in any order, too. Costs a table of the series instead of
-/// comparing their labels.
+/// The same for those who need no order; the sets may be in any order, too. Costs a table of the series instead of comparing
+/// their labels. The series come in the order of the last set, and then those that only others have: where the last set is the
+/// head, whose neighbours are read together, that is six times as fast as the order of blocks.
 pub(crate) fn union_unordered(mut sets: Vec<SeriesSet>) -> SeriesSet {
     sets.retain(|set| !set.is_empty() || !set.warnings().is_empty());
     if sets.len() < 2 {
@@ -69,28 +70,30 @@ pub(crate) fn union_unordered(mut sets: Vec<SeriesSet>) -> SeriesSet {
     let largest = sets.iter().map(SeriesSet::len).max().unwrap_or(0);
     let mut table: HashMap<Labels, u32, BuildHasherDefault<OwnHash>> =
         HashMap::with_capacity_and_hasher(largest, BuildHasherDefault::default());
-    let (mut series, mut places) = (Vec::with_capacity(largest), Vec::with_capacity(largest));
-    for (number, set) in sets.iter().enumerate() {
-        for at in 0..set.len() {
-            let labels = set.series(at).labels();
-            let index = *table.entry(labels).or_insert_with_key(|labels| {
-                series.push((labels.clone(), 0));
-                series.len() as u32 - 1
-            });
-            series[index as usize].1 += 1;
-            places.push((index, (number as u32, at as u32)));
-        }
-    }
+    let mut series: Vec<(Labels, usize)> = Vec::with_capacity(largest);
+    let mut index_of = |labels: Labels| {
+        let index = *table.entry(labels).or_insert_with_key(|labels| {
+            series.push((labels.clone(), 0));
+            series.len() as u32 - 1
+        });
+        series[index as usize].1 += 1;
+        index
+    };
+    let of_set = |set: &SeriesSet| (0..set.len()).map(|at| index_of(set.series(at).labels())).collect();
+    let mut indices: Vec<Vec<u32>> = sets.iter().rev().map(of_set).collect();
+    indices.reverse();
     // From how many members each has to where they begin, and in the loop below to where they end.
     let mut begin = 0;
     for (_, count) in &mut series {
         begin += std::mem::replace(count, begin);
     }
-    let mut members = vec![(0, 0); places.len()];
-    for (index, member) in places {
-        let next = &mut series[index as usize].1;
-        members[*next] = member;
-        *next += 1;
+    let mut members = vec![(0, 0); begin];
+    for (number, indices) in indices.into_iter().enumerate() {
+        for (at, index) in indices.into_iter().enumerate() {
+            let next = &mut series[index as usize].1;
+            members[*next] = (number as u32, at as u32);
+            *next += 1;
+        }
     }
     SeriesSet::new(Arc::new(Union { sets, members, series })).with_warnings(warnings)
 }

@@ -83,9 +83,9 @@ impl Series {
             self.seal_open();
         }
         let Some(closed) = self.closed_mut() else { return outcome };
-        let before = closed.late.len();
-        closed.late.retain(|t_ms| !inside(t_ms));
-        outcome.samples += before - closed.late.len();
+        let from = closed.late.partition_point(|(t_ms, _)| *t_ms < range.min.millis());
+        let to = closed.late.partition_point(|(t_ms, _)| *t_ms <= range.max.millis());
+        outcome.samples += closed.late.take_range(from..to.max(from)).len();
         let touched: Vec<SealedChunk> =
             closed.chunks.iter().filter(|chunk| chunk.overlaps(range)).cloned().collect();
         for chunk in touched {

@@ -30,36 +30,18 @@ impl LateBuffer {
         self.0.take().map_or_else(Vec::new, |samples| samples.sorted)
     }
 
-    /// Takes out those at these places.
-    pub(crate) fn take_range(&mut self, places: Range<usize>) -> Vec<(i64, SampleValue)> {
-        let taken = match &mut self.0 {
-            Some(samples) => samples.sorted.drain(places).collect(),
-            None => Vec::new(),
-        };
-        self.forget_if_empty();
-        taken
-    }
-
-    /// Keeps those whose time is wanted.
-    pub(crate) fn retain(&mut self, is_wanted: impl Fn(i64) -> bool) {
-        if let Some(samples) = &mut self.0 {
-            samples.sorted.retain(|(t_ms, _)| is_wanted(*t_ms));
-        }
-        self.forget_if_empty();
-    }
-
     /// Drops the first so many.
     pub(crate) fn drop_first(&mut self, count: usize) {
-        if let Some(samples) = &mut self.0 {
-            samples.sorted.drain(..count);
-        }
-        self.forget_if_empty();
+        self.take_range(0..count);
     }
 
-    fn forget_if_empty(&mut self) {
+    /// Takes out those at these places.
+    pub(crate) fn take_range(&mut self, places: Range<usize>) -> Vec<(i64, SampleValue)> {
+        let taken = self.0.as_mut().map_or_else(Vec::new, |samples| samples.sorted.drain(places).collect());
         if self.is_empty() {
             self.0 = None;
         }
+        taken
     }
 
     /// What it takes on the heap.

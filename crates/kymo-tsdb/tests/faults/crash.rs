@@ -49,16 +49,16 @@ fn stop_everywhere(seed: u64, sync: SyncMode, counts: &mut Counts) {
         if random.chance(1, 15) {
             history.crash_and_open(if random.chance(1, 3) { Crash::Process } else { Crash::Power });
         }
-        stop_at_places(&mut history, &mut random, counts);
+        stop_at_places(&mut history, &mut random, 10, counts);
     }
 }
 
 /// Stops at the places that were kept since it was done before.
-fn stop_at_places(history: &mut History, random: &mut Random, counts: &mut Counts) {
+fn stop_at_places(history: &mut History, random: &mut Random, one_again_in: u64, counts: &mut Counts) {
     for place in history.take_places() {
         counts.operations += 1;
         for crash in CRASHES {
-            let again = random.chance(1, 10);
+            let again = random.chance(1, one_again_in);
             let mut stopped = history.stopped_at(&place, crash, random.next(), again);
             counts.add(&place);
             // The recovery is stopped, too.
@@ -78,7 +78,7 @@ fn stop_at_places(history: &mut History, random: &mut Random, counts: &mut Count
 /// Stops at every operation of cuts, compactions, deletions and snapshots.
 #[test]
 fn while_samples_move() {
-    let wanted = setting("KYMO_CRASH_POINTS", 10_000).div_ceil(2);
+    let wanted = setting("KYMO_CRASH_POINTS", 10_000).div_ceil(4);
     let (mut counts, mut moved) = (Counts::default(), Moved::default());
     let first = first_seed();
     let mut seed = first;
@@ -89,9 +89,9 @@ fn while_samples_move() {
         history.watch();
         let mut random = Random::new(seed);
         counts.histories += 1;
-        for _ in 0..4 {
+        for _ in 0..3 {
             history.move_everything();
-            stop_at_places(&mut history, &mut random, &mut counts);
+            stop_at_places(&mut history, &mut random, 30, &mut counts);
         }
         moved += history.moved;
         seed += 1;

@@ -4,7 +4,7 @@
 use kymo_testkit::{Crash, Fault, report};
 use kymo_tsdb::SyncMode;
 
-use crate::history::History;
+use crate::history::{History, Moved};
 use crate::seeds;
 
 const STEPS: usize = 45;
@@ -40,6 +40,38 @@ fn each_operation_fails_once() {
     }
     report(format_args!(
         "{points} histories in which one operation failed (ENOSPC, EIO, each operation in turn)"
+    ));
+}
+
+/// Each operation of cuts, compactions, deletions and snapshots in turn.
+#[test]
+fn each_operation_fails_once_while_samples_move() {
+    let (mut points, mut moved) = (0, Moved::default());
+    for seed in seeds(1) {
+        let sync = SyncMode::IntervalMs(1000);
+        let begin = |what: String| {
+            let mut history = History::new(seed, sync, what);
+            history.live(30);
+            history
+        };
+        let mut history = begin("without a fault".to_owned());
+        let first = history.disk.calls();
+        (0..2).for_each(|_| history.move_everything());
+        for call in first..history.disk.calls() {
+            let fault = FAULTS[(call % 2) as usize];
+            let crash = if (seed + call / 2) % 2 == 0 { Crash::Process } else { Crash::Power };
+            let mut history = begin(format!("{fault:?} at operation {call} of moving, {crash:?}"));
+            history.disk.plan(call, fault);
+            (0..2).for_each(|_| history.move_everything());
+            moved += history.moved;
+            history.crash_and_open(crash);
+            points += 1;
+        }
+    }
+    let Moved { cuts, compactions, cleaned, deletions, snapshots } = moved;
+    assert!(cuts > 0 && compactions > 0 && cleaned > 0 && deletions > 0 && snapshots > 0, "{moved:?}");
+    report(format_args!(
+        "{points} histories in which one operation failed while samples moved (ENOSPC, EIO)"
     ));
 }
 

@@ -36,6 +36,8 @@ pub(crate) struct History {
     /// At most so long is between two batches. Where it is long, chunks end soon.
     pause_s_max: u64,
     next_value: u64,
+    /// Rows that were acknowledged, those that retention dropped since included.
+    pub(crate) taken: usize,
     handles: HashMap<Labels, SeriesHandle>,
     /// Did an fsync fail, so that the kernel may show what will never be durable?
     sync_failed: bool,
@@ -104,6 +106,7 @@ impl History {
             now_ms: START_MS,
             pause_s_max: [3000, 1000, 20][(seed % 3) as usize],
             next_value: 0,
+            taken: 0,
             handles: HashMap::new(),
             sync_failed: false,
             power_was_lost: false,
@@ -143,6 +146,7 @@ impl History {
             now_ms: wall_ms,
             pause_s_max: self.pause_s_max,
             next_value: place.next_value,
+            taken: 0,
             handles: HashMap::new(),
             sync_failed: place.sync_failed,
             power_was_lost: place.power_was_lost,
@@ -365,6 +369,37 @@ impl History {
         series
     }
 
+    /// A series that begins long ago, in a range that may be in a block already.
+    fn append_old(&mut self) {
+        let Some(db) = self.db.clone() else { return };
+        let labels = series_labels(10_000 + self.next_value as usize);
+        let t_ms = self.now_ms - 2 * 3_600_000 - self.random.below(3 * 3_600_000) as i64;
+        let value = self.value(0);
+        let rows = [(labels.clone(), t_ms, value.clone())];
+        let monotonic_ms = self.monotonic_ms();
+        self.model.now_ms = self.wall_ms();
+        let expected = self.model.take(&rows, self.sync == SyncMode::Always, monotonic_ms);
+        assert_eq!(expected, [Ok(())], "{}", self.what);
+        let mut batch = Batch::new();
+        batch.push(labels, Timestamp::from_millis(t_ms), value);
+        self.model.take_beside(&batch, &[], self.sync == SyncMode::Always, monotonic_ms);
+        let unsure = self.model_before().map(|mut model| {
+            model.last_batch_failed();
+            model
+        });
+        match db.append(&batch) {
+            Ok(outcome) => {
+                assert_eq!(outcome.appended, 1, "{}", self.what);
+                self.synced_as_promised();
+            }
+            Err(_) => {
+                self.model.last_batch_failed();
+                self.note_failure();
+            }
+        }
+        self.keep_places(unsure, false);
+    }
+
     /// The rows of a batch: mostly in order, some late, some too late, some twice.
     fn new_rows(&mut self) -> Vec<(Labels, i64, SampleValue)> {
         // Whether what is past the retention is still there is up to the database.
@@ -483,6 +518,7 @@ impl History {
             self.maintain();
         }
         self.append();
+        self.append_old();
         self.delete();
         self.maintain();
         self.clean_tombstones();

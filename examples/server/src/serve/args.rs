@@ -335,6 +335,16 @@ impl ServeArgs {
         if given == 0 && self.retention_size.0 == 0 { RETENTION_DEFAULT_MS } else { given }
     }
 
+    /// How long blocks may grow, as the flags say it.
+    fn block_duration_max_ms(&self) -> i64 {
+        const LONGEST_MS: i64 = 31 * 86_400_000;
+        let of_retention = match self.retention_time_ms() {
+            0 => LONGEST_MS,
+            time_ms => (time_ms / 10).min(LONGEST_MS),
+        };
+        self.block_duration_max.map_or(of_retention, |max| max.0)
+    }
+
     /// What should be known of flags that do not do what they say; the error is why the server does not start.
     pub(crate) fn judge(&self) -> Result<Vec<String>, String> {
         let mut warnings = self.carried.judge()?;
@@ -381,10 +391,7 @@ impl ServeArgs {
             ("storage.tsdb.retention.time", format_duration(self.retention_time.map_or(0, |time| time.0))),
             ("storage.tsdb.retention.size", format_bytes(self.retention_size.0)),
             ("storage.tsdb.min-block-duration", format_duration(self.block_duration_min.0)),
-            (
-                "storage.tsdb.max-block-duration",
-                format_duration(self.block_duration_max.map_or(0, |max| max.0)),
-            ),
+            ("storage.tsdb.max-block-duration", format_duration(self.block_duration_max_ms())),
             ("storage.tsdb.sync", word(&self.sync)),
             ("storage.tsdb.out-of-order-time-window", format_duration(self.out_of_order_window.0)),
             ("storage.tsdb.max-series", self.series_max.to_string()),
