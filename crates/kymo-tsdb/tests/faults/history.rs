@@ -36,8 +36,6 @@ pub(crate) struct History {
     /// At most so long is between two batches. Where it is long, chunks end soon.
     pause_s_max: u64,
     next_value: u64,
-    /// Rows that were acknowledged, those that retention dropped since included.
-    pub(crate) taken: usize,
     handles: HashMap<Labels, SeriesHandle>,
     /// Did an fsync fail, so that the kernel may show what will never be durable?
     sync_failed: bool,
@@ -106,7 +104,6 @@ impl History {
             now_ms: START_MS,
             pause_s_max: [3000, 1000, 20][(seed % 3) as usize],
             next_value: 0,
-            taken: 0,
             handles: HashMap::new(),
             sync_failed: false,
             power_was_lost: false,
@@ -146,7 +143,6 @@ impl History {
             now_ms: wall_ms,
             pause_s_max: self.pause_s_max,
             next_value: place.next_value,
-            taken: 0,
             handles: HashMap::new(),
             sync_failed: place.sync_failed,
             power_was_lost: place.power_was_lost,
