@@ -96,12 +96,6 @@ impl ChunkFiles {
         self.files.values().map(|file| file.bytes).sum()
     }
 
-    /// The numbers of the files that have chunks of a range.
-    #[allow(dead_code, reason = "whoever cuts a block asks")]
-    pub(crate) fn of_range(&self, range: i64) -> impl Iterator<Item = u32> {
-        self.files.values().filter(move |file| file.range == Some(range)).map(|file| file.number)
-    }
-
     /// Nothing is added to this file any more.
     pub(super) fn close(&mut self, number: u32) {
         if let Some(file) = self.files.get_mut(&number) {
