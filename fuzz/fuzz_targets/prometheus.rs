@@ -37,8 +37,10 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     // Parts of blocks, too; but not one for each of many ranges.
     let memory_bytes_max = if memory % 4 == 0 { 3000 } else { 1 << 20 };
     let clock = SimClock::at_ms(0).shared();
-    let options = ImportOptions { memory_bytes_max, clock, range_ms: i64::MAX / 8, ..ImportOptions::default() };
-    let report = import_prometheus(&disk.vfs(), dir, &options, &mut |now| assert!(now.done <= now.total)).unwrap();
+    let options =
+        ImportOptions { memory_bytes_max, clock, range_ms: i64::MAX / 8, ..ImportOptions::default() };
+    let report =
+        import_prometheus(&disk.vfs(), dir, &options, &mut |now| assert!(now.done <= now.total)).unwrap();
     assert!(!disk.files().iter().any(|path| path.starts_with("/data/wal")));
     let store = BlockStore::open(disk.vfs(), dir, BlockStoreOptions::default()).unwrap();
     assert!(store.refused().is_empty());

@@ -5,7 +5,8 @@
 use std::path::Path;
 
 use kymo_model::{
-    Append, Batch, ExemplarQueryable, Labels, MetadataQueryable, Queryable, Samples, Selector, TimeRange, Timestamp,
+    Append, Batch, ExemplarQueryable, Labels, MetadataQueryable, Queryable, Samples, Selector, TimeRange,
+    Timestamp,
 };
 use kymo_testkit::{SimClock, SimDisk};
 use kymo_tsdb::{Db, Options};
