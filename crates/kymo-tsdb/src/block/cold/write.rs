@@ -305,11 +305,12 @@ impl ColdWriter {
         vfs.sync_dir(&unfinished).map_err(WriteBlockError::io("sync", &unfinished))?;
 
         let all = stats.num_series;
-        let report = verify_while(&ColdBlock::open(&*vfs, &unfinished)?, &mut |_| go_on(all, all))
-            .map_err(|error| match error {
+        let report = verify_while(&ColdBlock::open(&*vfs, &unfinished)?, &mut |_| go_on(all, all)).map_err(
+            |error| match error {
                 BlockError::Canceled(_) => ColdWriteError::Stopped,
                 error => ColdWriteError::ReadBack(error),
-            })?;
+            },
+        )?;
         if !report.is_sound() || report.samples != stats.num_samples {
             return Err(ColdWriteError::Different {
                 expected: stats.num_samples,

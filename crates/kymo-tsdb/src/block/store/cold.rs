@@ -132,7 +132,11 @@ impl BlockStore {
 
     /// Writes a cold block anew without what was deleted: a plain block first, which becomes cold. If it cannot, it stays plain;
     /// whoever makes blocks cold later tries again.
-    pub(super) fn clean_cold(&self, cold: &ColdBlock, now_ms: u64) -> Result<Option<BlockMeta>, CompactError> {
+    pub(super) fn clean_cold(
+        &self,
+        cold: &ColdBlock,
+        now_ms: u64,
+    ) -> Result<Option<BlockMeta>, CompactError> {
         let (vfs, ulid) = (&self.vfs, Ulid::generate(now_ms));
         let made = to_block(vfs, &self.dir, ulid, cold, self.options.writer, &mut |_, _| ());
         let opened = made.and_then(|made| {

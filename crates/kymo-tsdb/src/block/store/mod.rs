@@ -112,7 +112,8 @@ impl BlockStore {
     fn exchange(&self, removed: &[Ulid], added: Option<StoredBlock>) {
         let gone = |block: &StoredBlock| removed.contains(&block.meta().ulid);
         let mut list = write(&self.blocks);
-        let mut blocks: Vec<StoredBlock> = list.iter().filter(|block| !gone(block)).cloned().chain(added).collect();
+        let mut blocks: Vec<StoredBlock> =
+            list.iter().filter(|block| !gone(block)).cloned().chain(added).collect();
         blocks.sort_by_key(|block| (block.meta().min_time_ms, block.meta().ulid));
         *list = blocks.into();
     }

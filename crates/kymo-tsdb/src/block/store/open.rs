@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, RwLock};
 
 use super::{BlockStore, BlockStoreOptions};
-use crate::block::error::BlockError;
 use crate::block::cold::{COLD_ENDING, Current, remove_unfinished};
+use crate::block::error::BlockError;
 use crate::block::stored::StoredBlock;
 use crate::block::ulid::Ulid;
 use crate::block::write::remove_block;
