@@ -7,7 +7,7 @@ use std::path::Path;
 
 use kymo_model::{Queryable, Samples, Selector, TimeRange};
 use kymo_testkit::{SimClock, SimDisk};
-use kymo_tsdb::block::{BlockStore, BlockStoreOptions, verify_block};
+use kymo_tsdb::block::{BlockStore, BlockStoreOptions, StoredBlock, verify_block};
 use kymo_tsdb::prometheus::{ImportOptions, import_prometheus};
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
@@ -44,7 +44,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     assert!(!disk.files().iter().any(|path| path.starts_with("/data/wal")));
     let store = BlockStore::open(disk.vfs(), dir, BlockStoreOptions::default()).unwrap();
     assert!(store.refused().is_empty());
-    for block in store.blocks().iter() {
+    for block in store.blocks().iter().filter_map(StoredBlock::plain) {
         let verified = verify_block(block).unwrap();
         assert!(verified.is_sound(), "{:?}", verified.damage);
     }

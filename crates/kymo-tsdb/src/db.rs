@@ -9,7 +9,7 @@ use kymo_model::{Appended, Refusal, StoreError, StoreErrorKind};
 
 use crate::append::Writer;
 use crate::believed_time::BelievedTime;
-use crate::block::{Block, BlockStore, Ulid, cut_blocks, name_block, remove_tree};
+use crate::block::{Block, BlockStore, StoredBlock, Ulid, cut_blocks, name_block, remove_tree};
 use crate::checkpoint::{ChunkFiles, ChunkTarget, Resumed, load};
 use crate::chunks::ChunkStore;
 use crate::cut::{Cuts, write_checkpoint};
@@ -80,12 +80,34 @@ pub(crate) struct Files {
     pub(crate) unsettled: bool,
 }
 
-/// When compaction may be tried again after it failed.
+/// What may be tried again when, after it failed.
 #[derive(Debug, Default)]
 pub(crate) struct Compacting {
+    pub(crate) compaction: Retry,
+    pub(crate) conversion: Retry,
+}
+
+/// When something may be tried again after it failed.
+#[derive(Debug, Default)]
+pub(crate) struct Retry {
     pub(crate) not_before: Second,
     /// How often in a row it failed.
-    pub(crate) failed: u32,
+    failed: u32,
+}
+
+impl Retry {
+    pub(crate) fn succeeded(&mut self) {
+        self.failed = 0;
+    }
+
+    /// Waits longer each time.
+    pub(crate) fn failed(&mut self, second: Second) {
+        /// The first wait, and the longest.
+        const WAIT_S: std::ops::RangeInclusive<u32> = 60..=3600;
+        let wait_s = (WAIT_S.start() << self.failed.min(6)).min(*WAIT_S.end());
+        self.failed = self.failed.saturating_add(1);
+        self.not_before = second.later_by(wait_s);
+    }
 }
 
 /// Where everything is.
@@ -137,6 +159,7 @@ pub(crate) struct Counters {
     pub(crate) blocks_cut: AtomicU64,
     pub(crate) blocks_removed: AtomicU64,
     pub(crate) compactions: AtomicU64,
+    pub(crate) made_cold: AtomicU64,
     pub(crate) block_failures: AtomicU64,
     refused: [AtomicU64; Refusal::ALL.len()],
 }
@@ -279,11 +302,12 @@ impl Db {
                 wal_bytes,
                 checkpoint_bytes: shared.checkpoint_bytes.load(Relaxed),
                 chunk_bytes: shared.chunk_bytes.load(Relaxed),
-                block_bytes: blocks.iter().map(Block::size_bytes).sum(),
+                block_bytes: blocks.iter().map(StoredBlock::size_bytes).sum(),
             },
             blocks: BlocksStats {
                 cut: counters.blocks_cut.load(Relaxed),
                 compactions: counters.compactions.load(Relaxed),
+                made_cold: counters.made_cold.load(Relaxed),
                 failures: counters.block_failures.load(Relaxed),
                 removed: counters.blocks_removed.load(Relaxed),
                 ..BlocksStats::of(&blocks)
@@ -300,8 +324,8 @@ impl Db {
         self.shared.head.memory()
     }
 
-    /// The blocks as they are now, in order of their first millisecond.
-    pub fn blocks(&self) -> Arc<[Block]> {
+    /// The blocks as they are now, cold ones among them, in order of their first millisecond.
+    pub fn blocks(&self) -> Arc<[StoredBlock]> {
         self.shared.blocks.blocks()
     }
 

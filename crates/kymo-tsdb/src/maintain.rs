@@ -5,12 +5,14 @@ use std::sync::atomic::Ordering::Relaxed;
 use kymo_model::{StoreError, Timestamp};
 
 use crate::block::CompactError;
+use crate::block::cold::ColdWriteError;
 use crate::checkpoint::spill;
 use crate::cut::{cut, write_checkpoint};
-use crate::db::{Db, Files, Shared};
+use crate::db::{Compacting, Db, Files, Retry, Shared};
+use crate::head::Second;
 use crate::lock::lock;
-use crate::options::SyncMode;
-use crate::retention::{enforce_age, enforce_size};
+use crate::options::{Options, SyncMode};
+use crate::retention::{enforce_age, enforce_size, newest_ms};
 
 /// What a round of maintenance did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,6 +33,8 @@ pub struct Maintained {
     pub blocks_cut: u64,
     /// Were blocks compacted?
     pub compacted: bool,
+    /// Did a block become cold?
+    pub made_cold: bool,
 }
 
 impl Db {
@@ -79,29 +83,62 @@ impl Db {
     }
 }
 
-/// Compacts what the plan asks for, one compaction at a time. After a failure it waits, longer each time.
+/// Compacts what the plan asks for, one compaction at a time; when there is nothing, makes a block cold. After a failure it waits,
+/// longer each time.
 fn compact(shared: &Shared, now: Timestamp, done: &mut Maintained) -> Result<(), StoreError> {
-    /// The first wait, and the longest.
-    const WAIT_S: std::ops::RangeInclusive<u32> = 60..=3600;
     // Somebody else compacts already.
     let Ok(mut compacting) = shared.compacting.try_lock() else { return Ok(()) };
+    let Compacting { compaction, conversion } = &mut *compacting;
     let second = shared.see_second();
-    if second < compacting.not_before || shared.ensure_writable().is_err() {
+    if shared.ensure_writable().is_err() {
         return Ok(());
     }
     let now_ms = u64::try_from(now.millis()).unwrap_or(0);
-    match shared.blocks.compact_while(now_ms, &mut |_| shared.go_on()) {
-        Ok(None) | Err(CompactError::Stopped) => Ok(()),
+    if second >= compaction.not_before {
+        match shared.blocks.compact_while(now_ms, &mut |_| shared.go_on()) {
+            Ok(None) => {}
+            Err(CompactError::Stopped) => return Ok(()),
+            Ok(Some(_)) => {
+                compaction.succeeded();
+                done.compacted = true;
+                shared.counters.compactions.fetch_add(1, Relaxed);
+                return Ok(());
+            }
+            Err(error) => {
+                compaction.failed(second);
+                shared.counters.block_failures.fetch_add(1, Relaxed);
+                return Err(error.into());
+            }
+        }
+    }
+    make_cold(shared, (now, second), conversion, done)
+}
+
+/// Makes the oldest block cold that is old enough, if that is wanted.
+fn make_cold(
+    shared: &Shared,
+    (now, second): (Timestamp, Second),
+    conversion: &mut Retry,
+    done: &mut Maintained,
+) -> Result<(), StoreError> {
+    let cold_after_ms = shared.options.cold_after_ms;
+    if cold_after_ms == Options::NEVER_COLD || second < conversion.not_before {
+        return Ok(());
+    }
+    // As with retention: neither a clock that leaps nor a sample from the future makes anything old.
+    let Some(newest_ms) = newest_ms(shared, &shared.blocks.blocks()) else { return Ok(()) };
+    let before_ms = newest_ms.min(now.millis()).saturating_sub(cold_after_ms.max(0));
+    let now_ms = u64::try_from(now.millis()).unwrap_or(0);
+    match shared.blocks.make_cold(before_ms, now_ms, &mut |_, _| shared.go_on()) {
+        Ok(None) | Err(ColdWriteError::Stopped) => Ok(()),
         Ok(Some(_)) => {
-            compacting.failed = 0;
-            done.compacted = true;
-            shared.counters.compactions.fetch_add(1, Relaxed);
+            conversion.succeeded();
+            done.made_cold = true;
+            shared.counters.made_cold.fetch_add(1, Relaxed);
             Ok(())
         }
         Err(error) => {
-            let wait_s = (WAIT_S.start() << compacting.failed.min(6)).min(*WAIT_S.end());
-            compacting.failed = compacting.failed.saturating_add(1);
-            compacting.not_before = second.later_by(wait_s);
+            conversion.failed(second);
             shared.counters.block_failures.fetch_add(1, Relaxed);
             Err(error.into())
         }

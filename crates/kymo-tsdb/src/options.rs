@@ -81,6 +81,9 @@ pub struct Options {
     pub head_chunk_bytes_max: u64,
     /// How long blocks may grow by compaction; 0 for a tenth of the retention, at most 31 days.
     pub block_range_ms_max: i64,
+    /// Blocks all of whose samples are this much older than the newest of all, and that compaction will leave alone, become cold
+    /// ([`crate::cold`]): a fourth of the bytes, which Prometheus passes over. [`Options::NEVER_COLD`] for never.
+    pub cold_after_ms: i64,
     /// Sealed chunks leave the heap for chunk files when there are so many bytes of them.
     pub spill_bytes: u64,
     /// On how many threads the log is replayed, the one that opens the database included. They end with the opening; what it
@@ -148,6 +151,7 @@ impl Default for Options {
             chunk_file_bytes: 128 << 20,
             block_range_ms: 2 * HOUR_MS,
             block_range_ms_max: 0,
+            cold_after_ms: Options::NEVER_COLD,
             head_chunk_bytes_max: 4 << 30,
             spill_bytes: 1 << 20,
             replay_threads: 0,
@@ -160,6 +164,9 @@ impl Default for Options {
 impl Options {
     /// No more threads replay the log: reading it keeps that many busy.
     pub const REPLAY_THREADS_MAX: usize = 8;
+
+    /// As [`Options::cold_after_ms`]: blocks stay as they are.
+    pub const NEVER_COLD: i64 = i64::MAX;
 
     /// All bounds by label, that of metric names among them.
     pub(crate) fn label_bounds(&self) -> Vec<LabelBound> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use kymo_model::{Estimate, Matcher, Queryable, Selector, SeriesSet, StoreError, StoreErrorKind, TimeRange};
 
-use crate::block::{Block, BlockStore, merged, union, union_unordered};
+use crate::block::{BlockStore, StoredBlock, merged, union, union_unordered};
 use crate::db::Db;
 use crate::head::Head;
 
@@ -79,7 +79,7 @@ impl Parts<'_> {
         Ok(merged(lists))
     }
 
-    fn overlapping(self, range: TimeRange) -> Vec<Block> {
+    fn overlapping(self, range: TimeRange) -> Vec<StoredBlock> {
         let blocks = self.blocks.blocks();
         blocks.iter().filter(|block| block.time_range().overlaps(&range)).cloned().collect()
     }

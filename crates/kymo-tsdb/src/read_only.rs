@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use kymo_model::{Estimate, Matcher, Queryable, Selector, SeriesSet, StoreError, TimeRange};
 
-use crate::block::{Block, BlockError};
+use crate::block::{BlockError, StoredBlock};
 use crate::checkpoint::{Looked, look};
 use crate::db::Paths;
 use crate::error::OpenError;
@@ -88,8 +88,8 @@ impl ReadOnlyDb {
         }
     }
 
-    /// Its blocks, in order of their first millisecond.
-    pub fn blocks(&self) -> Arc<[Block]> {
+    /// Its blocks, cold ones among them, in order of their first millisecond.
+    pub fn blocks(&self) -> Arc<[StoredBlock]> {
         self.looked.blocks.blocks()
     }
 

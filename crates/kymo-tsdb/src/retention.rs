@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use kymo_model::StoreError;
 
-use crate::block::{Block, BlockMeta};
+use crate::block::{BlockMeta, StoredBlock};
 use crate::cut::write_checkpoint;
 use crate::db::{Db, Files, Shared};
 use crate::head::Cutoffs;
@@ -125,7 +125,7 @@ fn drop_old_blocks(shared: &Shared, now_ms: i64, done: &mut Maintained) {
     let Some(newest_ms) = newest_ms(shared, &blocks) else { return };
     let retention_ms = shared.options.retention_ms;
     let cutoff_ms = newest_ms.min(now_ms).saturating_sub(retention_ms);
-    let mut doomed: Vec<Block> = blocks
+    let mut doomed: Vec<StoredBlock> = blocks
         .iter()
         .filter(|block| block.is_named() && block.meta().max_time_ms <= cutoff_ms)
         .cloned()
@@ -143,14 +143,14 @@ fn drop_old_blocks(shared: &Shared, now_ms: i64, done: &mut Maintained) {
     drop_blocks(shared, &doomed, done);
 }
 
-fn drop_blocks(shared: &Shared, doomed: &[Block], done: &mut Maintained) {
+fn drop_blocks(shared: &Shared, doomed: &[StoredBlock], done: &mut Maintained) {
     shared.blocks.drop_blocks(doomed);
     done.blocks_removed += doomed.len() as u64;
     shared.counters.blocks_removed.fetch_add(doomed.len() as u64, Relaxed);
 }
 
 /// The newest sample of all, never later than it is: a block says where its range ends, not where its samples do.
-fn newest_ms(shared: &Shared, blocks: &[Block]) -> Option<i64> {
+pub(crate) fn newest_ms(shared: &Shared, blocks: &[StoredBlock]) -> Option<i64> {
     let of_head = shared.head.time().map(|time| time.max.millis());
     let of_blocks = blocks.iter().map(|block| block.meta().min_time_ms).max();
     of_head.max(of_blocks)

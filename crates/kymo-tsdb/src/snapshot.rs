@@ -4,7 +4,7 @@ use std::path::Path;
 
 use kymo_model::{StoreError, StoreErrorKind};
 
-use crate::block::BlockMeta;
+use crate::block::{BlockMeta, StoredBlock};
 use crate::cut::{copy_range, finish};
 use crate::db::{Db, Shared};
 use crate::error::store_error;
@@ -13,7 +13,8 @@ use crate::maintain::Maintained;
 
 impl Db {
     /// Makes a directory, which must not be there yet, with all blocks and, if `with_head`, the head as blocks, too. The files of
-    /// blocks get another name there, where the disk can do that, and take no room. Gives the blocks.
+    /// blocks get another name there, where the disk can do that, and take no room; cold ones become blocks of Prometheus'. Gives the
+    /// blocks, in order of their first millisecond.
     ///
     /// While it is made the directory is called as it will be, with `.tmp` behind; when it fails, nothing is left.
     pub fn snapshot(&self, dir: impl AsRef<Path>, with_head: bool) -> Result<Vec<BlockMeta>, StoreError> {
@@ -55,10 +56,11 @@ fn fill(shared: &Shared, dir: &Path, with_head: bool) -> Result<Vec<BlockMeta>, 
         shared.ensure_writable()?;
         finish(shared, &mut files, &mut Maintained::default())?;
     }
-    let linked = shared.blocks.link_to(dir)?;
-    let mut metas: Vec<BlockMeta> = linked.iter().map(|block| block.meta().clone()).collect();
+    let now_ms = u64::try_from(shared.options.clock.now().millis()).unwrap_or(0);
+    let blocks = shared.blocks.link_to(dir)?;
+    let plain = blocks.iter().filter_map(StoredBlock::plain);
+    let mut metas: Vec<BlockMeta> = plain.map(|block| block.meta().clone()).collect();
     if with_head {
-        let now_ms = u64::try_from(shared.options.clock.now().millis()).unwrap_or(0);
         let range_ms = shared.options.block_range_ms_effective();
         for number in shared.head.ranges(range_ms) {
             let (begin_ms, end_ms) =
@@ -66,6 +68,12 @@ fn fill(shared: &Shared, dir: &Path, with_head: bool) -> Result<Vec<BlockMeta>, 
             metas.extend(copy_range(shared, dir, (begin_ms, end_ms), now_ms)?);
         }
     }
+    // Maintenance goes on meanwhile: these stay readable as they were, whatever becomes of them.
+    drop(files);
+    for cold in blocks.iter().filter_map(StoredBlock::cold) {
+        metas.extend(shared.blocks.copy_cold(cold, dir, now_ms, &mut || _ = shared.go_on())?);
+    }
+    metas.sort_by_key(|meta| (meta.min_time_ms, meta.ulid));
     Ok(metas)
 }
 

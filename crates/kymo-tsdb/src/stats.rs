@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use kymo_model::{ExemplarRefusal, Refusal, Timestamp};
 
-use crate::block::{Block, BlockMeta};
+use crate::block::{BlockMeta, StoredBlock};
 use crate::prometheus::ImportReport;
 
 /// The figures of a database at one moment.
@@ -82,6 +82,8 @@ pub struct MetadataStats {
 pub struct BlocksStats {
     /// Blocks.
     pub blocks: u64,
+    /// Those of them that are cold.
+    pub cold: u64,
     /// Series in them.
     pub series: u64,
     /// Samples in them, those counted that were deleted and are not cleaned out yet.
@@ -100,7 +102,9 @@ pub struct BlocksStats {
     pub cut: u64,
     /// Compactions since the opening.
     pub compactions: u64,
-    /// Cuts and compactions that failed since the opening; each is tried again.
+    /// Blocks that became cold since the opening.
+    pub made_cold: u64,
+    /// Cuts, compactions and conversions that failed since the opening; each is tried again.
     pub failures: u64,
     /// Blocks removed since the opening, because they were past the retention.
     pub removed: u64,
@@ -108,10 +112,11 @@ pub struct BlocksStats {
 
 impl BlocksStats {
     /// What blocks say of themselves.
-    pub(crate) fn of(blocks: &[Block]) -> BlocksStats {
+    pub(crate) fn of(blocks: &[StoredBlock]) -> BlocksStats {
         let sum = |pick: fn(&BlockMeta) -> u64| blocks.iter().map(|block| pick(block.meta())).sum();
         BlocksStats {
             blocks: blocks.len() as u64,
+            cold: blocks.iter().filter(|block| block.is_cold()).count() as u64,
             series: sum(|meta| meta.stats.num_series),
             samples: sum(|meta| meta.stats.num_samples),
             chunks: sum(|meta| meta.stats.num_chunks),

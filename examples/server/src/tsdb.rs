@@ -171,6 +171,7 @@ fn to_text(stats: &Stats, cardinality: &Cardinality) -> String {
         ("Oldest sample", time(stats.min_time)),
         ("Newest sample", time(stats.max_time)),
         ("Blocks", blocks.blocks.to_string()),
+        ("  cold ones", blocks.cold.to_string()),
         ("  series", blocks.series.to_string()),
         ("  samples", blocks.samples.to_string()),
         ("  from", time(blocks.min_time)),
@@ -232,6 +233,7 @@ fn to_json(dir: &Path, stats: &Stats, cardinality: &Cardinality) -> Value {
         "max_time_ms": stats.max_time.map(Timestamp::millis),
         "blocks": {
             "blocks": stats.blocks.blocks,
+            "cold": stats.blocks.cold,
             "series": stats.blocks.series,
             "samples": stats.blocks.samples,
             "chunks": stats.blocks.chunks,

@@ -432,6 +432,27 @@ fn cold_and_back() {
     drop(server);
     assert_eq!(kymo_tsdb(&["list", &name(&data)]), listed);
 
+    // A server of ours sees all of it. Its snapshot is a directory of Prometheus', which answers as it does.
+    let config = format!("--config.file={}", name(&dir.path().join("prometheus.yml")));
+    let flags =
+        ["--storage.tsdb.retention.time=100y", "--storage.tsdb.cold-after=1h", "--web.enable-admin-api"];
+    let server = kymo(dir.path(), free_port(), &[&[config.as_str()], &flags[..]].concat());
+    let taken = post(server.port, "/api/v1/admin/tsdb/snapshot", &[], b"").expect("an answer").json();
+    let queries = ["sum by (__name__) (count_over_time({__name__=~\"metric_.*\"}[6h]))", "metric_1"];
+    let times = [START_S + 3600, START_S + 5 * 3600];
+    let expected = answers(&server, &queries, &times);
+    drop(server);
+    let snapshot = data.join("snapshots").join(taken["data"]["name"].as_str().expect("its name"));
+    assert_eq!(sorted(&kymo_tsdb(&["dump", &name(&snapshot)])), sorted(&wanted));
+    let server = prometheus(dir.path(), &snapshot);
+    assert_eq!(answers(&server, &queries, &times), expected, "{}", server.log());
+    drop(server);
+    // Beside a head, too, each cold block is there once.
+    assert_eq!(kymo_tsdb(&["list", &name(&data)]), listed);
+    assert_eq!(sorted(&kymo_tsdb(&["dump", &name(&data)])), sorted(&wanted));
+    let sound = kymo_tsdb(&["verify", &name(&data)]);
+    assert_eq!(sound.lines().filter(|line| line.contains(".cold: sound, ")).count(), told.lines().count());
+
     kymo_tsdb(&["export", &name(&data), &name(&out)]);
     check_directory(&out);
     assert_eq!(sorted(&promtool_tsdb(&["dump", &name(&out)])), sorted(&wanted));

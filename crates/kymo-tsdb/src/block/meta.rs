@@ -1,5 +1,6 @@
 //! meta.json: what a block holds and where it came from. Has no checksum; fields that are not known are passed over.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -107,6 +108,22 @@ impl<'de> Deserialize<'de> for Ulid {
 }
 
 impl BlockMeta {
+    /// Was this block made of `old`, or of what was made of it?
+    pub(super) fn replaces(&self, old: &BlockMeta) -> bool {
+        if self.ulid == old.ulid {
+            return false;
+        }
+        if self.compaction.parents.iter().any(|parent| parent.ulid == old.ulid) {
+            return true;
+        }
+        let covers = self.min_time_ms <= old.min_time_ms && old.max_time_ms <= self.max_time_ms;
+        if !covers || self.compaction.level <= old.compaction.level || old.compaction.sources.is_empty() {
+            return false;
+        }
+        let sources: BTreeSet<Ulid> = self.compaction.sources.iter().copied().collect();
+        old.compaction.sources.iter().all(|source| sources.contains(source))
+    }
+
     pub(super) fn new(
         ulid: Ulid,
         (min_time_ms, max_time_ms): (i64, i64),

@@ -33,6 +33,7 @@ mod compact;
 pub mod cold;
 mod cut;
 mod store;
+mod stored;
 mod union;
 mod verify;
 
@@ -50,6 +51,7 @@ pub use reader::{Block, OpenedBlocks};
 pub use series::{BlockSeries, BlockSeriesIter};
 pub(crate) use store::merged;
 pub use store::{BlockStore, BlockStoreOptions, Deleted};
+pub use stored::StoredBlock;
 pub use tombstones::{Interval, Tombstones};
 pub use ulid::{Ulid, UlidError};
 pub use union::union;

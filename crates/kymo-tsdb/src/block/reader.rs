@@ -244,6 +244,35 @@ impl Inner {
         error.into_damage().map(|damage| self.note(damage))
     }
 
+    /// The index does not say how many samples a chunk has, only that it has one. Of a block that is wanted as a whole, its own
+    /// description knows.
+    pub(super) fn estimate(&self, wanted: &Selector) -> Result<Estimate, BlockError> {
+        let (range, own) = (wanted.range, self.time_range());
+        let mut found = Estimate::default();
+        if !range.overlaps(&own) {
+            return Ok(found);
+        }
+        let mut matched = 0;
+        let tables = self.tables()?;
+        self.for_each_match(&tables, (&wanted.matchers, &wanted.cancel), |number, entry| {
+            matched += 1;
+            let inside =
+                |chunk: &&ChunkMeta| range.min.millis() <= chunk.min_ms && chunk.max_ms <= range.max.millis();
+            let in_order = entry.chunks.is_sorted_by(|before, after| before.max_ms < after.min_ms);
+            if in_order && self.tombstones.of(number).is_empty() {
+                let chunks = entry.chunks.iter().filter(inside).count() as u64;
+                found.samples += chunks;
+                found.series += u64::from(chunks > 0);
+            }
+        })?;
+        let stats = &self.meta.stats;
+        let all = matched == stats.num_series && range.min <= own.min && own.max <= range.max;
+        if all && self.tombstones.is_empty() && self.damage().1 == 0 {
+            found.samples = found.samples.max(stats.num_samples);
+        }
+        Ok(found)
+    }
+
     pub(super) fn entries(&self) -> EntryReader<'_> {
         EntryReader::over(&self.index)
     }
@@ -259,33 +288,8 @@ impl Queryable for Block {
         Ok(SeriesSet::new(Arc::new(snapshot)).with_warnings(warnings))
     }
 
-    /// The index does not say how many samples a chunk has, only that it has one. Of a block that is wanted as a whole, its own
-    /// description knows.
     fn estimate(&self, wanted: &Selector) -> Result<Option<Estimate>, StoreError> {
-        let (range, own) = (wanted.range, self.time_range());
-        let mut found = Estimate::default();
-        if !range.overlaps(&own) {
-            return Ok(Some(found));
-        }
-        let mut matched = 0;
-        let tables = self.inner.tables()?;
-        self.inner.for_each_match(&tables, (&wanted.matchers, &wanted.cancel), |number, entry| {
-            matched += 1;
-            let inside =
-                |chunk: &&ChunkMeta| range.min.millis() <= chunk.min_ms && chunk.max_ms <= range.max.millis();
-            let in_order = entry.chunks.is_sorted_by(|before, after| before.max_ms < after.min_ms);
-            if in_order && self.inner.tombstones.of(number).is_empty() {
-                let chunks = entry.chunks.iter().filter(inside).count() as u64;
-                found.samples += chunks;
-                found.series += u64::from(chunks > 0);
-            }
-        })?;
-        let stats = &self.meta().stats;
-        let all = matched == stats.num_series && range.min <= own.min && own.max <= range.max;
-        if all && self.inner.tombstones.is_empty() && self.damage().1 == 0 {
-            found.samples = found.samples.max(stats.num_samples);
-        }
-        Ok(Some(found))
+        Ok(self.inner.estimate(wanted).map(Some)?)
     }
 
     fn label_names(&self, matchers: &[Matcher], range: TimeRange) -> Result<Vec<String>, StoreError> {

@@ -62,7 +62,7 @@ fn lower_bounds() {
 #[test]
 fn nobody_wants_it_any_more() {
     let disk = SimDisk::new(1);
-    let meta = write(&disk, DATA, &Data::mixed(4, 300), 1, options());
+    let meta = write(&disk, DATA, &Data::mixed(4, 600), 1, options());
     let block = Block::open(&*disk.vfs(), &Path::new(DATA).join(meta.ulid.to_string())).unwrap();
     for matchers in matchers() {
         let wanted = Selector::new(matchers, TimeRange::ALL);

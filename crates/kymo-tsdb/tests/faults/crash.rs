@@ -97,7 +97,8 @@ fn while_samples_move() {
         seed += 1;
     }
     let Counts { points, syncs, operations, histories } = counts;
-    let Moved { cuts, compactions, cleaned, deletions, snapshots } = moved;
+    let Moved { cuts, compactions, made_cold, cleaned, deletions, snapshots } = moved;
+    assert!(made_cold > 0, "{moved:?}");
     assert!(cuts > 0 && compactions > 0 && cleaned > 0 && deletions > 0 && snapshots > 0, "{moved:?}");
     report(format_args!(
         "{points} crashes ({syncs} of them at a sync) at {operations} operations, and in the recovery, of {cuts} cuts, {compactions} \

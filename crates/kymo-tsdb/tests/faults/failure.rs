@@ -68,7 +68,8 @@ fn each_operation_fails_once_while_samples_move() {
             points += 1;
         }
     }
-    let Moved { cuts, compactions, cleaned, deletions, snapshots } = moved;
+    let Moved { cuts, compactions, made_cold, cleaned, deletions, snapshots } = moved;
+    assert!(made_cold > 0, "{moved:?}");
     assert!(cuts > 0 && compactions > 0 && cleaned > 0 && deletions > 0 && snapshots > 0, "{moved:?}");
     report(format_args!(
         "{points} histories in which one operation failed while samples moved (ENOSPC, EIO)"

@@ -33,6 +33,9 @@ pub(crate) struct History {
     sync: SyncMode,
     random: Random,
     now_ms: i64,
+    /// When blocks become cold, and how long they grow before.
+    cold_after_ms: i64,
+    range_ms_max: i64,
     /// At most so long is between two batches. Where it is long, chunks end soon.
     pause_s_max: u64,
     next_value: u64,
@@ -57,6 +60,7 @@ pub(crate) struct History {
 pub(crate) struct Moved {
     pub(crate) cuts: u64,
     pub(crate) compactions: u64,
+    pub(crate) made_cold: u64,
     pub(crate) cleaned: u64,
     pub(crate) deletions: u64,
     pub(crate) snapshots: u64,
@@ -66,6 +70,7 @@ impl std::ops::AddAssign for Moved {
     fn add_assign(&mut self, other: Moved) {
         self.cuts += other.cuts;
         self.compactions += other.compactions;
+        self.made_cold += other.made_cold;
         self.cleaned += other.cleaned;
         self.deletions += other.deletions;
         self.snapshots += other.snapshots;
@@ -102,6 +107,9 @@ impl History {
             sync,
             random: Random::new(seed ^ 0x5eed),
             now_ms: START_MS,
+            // Of every four histories one has none, two have them after all compactions, one has them soon.
+            cold_after_ms: [Options::NEVER_COLD, 2, 1, 2][(seed % 4) as usize].saturating_mul(3_600_000),
+            range_ms_max: [18, 6, 2, 6][(seed % 4) as usize] * 3_600_000,
             pause_s_max: [3000, 1000, 20][(seed % 3) as usize],
             next_value: 0,
             handles: HashMap::new(),
@@ -141,6 +149,8 @@ impl History {
             sync: self.sync,
             random: Random::new(luck),
             now_ms: wall_ms,
+            cold_after_ms: self.cold_after_ms,
+            range_ms_max: self.range_ms_max,
             pause_s_max: self.pause_s_max,
             next_value: place.next_value,
             handles: HashMap::new(),
@@ -207,7 +217,8 @@ impl History {
             spill_bytes: 300,
             checkpoint_close_bytes: 3000,
             exemplars_max: EXEMPLARS_MAX,
-            block_range_ms_max: 18 * 3_600_000,
+            block_range_ms_max: self.range_ms_max,
+            cold_after_ms: self.cold_after_ms,
             // What an opening finds must not depend on the threads.
             replay_threads: 1 + (self.next_value % 3) as usize,
             ..Options::default()
@@ -455,6 +466,7 @@ impl History {
         if let Ok(done) = &maintained {
             self.moved.cuts += done.blocks_cut;
             self.moved.compactions += u64::from(done.compacted);
+            self.moved.made_cold += u64::from(done.made_cold);
         }
         match maintained {
             Ok(done) if done.synced || done.checkpoint => self.model.synced(),

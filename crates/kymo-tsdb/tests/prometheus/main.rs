@@ -11,7 +11,7 @@ use kymo_model::{
     CUSTOM_BUCKETS_SCHEMA, Histogram, Labels, Queryable, Samples, Selector, Span, TimeRange, Values,
 };
 use kymo_testkit::{Crash, Fault, Random, SimClock, SimDisk};
-use kymo_tsdb::block::{BlockStore, BlockStoreOptions, verify_block};
+use kymo_tsdb::block::{BlockStore, BlockStoreOptions, StoredBlock, verify_block};
 use kymo_tsdb::prometheus::{ImportError, ImportOptions, ImportReport, import_prometheus};
 use kymo_tsdb::{Db, OpenError, Options, Progress};
 use written::*;
@@ -35,7 +35,7 @@ pub(crate) fn rows(disk: &SimDisk) -> Rows {
     let store =
         BlockStore::open(disk.vfs(), Path::new("/data"), BlockStoreOptions::default()).expect("blocks");
     assert!(store.refused().is_empty(), "{:?}", store.refused());
-    for block in store.blocks().iter() {
+    for block in store.blocks().iter().filter_map(StoredBlock::plain) {
         let report = verify_block(block).unwrap();
         assert!(report.is_sound(), "{:?}", report.damage);
     }

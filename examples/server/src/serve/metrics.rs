@@ -103,6 +103,7 @@ fn storage(page: &mut Page, stats: &Stats) {
             stats.samples + stats.blocks.samples,
         ),
         ("prometheus_tsdb_blocks_loaded", "Blocks.", stats.blocks.blocks),
+        ("kymo_tsdb_cold_blocks", "Cold blocks, those among all.", stats.blocks.cold),
         ("prometheus_tsdb_storage_blocks_bytes", "Bytes of all blocks on disk.", stats.disk.block_bytes),
         (
             "kymo_tsdb_block_damaged_places",
@@ -155,10 +156,11 @@ fn storage(page: &mut Page, stats: &Stats) {
         ("kymo_tsdb_checkpoints_total", "Checkpoints written.", stats.checkpoints),
         ("kymo_tsdb_blocks_cut_total", "Blocks cut from the head.", stats.blocks.cut),
         ("kymo_tsdb_blocks_removed_total", "Blocks that were past the retention.", stats.blocks.removed),
+        ("kymo_tsdb_blocks_made_cold_total", "Blocks that became cold.", stats.blocks.made_cold),
         ("prometheus_tsdb_compactions_total", "Compactions of blocks.", stats.blocks.compactions),
         (
             "prometheus_tsdb_compactions_failed_total",
-            "Cuts of the head and compactions that failed; each is tried again.",
+            "Cuts of the head, compactions and conversions to cold blocks that failed; each is tried again.",
             stats.blocks.failures,
         ),
     ] {

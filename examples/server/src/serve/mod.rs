@@ -186,6 +186,7 @@ async fn open(args: &ServeArgs, loaded: &Loaded, retention: Retention) -> Result
         exemplars_max: exemplars_max(loaded),
         block_range_ms: args.block_duration_min.0,
         block_range_ms_max: args.block_duration_max.map_or(0, |max| max.0),
+        cold_after_ms: args.cold_after.map_or(Options::NEVER_COLD, |after| after.0),
         series_max: args.series_max,
         series_per_name_max: args.series_per_name_max,
         series_per_label_max: args.series_per_label_max.clone(),

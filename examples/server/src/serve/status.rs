@@ -9,6 +9,7 @@ use kymo_http::{
 use kymo_model::{Labels, Timestamp};
 use kymo_promql::Engine;
 use kymo_remote::{ReadError, ReadOptions, ReadRequest, WriteReceiver};
+use kymo_tsdb::block::StoredBlock;
 use kymo_tsdb::{Counted, Db};
 use tokio::sync::mpsc;
 
@@ -114,8 +115,15 @@ impl kymo_http::Status for ServerStatus {
 
     fn blocks(&self) -> Vec<serde_json::Value> {
         let blocks = self.db.blocks();
-        let metas = blocks.iter().map(|block| serde_json::to_value(block.meta()));
-        metas.map(|meta| meta.expect("BUG: a description is always JSON")).collect()
+        let told = |block: &StoredBlock| {
+            let meta = serde_json::to_value(block.meta());
+            let mut meta = meta.expect("BUG: a description is always JSON");
+            if block.is_cold() {
+                meta["cold"] = true.into();
+            }
+            meta
+        };
+        blocks.iter().map(told).collect()
     }
 
     fn external_labels(&self) -> Labels {

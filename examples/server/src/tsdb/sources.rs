@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use kymo_model::{Queryable, Selector, SeriesSet, StoreError};
-use kymo_tsdb::block::{Block, BlockError, Ulid, union};
+use kymo_tsdb::block::{Block, BlockError, StoredBlock, Ulid, union};
 use kymo_tsdb::cold::{ColdBlock, Current};
 use kymo_tsdb::{Options, OsVfs, ReadOnlyDb};
 
@@ -16,7 +16,7 @@ const HEAD_DIR: &str = "head";
 pub(super) struct Sources {
     pub(super) blocks: Vec<Block>,
     pub(super) cold: Vec<ColdBlock>,
-    /// The database, head and these blocks, if there is a head.
+    /// The database, head and all these blocks, if there is a head.
     pub(super) db: Option<ReadOnlyDb>,
     /// How many blocks could not be opened; each was complained of.
     pub(super) refused: usize,
@@ -50,8 +50,10 @@ impl Sources {
         for (dir, error) in db.refused_blocks() {
             complain(format_args!("{}: {error}", dir.display()));
         }
-        let Current { cold, .. } = Current::open(&OsVfs, dir)?;
-        Ok(Sources { blocks: db.blocks().to_vec(), cold, refused: db.refused_blocks().len(), db: Some(db) })
+        let all = db.blocks();
+        let blocks = all.iter().filter_map(StoredBlock::plain).cloned().collect();
+        let cold = all.iter().filter_map(StoredBlock::cold).cloned().collect();
+        Ok(Sources { blocks, cold, refused: db.refused_blocks().len(), db: Some(db) })
     }
 
     /// Blocks only, cold ones among them.
@@ -77,15 +79,14 @@ impl Sources {
     pub(super) fn select(&self, wanted: &Selector) -> Result<SeriesSet, StoreError> {
         let mut wanted = wanted.clone();
         wanted.hints.ordered = true;
-        let mut sets = self.cold.iter().map(|block| block.select(&wanted)).collect::<Result<Vec<_>, _>>()?;
-        match &self.db {
-            Some(db) => sets.push(db.select(&wanted)?),
-            None => {
-                for block in &self.blocks {
-                    sets.push(block.select(&wanted)?);
-                }
-            }
+        if let Some(db) = &self.db {
+            return db.select(&wanted);
         }
+        let plain = self.blocks.iter().map(|block| (block.meta(), block as &dyn Queryable));
+        let cold = self.cold.iter().map(|block| (block.meta(), block as &dyn Queryable));
+        let mut all: Vec<_> = plain.chain(cold).collect();
+        all.sort_by_key(|(meta, _)| (meta.min_time_ms, meta.ulid));
+        let sets = all.iter().map(|(_, block)| block.select(&wanted)).collect::<Result<Vec<_>, _>>()?;
         Ok(union(sets))
     }
 

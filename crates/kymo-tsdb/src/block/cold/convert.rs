@@ -61,16 +61,31 @@ pub fn convert(
     options: ConvertOptions,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Converted, ColdWriteError> {
+    convert_while(vfs, parent, ulid, blocks, options, &mut |read, total| {
+        progress(read, total);
+        true
+    })
+}
+
+/// The same, as long as `go_on` says so.
+pub(in super::super) fn convert_while(
+    vfs: &Arc<dyn Vfs>,
+    parent: &Path,
+    ulid: Ulid,
+    blocks: &[Block],
+    options: ConvertOptions,
+    go_on: &mut dyn FnMut(u64, u64) -> bool,
+) -> Result<Converted, ColdWriteError> {
     let origin = origin(blocks);
     let mut writer =
         ColdWriter::create(vfs.clone(), parent, ulid, origin.range_ms.unwrap_or((0, 0)), options)?;
     let mut damage = Vec::new();
-    match copy(&mut writer, blocks, &mut damage, progress) {
+    match copy(&mut writer, blocks, &mut damage, go_on) {
         Ok(()) if writer.stats().num_series == 0 => {
             writer.discard()?;
             Ok(Converted { meta: None, damage })
         }
-        Ok(()) => Ok(Converted { meta: Some(writer.finish(origin)?), damage }),
+        Ok(()) => Ok(Converted { meta: Some(writer.finish(origin, go_on)?), damage }),
         Err(error) => {
             // What made it fail says more than what keeps it from being cleaned up, which the next step does.
             drop(writer.discard());
@@ -83,14 +98,14 @@ fn copy(
     writer: &mut ColdWriter,
     blocks: &[Block],
     damage: &mut Vec<BlockDamage>,
-    progress: &mut dyn FnMut(u64, u64),
+    go_on: &mut dyn FnMut(u64, u64) -> bool,
 ) -> Result<(), ColdWriteError> {
     /// How often progress is told.
     const SERIES_PER_REPORT: u64 = 1024;
     let total: u64 = blocks.iter().map(|block| block.meta().stats.num_series).sum();
-    let mut merge = Merge::of(blocks)?;
+    let mut merge = Merge::of(blocks).map_err(ColdWriteError::Read)?;
     let mut told = 0;
-    while let Some(series) = merge.next(damage)? {
+    while let Some(series) = merge.next(damage).map_err(ColdWriteError::Read)? {
         for (at, message) in writer.add_series(&series.labels, &series.chunks)? {
             let chunk = &series.chunks[at];
             let message = format!(
@@ -103,10 +118,11 @@ fn copy(
         }
         if merge.read() >= told + SERIES_PER_REPORT {
             told = merge.read();
-            progress(told, total);
+            if !go_on(told, total) {
+                return Err(ColdWriteError::Stopped);
+            }
         }
     }
     damage.truncate(Block::DAMAGE_MAX);
-    progress(merge.read(), total);
-    Ok(())
+    if go_on(merge.read(), total) { Ok(()) } else { Err(ColdWriteError::Stopped) }
 }

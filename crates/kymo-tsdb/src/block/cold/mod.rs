@@ -26,6 +26,7 @@ mod restore;
 mod step;
 mod verify;
 
+pub(super) use convert::convert_while;
 pub use convert::{ConvertOptions, Converted, convert};
 pub use reader::ColdBlock;
 pub use restore::to_block;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use kymo_chunk::cold::{decode_times, sample_count};
-use kymo_model::{Matcher, Queryable, Selector, SeriesSet, StoreError, TimeRange};
+use kymo_model::{Estimate, Matcher, Queryable, Selector, SeriesSet, StoreError, TimeRange};
 
 use super::super::chunk_file::ChunkFiles;
 use super::super::error::{BlockDamage, BlockError};
@@ -27,11 +27,11 @@ use crate::vfs::Vfs;
 /// timestamps are taken from their copy, if there is one.
 #[derive(Clone)]
 pub struct ColdBlock {
-    pub(super) inner: Arc<ColdInner>,
+    pub(in super::super) inner: Arc<ColdInner>,
 }
 
-pub(super) struct ColdInner {
-    pub(super) block: Inner,
+pub(in super::super) struct ColdInner {
+    pub(in super::super) block: Inner,
     pub(super) columns: BlockFile,
     pub(super) times: BlockFile,
     pub(super) times_copy: Option<BlockFile>,
@@ -171,6 +171,10 @@ impl Queryable for ColdBlock {
         }
         let snapshot = ColdSnapshot::pin(self.inner.clone(), wanted)?;
         Ok(SeriesSet::new(Arc::new(snapshot)).with_warnings(self.inner.block.warnings()))
+    }
+
+    fn estimate(&self, wanted: &Selector) -> Result<Option<Estimate>, StoreError> {
+        Ok(self.inner.block.estimate(wanted).map(Some)?)
     }
 
     fn label_names(&self, matchers: &[Matcher], range: TimeRange) -> Result<Vec<String>, StoreError> {

@@ -39,18 +39,18 @@ impl Current {
         let OpenedBlocks { blocks, mut refused } = Block::open_all(vfs, dir)?;
         let (cold, refused_cold) = ColdBlock::open_all(vfs, dir)?;
         refused.extend(refused_cold);
-        let metas = blocks.iter().map(Block::meta).chain(cold.iter().map(ColdBlock::meta));
-        let parents: Vec<Ulid> =
-            metas.flat_map(|meta| meta.compaction.parents.iter().map(|parent| parent.ulid)).collect();
+        let metas: Vec<BlockMeta> =
+            blocks.iter().map(Block::meta).chain(cold.iter().map(ColdBlock::meta)).cloned().collect();
+        let is_replaced = |old: &BlockMeta| metas.iter().any(|new| new.replaces(old));
         let mut current = Current { refused, ..Current::default() };
         for block in blocks {
-            match parents.contains(&block.meta().ulid) {
+            match is_replaced(block.meta()) {
                 true => current.replaced.push(block.dir().to_owned()),
                 false => current.blocks.push(block),
             }
         }
         for block in cold {
-            match parents.contains(&block.meta().ulid) {
+            match is_replaced(block.meta()) {
                 true => current.replaced.push(block.dir().to_owned()),
                 false => current.cold.push(block),
             }

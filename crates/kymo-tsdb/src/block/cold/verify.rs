@@ -1,8 +1,9 @@
 //! Verify: every checksum and every invariant of a cold block, with a word on what is wrong where.
 
+use std::cell::Cell;
 use std::collections::HashSet;
 
-use kymo_model::{Samples, TimeRange};
+use kymo_model::{Samples, StoreError, StoreErrorKind, TimeRange};
 
 use super::super::chunk_file::ChunkData;
 use super::super::error::BlockError;
@@ -24,6 +25,17 @@ pub fn verify_telling(
     block: &ColdBlock,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<BlockReport, BlockError> {
+    verify_while(block, &mut |now| {
+        progress(now);
+        true
+    })
+}
+
+/// The same, as long as `go_on` says so; then it ends with [`BlockError::Canceled`].
+pub(super) fn verify_while(
+    block: &ColdBlock,
+    go_on: &mut dyn FnMut(Progress) -> bool,
+) -> Result<BlockReport, BlockError> {
     let inner = &*block.inner;
     let mut report = BlockReport::default();
     for file in [Some(&inner.columns), Some(&inner.times), inner.times_copy.as_ref()].into_iter().flatten() {
@@ -33,7 +45,12 @@ pub fn verify_telling(
     }
     let mut checked_times = HashSet::new();
     let mut samples = Samples::new();
+    let stopped = Cell::new(false);
     let columns = |series: &BlockSeries, report: &mut BlockReport| {
+        if stopped.get() {
+            let message = "the verification was stopped";
+            return Err(StoreError::new(StoreErrorKind::Canceled, message).into());
+        }
         for column in &series.chunks {
             match verify_column(inner, column, &mut checked_times, &mut samples, report) {
                 Ok(count) => {
@@ -49,7 +66,7 @@ pub fn verify_telling(
         }
         Ok(())
     };
-    verify_index(&inner.block, &mut report, columns, progress)?;
+    verify_index(&inner.block, &mut report, columns, &mut |now| stopped.set(stopped.get() || !go_on(now)))?;
     Ok(report)
 }
 

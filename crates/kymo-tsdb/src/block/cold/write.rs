@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use kymo_chunk::{Encoding, cold::COLUMN_SAMPLES_MAX, cold::encode_values, decode};
-use kymo_model::Labels;
+use kymo_model::{Labels, StoreError, StoreErrorKind};
 
 use super::super::chunk_file::ChunkData;
 use super::super::encode::EncodedChunk;
@@ -21,7 +21,7 @@ use super::convert::ConvertOptions;
 use super::reader::ColdBlock;
 use super::record::{self, Kind, ValuesColumn};
 use super::shared_times::SharedTimes;
-use super::verify::verify;
+use super::verify::verify_while;
 use super::{COLD_ENDING, COLUMNS_FILE, TIMES_COPY_FILE, TIMES_FILE};
 use crate::vfs::Vfs;
 
@@ -45,6 +45,12 @@ pub enum ColdWriteError {
     /// The disk refused something.
     #[error(transparent)]
     Write(#[from] WriteBlockError),
+    /// A block could not be read. Damaged series and chunks are no such error.
+    #[error("cannot read a block: {0}")]
+    Read(BlockError),
+    /// It was asked to stop.
+    #[error("the conversion was stopped")]
+    Stopped,
     /// What was just written cannot be read back.
     #[error("cannot read back what was written: {0}")]
     ReadBack(#[from] BlockError),
@@ -60,6 +66,17 @@ pub enum ColdWriteError {
         /// The first of them.
         first: Option<BlockDamage>,
     },
+}
+
+impl From<ColdWriteError> for StoreError {
+    fn from(error: ColdWriteError) -> StoreError {
+        match error {
+            ColdWriteError::Read(error) | ColdWriteError::ReadBack(error) => error.into(),
+            ColdWriteError::Write(error) => error.into(),
+            ColdWriteError::Stopped => StoreError::new(StoreErrorKind::Canceled, error.to_string()),
+            ColdWriteError::Different { .. } => StoreError::new(StoreErrorKind::Corrupt, error.to_string()),
+        }
+    }
 }
 
 fn first_of(damage: &Option<BlockDamage>) -> String {
@@ -253,7 +270,23 @@ impl ColdWriter {
     }
 
     /// Makes the block durable, reads all of it back, and gives it its name.
-    pub(super) fn finish(self, origin: BlockOrigin) -> Result<BlockMeta, ColdWriteError> {
+    pub(super) fn finish(
+        self,
+        origin: BlockOrigin,
+        go_on: &mut dyn FnMut(u64, u64) -> bool,
+    ) -> Result<BlockMeta, ColdWriteError> {
+        let (vfs, unfinished) = (self.vfs.clone(), self.unfinished.clone());
+        self.complete(origin, go_on).inspect_err(|_| {
+            // It is of no use, and where the disk is full it would be in the way. What stays goes at the next opening.
+            let _ = remove_tree(&*vfs, &unfinished);
+        })
+    }
+
+    fn complete(
+        self,
+        origin: BlockOrigin,
+        go_on: &mut dyn FnMut(u64, u64) -> bool,
+    ) -> Result<BlockMeta, ColdWriteError> {
         let ColdWriter {
             vfs, parent, unfinished, ulid, options, span_ms, spool, columns, times, stats, ..
         } = self;
@@ -271,7 +304,13 @@ impl ColdWriter {
         write_whole(&*vfs, unfinished.join(META_FILE), &meta.to_json())?;
         vfs.sync_dir(&unfinished).map_err(WriteBlockError::io("sync", &unfinished))?;
 
-        let report = verify(&ColdBlock::open(&*vfs, &unfinished)?)?;
+        let all = stats.num_series;
+        let report = verify_while(&ColdBlock::open(&*vfs, &unfinished)?, &mut |_| go_on(all, all)).map_err(
+            |error| match error {
+                BlockError::Canceled(_) => ColdWriteError::Stopped,
+                error => ColdWriteError::ReadBack(error),
+            },
+        )?;
         if !report.is_sound() || report.samples != stats.num_samples {
             return Err(ColdWriteError::Different {
                 expected: stats.num_samples,

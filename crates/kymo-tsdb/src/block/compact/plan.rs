@@ -55,6 +55,14 @@ impl CompactionPlan {
         pruned.copied().find(|index| much_deleted(&blocks[*index])).into_iter().collect()
     }
 
+    /// Will a block go together with no other any more, when none is chosen now and the newest one begins at `newest_ms`? One that
+    /// comes late and overlaps it is not foreseen.
+    pub(in super::super) fn is_settled(&self, block: &BlockMeta, newest_ms: i64) -> bool {
+        let longest_ms = self.ranges_ms[self.ranges_ms.len() - 1];
+        let range_end_ms = (block.min_time_ms.div_euclid(longest_ms) + 1).saturating_mul(longest_ms);
+        block.max_time_ms.saturating_sub(block.min_time_ms) >= longest_ms || range_end_ms <= newest_ms
+    }
+
     /// Several blocks of one range of some level, when the range is full or another block is behind it.
     fn fill_range(&self, blocks: &[BlockMeta], older: &[usize]) -> Option<Vec<usize>> {
         let newest_ms = older.last().map(|index| blocks[*index].min_time_ms)?;

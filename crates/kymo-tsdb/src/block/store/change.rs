@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use kymo_model::{CancelToken, Matcher, Queryable, Selector, TimeRange};
 
-use super::{Block, BlockError, BlockMeta, BlockStore, Ulid, lock};
+use super::{Block, BlockError, BlockMeta, BlockStore, StoredBlock, Ulid, lock};
 use crate::block::compact::{CompactError, CompactOptions, Compacted, compact_blocks_as, origin};
 use crate::block::cut::{CutError, write_select};
 use crate::block::error::WriteBlockError;
@@ -77,16 +77,14 @@ impl BlockStore {
     /// Adds a block that was cut from a head and has no name yet.
     pub(crate) fn add_cut(&self, block: Block) {
         let _one_at_a_time = self.change();
-        self.exchange(&[], Some(block));
+        self.exchange(&[], Some(block.into()));
     }
 
     /// Gives a block that was cut from a head its name.
     pub(crate) fn name_cut(&self, ulid: Ulid) -> Result<(), BlockError> {
         let _one_at_a_time = self.change();
         name_block(&*self.vfs, &self.dir, ulid)?;
-        let blocks = self.blocks();
-        let unnamed = blocks.iter().filter(|block| block.meta().ulid == ulid).cloned().collect::<Vec<_>>();
-        self.replace(&unnamed, Some(ulid))
+        self.replace(&[ulid], Some(ulid))
     }
 
     /// Compacts the blocks that the plan chooses, if it does, and removes them. Blocks of which something could not be read go
@@ -119,16 +117,17 @@ impl BlockStore {
         self.compact_these(&chosen, now_ms, &mut go_on).map(Some)
     }
 
-    /// What the plan chooses among the blocks that can be read.
-    fn choose(&self) -> Vec<Block> {
+    /// What the plan chooses among the blocks that can be read and are not cold.
+    pub(super) fn choose(&self) -> Vec<Block> {
         let unreadable = lock(&self.unreadable).clone();
         let all = self.blocks();
         let blocks: Vec<Block> = all
             .iter()
+            .filter_map(StoredBlock::plain)
             .filter(|block| block.is_named() && !unreadable.contains(&block.meta().ulid))
             .cloned()
             .collect();
-        let mut metas = BlockStore::metas(&blocks);
+        let mut metas: Vec<BlockMeta> = blocks.iter().map(|block| block.meta().clone()).collect();
         loop {
             let chosen = self.options.plan.choose(&metas);
             let bytes: u64 = chosen.iter().map(|index| blocks[*index].size_bytes()).sum();
@@ -159,11 +158,11 @@ impl BlockStore {
                 Err(CompactError::Read(error)) => return self.give_up_on(chosen, error),
                 Err(error) => return Err(error),
             };
-        self.replace(chosen, compacted.meta.as_ref().map(|meta| meta.ulid))?;
+        self.replace(&BlockStore::ulids(chosen), compacted.meta.as_ref().map(|meta| meta.ulid))?;
         for block in chosen {
             let damaged = compacted.damage.iter().any(|damage| damage.file.starts_with(block.dir()));
             if !damaged {
-                self.remove(block);
+                self.remove(block.dir());
             } else if let Err(error) = self.set_aside(block.dir()) {
                 // At the next opening it is seen that it was replaced, and it goes without having been set aside.
                 return Err(error.into());
@@ -182,7 +181,7 @@ impl BlockStore {
         match error.into_damage() {
             Ok(damage) => {
                 self.set_aside(block.dir())?;
-                self.exchange(std::slice::from_ref(block), None);
+                self.exchange(&[block.meta().ulid], None);
                 Ok(Compacted { meta: None, damage: vec![damage] })
             }
             Err(error) => {
@@ -196,7 +195,7 @@ impl BlockStore {
     /// (0 for no bound). What was removed.
     pub fn retain(&self, oldest_ms: i64, bytes_max: u64) -> Result<Vec<BlockMeta>, BlockError> {
         let blocks = self.blocks();
-        let mut bytes = blocks.iter().map(Block::size_bytes).sum::<u64>();
+        let mut bytes = blocks.iter().map(StoredBlock::size_bytes).sum::<u64>();
         let mut doomed = Vec::new();
         for block in blocks.iter() {
             if block.meta().max_time_ms <= oldest_ms || (bytes_max > 0 && bytes > bytes_max) {
@@ -209,19 +208,20 @@ impl BlockStore {
     }
 
     /// Takes blocks out of the list and removes them.
-    pub(crate) fn drop_blocks(&self, doomed: &[Block]) {
+    pub(crate) fn drop_blocks(&self, doomed: &[StoredBlock]) {
         if doomed.is_empty() {
             return;
         }
         let _one_at_a_time = self.change();
-        self.exchange(doomed, None);
-        doomed.iter().for_each(|block| self.remove(block));
+        let ulids: Vec<Ulid> = doomed.iter().map(|block| block.meta().ulid).collect();
+        self.exchange(&ulids, None);
+        doomed.iter().for_each(|block| self.remove(block.dir()));
     }
 
     /// Removes a block's files. What cannot be removed now is tried again later.
-    pub(super) fn remove(&self, block: &Block) {
-        if remove_block(&*self.vfs, block.dir()).is_err() {
-            lock(&self.leftovers).push(block.dir().to_owned());
+    pub(super) fn remove(&self, block: &Path) {
+        if remove_block(&*self.vfs, block).is_err() {
+            lock(&self.leftovers).push(block.to_owned());
         }
     }
 
@@ -238,8 +238,10 @@ impl BlockStore {
         if is_there(dir) {
             return remove_block(vfs, dir).is_ok();
         }
-        let half_removed = dir.with_extension("tmp-for-deletion");
-        !is_there(&half_removed) || remove_tree(vfs, &half_removed).is_ok()
+        let mut half_removed = dir.as_os_str().to_owned();
+        half_removed.push(".tmp-for-deletion");
+        let half_removed = Path::new(&half_removed);
+        !is_there(half_removed) || remove_tree(vfs, half_removed).is_ok()
     }
 
     /// Deletes the samples inside a range of all series that match.
@@ -248,8 +250,8 @@ impl BlockStore {
         let mut deleted = Deleted::default();
         for block in self.blocks().iter().filter(|block| block.time_range().overlaps(&range)) {
             let (mut tombstones, mut added) = (block.tombstones().clone(), 0);
-            let tables = block.inner.tables()?;
-            block.inner.for_each_match(&tables, (matchers, &CancelToken::new()), |number, entry| {
+            let tables = block.inner().tables()?;
+            block.inner().for_each_match(&tables, (matchers, &CancelToken::new()), |number, entry| {
                 if entry.chunks.iter().any(|chunk| chunk.overlaps(range)) {
                     let Some((first, last)) = entry.chunks.first().zip(entry.chunks.last()) else { return };
                     let (min_ms, max_ms) =
@@ -260,7 +262,7 @@ impl BlockStore {
             })?;
             if added > 0 {
                 write_tombstones(&*self.vfs, block.dir(), &tombstones)?;
-                self.replace(std::slice::from_ref(block), Some(block.meta().ulid))?;
+                self.exchange(&[block.meta().ulid], Some(block.reopen(&*self.vfs)?));
                 deleted.series += added;
                 deleted.blocks += 1;
             }
@@ -269,14 +271,18 @@ impl BlockStore {
     }
 
     /// Writes every block of which something was deleted anew without it, and removes the old one. The blocks that are gone,
-    /// with what took their place.
+    /// with what took their place: cold blocks become cold again, or stay plain ones where that cannot be done now.
     pub fn clean_tombstones(&self, now_ms: u64) -> Result<Vec<(BlockMeta, Option<BlockMeta>)>, CompactError> {
         let _one_at_a_time = self.change();
         let mut cleaned = Vec::new();
         for block in self.blocks().iter().filter(|block| !block.tombstones().is_empty()) {
-            let chosen = std::slice::from_ref(block);
-            let compacted = self.compact_these(chosen, now_ms, &mut |_| true)?;
-            cleaned.push((block.meta().clone(), compacted.meta));
+            let meta = match block {
+                StoredBlock::Plain(block) => {
+                    self.compact_these(std::slice::from_ref(block), now_ms, &mut |_| true)?.meta
+                }
+                StoredBlock::Cold(block) => self.clean_cold(block, now_ms)?,
+            };
+            cleaned.push((block.meta().clone(), meta));
         }
         Ok(cleaned)
     }

@@ -1,23 +1,24 @@
 //! Copies of blocks that cost no room: their files get another name each, where the disk can do that.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::BlockStore;
 use crate::block::error::WriteBlockError;
 use crate::block::meta::META_FILE;
-use crate::block::reader::Block;
+use crate::block::stored::StoredBlock;
 
 impl BlockStore {
-    /// Makes the blocks as they are now appear in another directory, which must be there. They change no more: what is deleted
-    /// later is deleted from the store alone. What was linked.
-    pub(crate) fn link_to(&self, target: &Path) -> Result<Vec<Block>, WriteBlockError> {
+    /// Makes the blocks as they are now, but for cold ones, appear in another directory, which must be there. They change no more:
+    /// what is deleted later is deleted from the store alone. All blocks as they are now.
+    pub(crate) fn link_to(&self, target: &Path) -> Result<Arc<[StoredBlock]>, WriteBlockError> {
         // Nothing is removed meanwhile.
         let _one_at_a_time = self.change();
         let blocks = self.blocks();
-        for block in blocks.iter() {
+        for block in blocks.iter().filter_map(StoredBlock::plain) {
             self.link_block(block.dir(), &target.join(block.meta().ulid.to_string()))?;
         }
-        Ok(blocks.to_vec())
+        Ok(blocks)
     }
 
     fn link_block(&self, from: &Path, to: &Path) -> Result<(), WriteBlockError> {

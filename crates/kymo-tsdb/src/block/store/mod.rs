@@ -4,6 +4,7 @@
 //! that is removed stays readable for those who have it, because its files are open.
 
 mod change;
+mod cold;
 mod link;
 mod open;
 
@@ -18,6 +19,7 @@ use super::compact::CompactionPlan;
 use super::error::BlockError;
 use super::meta::BlockMeta;
 use super::reader::Block;
+use super::stored::StoredBlock;
 use super::ulid::Ulid;
 use super::union::union;
 use super::write::BlockWriterOptions;
@@ -73,7 +75,7 @@ pub struct BlockStore {
     dir: PathBuf,
     options: BlockStoreOptions,
     /// In order of their first millisecond.
-    blocks: RwLock<Arc<[Block]>>,
+    blocks: RwLock<Arc<[StoredBlock]>>,
     refused: Vec<(PathBuf, BlockError)>,
     /// Held by whoever changes the blocks.
     changing: Mutex<()>,
@@ -86,8 +88,8 @@ pub struct BlockStore {
 }
 
 impl BlockStore {
-    /// The blocks as they are now, in order of their first millisecond.
-    pub fn blocks(&self) -> Arc<[Block]> {
+    /// The blocks as they are now, cold ones among them, in order of their first millisecond.
+    pub fn blocks(&self) -> Arc<[StoredBlock]> {
         read(&self.blocks).clone()
     }
 
@@ -98,7 +100,7 @@ impl BlockStore {
 
     /// Bytes of all blocks.
     pub fn size_bytes(&self) -> u64 {
-        self.blocks().iter().map(Block::size_bytes).sum()
+        self.blocks().iter().map(StoredBlock::size_bytes).sum()
     }
 
     /// Where the last block ends: what a head is to keep begins there.
@@ -107,24 +109,28 @@ impl BlockStore {
     }
 
     /// Takes blocks out of the list and puts one in.
-    fn exchange(&self, removed: &[Block], added: Option<Block>) {
-        let gone = |block: &Block| removed.iter().any(|removed| removed.meta().ulid == block.meta().ulid);
+    fn exchange(&self, removed: &[Ulid], added: Option<StoredBlock>) {
+        let gone = |block: &StoredBlock| removed.contains(&block.meta().ulid);
         let mut list = write(&self.blocks);
-        let mut blocks: Vec<Block> = list.iter().filter(|block| !gone(block)).cloned().chain(added).collect();
+        let mut blocks: Vec<StoredBlock> =
+            list.iter().filter(|block| !gone(block)).cloned().chain(added).collect();
         blocks.sort_by_key(|block| (block.meta().min_time_ms, block.meta().ulid));
         *list = blocks.into();
     }
 
     /// As [`BlockStore::exchange`], with a block that is opened first.
-    fn replace(&self, removed: &[Block], added: Option<Ulid>) -> Result<(), BlockError> {
-        let added =
-            added.map(|ulid| Block::open(&*self.vfs, &self.dir.join(ulid.to_string()))).transpose()?;
+    fn replace(&self, removed: &[Ulid], added: Option<Ulid>) -> Result<(), BlockError> {
+        let added = added.map(|ulid| StoredBlock::open_plain(&*self.vfs, &self.dir, ulid)).transpose()?;
         self.exchange(removed, added);
         Ok(())
     }
 
-    fn metas(blocks: &[Block]) -> Vec<BlockMeta> {
+    fn metas(blocks: &[StoredBlock]) -> Vec<BlockMeta> {
         blocks.iter().map(|block| block.meta().clone()).collect()
+    }
+
+    fn ulids(blocks: &[Block]) -> Vec<Ulid> {
+        blocks.iter().map(|block| block.meta().ulid).collect()
     }
 }
 

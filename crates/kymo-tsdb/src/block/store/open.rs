@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, RwLock};
 
 use super::{BlockStore, BlockStoreOptions};
+use crate::block::cold::{COLD_ENDING, Current, remove_unfinished};
 use crate::block::error::BlockError;
-use crate::block::reader::{Block, OpenedBlocks};
+use crate::block::stored::StoredBlock;
 use crate::block::ulid::Ulid;
-use crate::block::write::{remove_block, remove_unfinished_blocks};
+use crate::block::write::remove_block;
 use crate::vfs::Vfs;
 
 /// So often is a directory looked at whose blocks change meanwhile.
@@ -19,13 +20,13 @@ const LOOKS_MAX: usize = 10;
 const QUARANTINE_DIR: &str = "quarantine";
 
 impl BlockStore {
-    /// Opens the blocks in a directory, which must be there, and removes what a crash has left half done. Blocks that cannot be
+    /// Opens the blocks in a directory, which must be there, cold ones among them, and removes what a crash has left half done. Blocks that cannot be
     /// opened stay where they are and are told by [`BlockStore::refused`].
     pub fn open(vfs: Arc<dyn Vfs>, dir: &Path, options: BlockStoreOptions) -> Result<BlockStore, BlockError> {
-        remove_unfinished_blocks(&*vfs, dir)?;
+        remove_unfinished(&*vfs, dir)?;
         let (store, replaced) = BlockStore::look(vfs, dir, options)?;
         for block in replaced {
-            remove_block(&*store.vfs, block.dir())?;
+            remove_block(&*store.vfs, &block)?;
         }
         Ok(store)
     }
@@ -37,9 +38,9 @@ impl BlockStore {
         options: BlockStoreOptions,
     ) -> Result<BlockStore, BlockError> {
         // What is half done is never looked at; it costs room until the next opening, nothing else.
-        let _ = remove_unfinished_blocks(&*vfs, dir);
+        let _ = remove_unfinished(&*vfs, dir);
         let (store, replaced) = BlockStore::look(vfs, dir, options)?;
-        replaced.iter().for_each(|block| store.remove(block));
+        replaced.iter().for_each(|dir| store.remove(dir));
         Ok(store)
     }
 
@@ -49,12 +50,15 @@ impl BlockStore {
         dir: &Path,
         options: BlockStoreOptions,
     ) -> Result<BlockStore, BlockError> {
-        let names = || -> Result<BTreeSet<Ulid>, BlockError> {
+        let names = || -> Result<BTreeSet<String>, BlockError> {
             let entries = vfs.list(dir).map_err(BlockError::io("list", dir))?;
             Ok(entries
-                .iter()
-                .filter(|entry| entry.is_dir)
-                .filter_map(|entry| entry.name.parse().ok())
+                .into_iter()
+                .filter(|entry| {
+                    let name = entry.name.strip_suffix(COLD_ENDING).unwrap_or(&entry.name);
+                    entry.is_dir && name.parse::<Ulid>().is_ok()
+                })
+                .map(|entry| entry.name)
                 .collect())
         };
         let mut before = names()?;
@@ -75,11 +79,12 @@ impl BlockStore {
         vfs: Arc<dyn Vfs>,
         dir: &Path,
         options: BlockStoreOptions,
-    ) -> Result<(BlockStore, Vec<Block>), BlockError> {
-        let OpenedBlocks { blocks, refused } = Block::open_all(&*vfs, dir)?;
-        // A crash between a compaction and the removal of what it replaces leaves both.
-        let replaced = |block: &Block| blocks.iter().any(|other| replaces(other, block));
-        let (replaced, current): (Vec<Block>, Vec<Block>) = blocks.iter().cloned().partition(replaced);
+    ) -> Result<(BlockStore, Vec<PathBuf>), BlockError> {
+        // A crash between a compaction or a conversion and the removal of what it replaces leaves both.
+        let Current { blocks, cold, replaced, refused } = Current::open(&*vfs, dir)?;
+        let cold = cold.into_iter().map(StoredBlock::Cold);
+        let mut current: Vec<StoredBlock> = blocks.into_iter().map(StoredBlock::Plain).chain(cold).collect();
+        current.sort_by_key(|block| (block.meta().min_time_ms, block.meta().ulid));
         let store = BlockStore {
             vfs,
             dir: dir.to_owned(),
@@ -128,21 +133,4 @@ impl BlockStore {
         }
         Ok(aside)
     }
-}
-
-/// Was `new` made of `old`, or of what was made of it?
-fn replaces(new: &Block, old: &Block) -> bool {
-    let (new, old) = (new.meta(), old.meta());
-    if new.ulid == old.ulid {
-        return false;
-    }
-    if new.compaction.parents.iter().any(|parent| parent.ulid == old.ulid) {
-        return true;
-    }
-    let covers = new.min_time_ms <= old.min_time_ms && old.max_time_ms <= new.max_time_ms;
-    if !covers || new.compaction.level <= old.compaction.level || old.compaction.sources.is_empty() {
-        return false;
-    }
-    let sources: BTreeSet<Ulid> = new.compaction.sources.iter().copied().collect();
-    old.compaction.sources.iter().all(|source| sources.contains(source))
 }
