@@ -5,10 +5,12 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use kymo_model::{Append, Batch, Labels, Matcher, Queryable, Samples, Selector, TimeRange, Values};
 use kymo_testkit::{Crash, Fault, SimClock, SimDisk};
-use kymo_tsdb::block::{BlockStore, BlockStoreOptions, StoredBlock};
+use kymo_tsdb::block::{BlockStore, BlockStoreOptions, CompactionPlan, StoredBlock};
+use kymo_tsdb::cold::ColdWriteError;
 use kymo_tsdb::{Clock, Db, Options, ReadOnlyDb};
 
 const MINUTE_MS: i64 = 60_000;
@@ -294,4 +296,95 @@ fn damaged_before() {
     assert!(disk.read(&Path::new("/data/quarantine").join(first.file_name().unwrap()).join("index")).is_ok());
     let left = count(&rows(&db, TimeRange::ALL));
     assert!(left < count(&all) && left >= count(&all) - 120, "{left}");
+}
+
+/// A fault at every operation of a conversion by maintenance: every sample is there once, and it is tried again.
+#[test]
+fn becoming_cold_breaks_off() {
+    let (disk, clock) = prepared(7, 7);
+    let options = |disk: &SimDisk| options(disk, &clock, Some(4));
+    // All that is due at an opening is done before.
+    let settle = |disk: &SimDisk| {
+        let db = Db::open("/data", options(disk)).unwrap();
+        db.sync().unwrap();
+        db
+    };
+    let counting = disk.copy(0);
+    let db = settle(&counting);
+    let (wanted, first) = (rows(&db, TimeRange::ALL), counting.calls());
+    assert!(db.maintain(Clock::now(&clock)).unwrap().made_cold);
+    let calls = counting.calls() - first;
+    assert!(calls > 15, "{calls} operations");
+    let mut cold_after = 0;
+    for call in 0..calls {
+        for (fault, crash) in [
+            (Fault::Stop, Crash::Power),
+            (Fault::Stop, Crash::Process),
+            (Fault::Io, Crash::Power),
+            (Fault::Full, Crash::Process),
+        ] {
+            let disk = disk.copy(call);
+            let db = settle(&disk);
+            disk.plan(disk.calls() + call, fault);
+            let done = db.maintain(Clock::now(&clock));
+            if fault != Fault::Stop {
+                assert_eq!(rows(&db, TimeRange::ALL), wanted, "operation {call}, {fault:?}: {done:?}");
+            }
+            drop(db);
+            disk.restart(crash);
+            let db = settle(&disk);
+            assert_eq!(rows(&db, TimeRange::ALL), wanted, "operation {call}, {fault:?}: {done:?}");
+            assert_eq!(db.blocks().len(), 3, "operation {call}, {fault:?}: {done:?}");
+            cold_after += cold_count(&db.blocks());
+            make_cold(&db, &clock);
+            assert_eq!((rows(&db, TimeRange::ALL), cold_count(&db.blocks())), (wanted.clone(), 1));
+            let names = disk.vfs().list(Path::new("/data")).unwrap();
+            assert!(names.iter().all(|entry| !entry.name.contains(".cold.tmp")), "{names:?}");
+        }
+    }
+    assert!(cold_after > 0 && cold_after < 4 * calls as usize, "{cold_after} of {}", 4 * calls);
+}
+
+/// Selects beside conversions see every sample that was there before them, once.
+#[test]
+fn selects_beside_conversions_miss_nothing() {
+    let (disk, clock) = prepared(8, 25);
+    let db = Db::open("/data", options(&disk, &clock, Some(2))).unwrap();
+    let (wanted, done) = (rows(&db, TimeRange::ALL), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !done.load(SeqCst) {
+                    assert_eq!(rows(&db, TimeRange::ALL), wanted);
+                }
+            });
+        }
+        let converted = make_cold(&db, &clock);
+        done.store(true, SeqCst);
+        assert!(converted >= 10, "{converted}");
+    });
+}
+
+/// Whoever closes the database, or wants to delete, does not wait for a conversion.
+#[test]
+fn a_conversion_stops() {
+    let (disk, _) = prepared(9, 9);
+    let plan = CompactionPlan::from_first(2 * HOUR_MS, 3, 2 * HOUR_MS);
+    let options = BlockStoreOptions { plan, ..BlockStoreOptions::default() };
+    let store = BlockStore::open(disk.vfs(), Path::new("/data"), options).unwrap();
+    let (before, files) = (rows(&store, TimeRange::ALL), disk.files());
+    // While it is read, and while what was written is verified.
+    for calls in 0..2 {
+        let mut left = calls;
+        let stopped = store.make_cold(i64::MAX, 1, &mut |_, _| {
+            left -= 1;
+            left >= 0
+        });
+        assert!(matches!(stopped, Err(ColdWriteError::Stopped)), "{stopped:?}");
+        assert_eq!((rows(&store, TimeRange::ALL), disk.files()), (before.clone(), files.clone()));
+    }
+    let converted =
+        (0..).take_while(|now_ms| store.make_cold(i64::MAX, *now_ms, &mut |_, _| true).unwrap().is_some());
+    assert_eq!(converted.count(), store.blocks().len() - 1, "the newest stays");
+    assert_eq!(rows(&store, TimeRange::ALL), before);
 }

@@ -102,7 +102,7 @@ fn while_samples_move() {
     assert!(cuts > 0 && compactions > 0 && cleaned > 0 && deletions > 0 && snapshots > 0, "{moved:?}");
     report(format_args!(
         "{points} crashes ({syncs} of them at a sync) at {operations} operations, and in the recovery, of {cuts} cuts, {compactions} \
-         compactions, {cleaned} blocks cleaned, {deletions} deletions, {snapshots} snapshots in {histories} histories (seeds {first} to {}): \
+         compactions, {made_cold} blocks made cold, {cleaned} blocks cleaned, {deletions} deletions, {snapshots} snapshots in {histories} histories (seeds {first} to {}): \
          every acknowledged sample as promised, none invented, none back",
         seed - 1
     ));
