@@ -43,7 +43,7 @@ const WITHOUT_EFFECT: [(&str, &str); 17] = [
     ("st-storage", "start timestamps are not stored"),
     ("metadata-wal-records", "metadata is always written down when it changes"),
     ("concurrent-rule-eval", "groups are evaluated at the same time, the rules of one in order"),
-    ("delayed-compaction", "there are no blocks to compact"),
+    ("delayed-compaction", "compactions take their turn in maintenance, one at a time"),
     ("fast-startup", "the write-ahead log is read as a whole"),
     ("use-uncached-io", "files are written through the page cache"),
     ("xor2-encoding", "chunks are written in the encoding of version 1"),
