@@ -82,7 +82,8 @@ fn while_samples_move() {
     let (mut counts, mut moved) = (Counts::default(), Moved::default());
     let first = first_seed();
     let mut seed = first;
-    while counts.points < wanted {
+    // A history need not have all of it.
+    while counts.points < wanted || (!moved.is_all() && counts.histories < 12) {
         let sync = MODES[(seed % 3) as usize];
         let mut history = History::new(seed, sync, "stopped while samples move".to_owned());
         history.live(40);
@@ -98,8 +99,7 @@ fn while_samples_move() {
     }
     let Counts { points, syncs, operations, histories } = counts;
     let Moved { cuts, compactions, made_cold, cleaned, deletions, snapshots } = moved;
-    assert!(made_cold > 0, "{moved:?}");
-    assert!(cuts > 0 && compactions > 0 && cleaned > 0 && deletions > 0 && snapshots > 0, "{moved:?}");
+    assert!(moved.is_all(), "{moved:?}");
     report(format_args!(
         "{points} crashes ({syncs} of them at a sync) at {operations} operations, and in the recovery, of {cuts} cuts, {compactions} \
          compactions, {made_cold} blocks made cold, {cleaned} blocks cleaned, {deletions} deletions, {snapshots} snapshots in {histories} histories (seeds {first} to {}): \

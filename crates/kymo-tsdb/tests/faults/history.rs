@@ -66,6 +66,14 @@ pub(crate) struct Moved {
     pub(crate) snapshots: u64,
 }
 
+impl Moved {
+    /// Was there some of everything?
+    pub(crate) fn is_all(&self) -> bool {
+        let Moved { cuts, compactions, made_cold, cleaned, deletions, snapshots } = *self;
+        [cuts, compactions, made_cold, cleaned, deletions, snapshots].iter().all(|count| *count > 0)
+    }
+}
+
 impl std::ops::AddAssign for Moved {
     fn add_assign(&mut self, other: Moved) {
         self.cuts += other.cuts;
