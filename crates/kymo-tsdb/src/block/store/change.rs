@@ -156,9 +156,14 @@ impl BlockStore {
             match compact_blocks_as(&self.vfs, &self.dir, ulid, chosen, (&options, origin(chosen)), go_on) {
                 Ok(compacted) => compacted,
                 Err(CompactError::Read(error)) => return self.give_up_on(chosen, error),
-                Err(error) => return Err(error),
+                Err(error) => {
+                    // It may have its name already, when the directory could not be synced.
+                    self.take_back(self.dir.join(ulid.to_string()));
+                    return Err(error);
+                }
             };
-        self.replace(&BlockStore::ulids(chosen), compacted.meta.as_ref().map(|meta| meta.ulid))?;
+        self.replace(&BlockStore::ulids(chosen), compacted.meta.as_ref().map(|meta| meta.ulid))
+            .inspect_err(|_| self.take_back(self.dir.join(ulid.to_string())))?;
         for block in chosen {
             let damaged = compacted.damage.iter().any(|damage| damage.file.starts_with(block.dir()));
             if !damaged {

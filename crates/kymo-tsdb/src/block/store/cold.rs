@@ -87,7 +87,7 @@ impl BlockStore {
     }
 
     /// What was made and is not in the list must not count at the next opening: what is deleted meanwhile would be in it.
-    fn take_back(&self, dir: PathBuf) {
+    pub(super) fn take_back(&self, dir: PathBuf) {
         if self.vfs.list(&dir).is_ok() {
             self.remove(&dir);
         }
