@@ -20,12 +20,15 @@ pub(crate) struct Parts<'a> {
 
 impl Parts<'_> {
     pub(crate) fn select(self, wanted: &Selector) -> Result<SeriesSet, StoreError> {
-        // The newest samples alone are of use where no block can have some as new, and the list of blocks is to be looked at last.
-        let newest = wanted.hints.newest_only && self.overlapping(wanted.range).is_empty();
-        let head = match newest {
-            true => SeriesSet::new(Arc::new(self.head.select_newest(wanted)?)),
-            false => SeriesSet::new(Arc::new(self.head.select(wanted)?)),
-        };
+        let blocks_overlap = || !self.overlapping(wanted.range).is_empty();
+        if wanted.hints.newest_only && !blocks_overlap() {
+            let newest = self.head.select_newest(wanted)?;
+            // Its labels may be cut to those that are asked for, so where a block has come meanwhile it cannot be merged.
+            if !blocks_overlap() {
+                return Ok(SeriesSet::new(Arc::new(newest)));
+            }
+        }
+        let head = SeriesSet::new(Arc::new(self.head.select(wanted)?));
         let blocks = self.overlapping(wanted.range);
         if blocks.is_empty() {
             return Ok(head);
