@@ -108,7 +108,8 @@ impl BlockStore {
         go_on: &mut dyn FnMut(Progress) -> bool,
     ) -> Result<Option<Compacted>, CompactError> {
         let _one_at_a_time = lock(&self.changing);
-        self.sweep();
+        // What stays is tried again, and does not count as long as what it was replaced by is there.
+        let _ = self.sweep();
         let chosen = self.choose();
         if chosen.is_empty() {
             return Ok(None);
@@ -230,28 +231,37 @@ impl BlockStore {
         }
     }
 
-    /// Removes what could not be removed before.
-    pub(crate) fn sweep(&self) {
+    /// Removes what could not be removed before. An error when something stays.
+    pub(crate) fn sweep(&self) -> Result<(), BlockError> {
+        let mut swept = Ok(());
         let mut leftovers = std::mem::take(&mut *lock(&self.leftovers));
-        leftovers.retain(|dir| !self.removed_at_last(dir));
+        leftovers.retain(|dir| {
+            let removed = self.remove_at_last(dir);
+            let stays = removed.is_err();
+            swept = std::mem::replace(&mut swept, Ok(())).and(removed);
+            stays
+        });
         lock(&self.leftovers).extend(leftovers);
+        swept
     }
 
-    fn removed_at_last(&self, dir: &Path) -> bool {
+    fn remove_at_last(&self, dir: &Path) -> Result<(), BlockError> {
         let vfs = &*self.vfs;
         let is_there = |dir: &Path| vfs.list(dir).is_ok();
         if is_there(dir) {
-            return remove_block(vfs, dir).is_ok();
+            return remove_block(vfs, dir);
         }
         let mut half_removed = dir.as_os_str().to_owned();
         half_removed.push(".tmp-for-deletion");
         let half_removed = Path::new(&half_removed);
-        !is_there(half_removed) || remove_tree(vfs, half_removed).is_ok()
+        if is_there(half_removed) { remove_tree(vfs, half_removed) } else { Ok(()) }
     }
 
-    /// Deletes the samples inside a range of all series that match.
+    /// Deletes the samples inside a range of all series that match. An error, and nothing is deleted, while a block that is not in
+    /// the list cannot be removed: at the next opening it might count in the place of one that something was deleted from.
     pub fn delete(&self, matchers: &[Matcher], range: TimeRange) -> Result<Deleted, WriteBlockError> {
         let _one_at_a_time = self.change();
+        self.sweep()?;
         let mut deleted = Deleted::default();
         for block in self.blocks().iter().filter(|block| block.time_range().overlaps(&range)) {
             let (mut tombstones, mut added) = (block.tombstones().clone(), 0);

@@ -27,9 +27,8 @@ impl BlockStore {
         go_on: &mut dyn FnMut(u64, u64) -> bool,
     ) -> Result<Option<Stepped>, ColdWriteError> {
         let _one_at_a_time = lock(&self.changing);
-        self.sweep();
         // What a block was made of has to be gone before the block goes itself: it would count again at the next opening.
-        if !lock(&self.leftovers).is_empty() {
+        if self.sweep().is_err() {
             return Ok(None);
         }
         let Some(block) = self.oldest_settled(before_ms) else { return Ok(None) };
