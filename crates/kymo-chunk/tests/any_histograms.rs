@@ -326,3 +326,19 @@ fn schemas_of_later_versions_are_reduced() {
     assert_eq!((found.schema, found.positive_spans), (8, vec![Span { offset: 1, length: 2 }]));
     assert_eq!(found.positive_buckets, [1, 1]);
 }
+
+/// Counts above 2^53 of a schema that is reduced: both readings merge before they round.
+#[test]
+fn merging_rounds_once() {
+    let histogram = Histogram {
+        schema: 11,
+        count: 1 << 60,
+        positive_spans: vec![Span { offset: 1, length: 3 }],
+        positive_buckets: vec![(1 << 53) + 1, -(1 << 53), 0],
+        ..Histogram::default()
+    };
+    let mut chunk = HistogramAppender::new();
+    assert_eq!(chunk.push(1, &histogram), HistogramPushed::Appended);
+    let samples = check_bytes(Encoding::Histogram, chunk.bytes()).unwrap();
+    assert_eq!(samples[0].2.positive_buckets, [((1u64 << 53) + 3) as f64]);
+}

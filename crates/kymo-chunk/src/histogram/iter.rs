@@ -155,9 +155,14 @@ impl<'a> HistogramIter<'a> {
         }
     }
 
-    /// The histogram that was advanced to, as PromQL computes with it.
+    /// The histogram that was advanced to, as PromQL computes with it. Integers of a schema that is reduced are merged before
+    /// they become floats: sums of counts above 2^53 would be rounded twice.
     pub(super) fn float_value(&self) -> FloatHistogram {
-        self.float(self.header.reset.hint(self.next - 1))
+        let hint = self.header.reset.hint(self.next - 1);
+        match self.state.form {
+            Form::Integer if self.state.layout.schema > SCHEMA_MAX => self.integer(hint).to_float(),
+            _ => self.float(hint),
+        }
     }
 
     fn integer(&self, hint: CounterResetHint) -> Histogram {

@@ -1,5 +1,6 @@
 //! Layout: the same observations in fewer buckets or spans.
 
+use std::num::Wrapping;
 use std::ops::AddAssign;
 
 use super::buckets::Side;
@@ -52,7 +53,7 @@ impl Histogram {
             let counts: Vec<i64> = absolute(deltas).collect();
             if !is_compact(spans, counts.iter().copied(), max_empty_buckets) {
                 let (new_spans, counts) = unindexed(compacted(Side::new(spans, &counts), max_empty_buckets));
-                (*spans, *deltas) = (new_spans, differences(counts));
+                (*spans, *deltas) = (new_spans, differences(counts.into_iter()));
             }
         }
     }
@@ -64,9 +65,10 @@ impl Histogram {
             (&mut self.positive_spans, &mut self.positive_buckets),
             (&mut self.negative_spans, &mut self.negative_buckets),
         ] {
-            let counts: Vec<i64> = absolute(deltas).collect();
+            // Damaged counts may be anything; their sums wrap as their differences do.
+            let counts: Vec<Wrapping<i64>> = absolute(deltas).map(Wrapping).collect();
             let (new_spans, counts) = unindexed(merged(Side::new(spans, &counts), steps));
-            (*spans, *deltas) = (new_spans, differences(counts));
+            (*spans, *deltas) = (new_spans, differences(counts.into_iter().map(|count| count.0)));
         }
         self.schema = schema;
         Ok(())
@@ -177,8 +179,7 @@ pub(super) fn unindexed<C>(buckets: Indexed<C>) -> (Vec<Span>, Vec<C>) {
     (spans, buckets.into_iter().map(|(_, count)| count).collect())
 }
 
-fn differences(counts: Vec<i64>) -> Vec<i64> {
+fn differences(counts: impl Iterator<Item = i64>) -> Vec<i64> {
     let mut last = 0i64;
-    let delta = |count: i64| count.wrapping_sub(std::mem::replace(&mut last, count));
-    counts.into_iter().map(delta).collect()
+    counts.map(|count| count.wrapping_sub(std::mem::replace(&mut last, count))).collect()
 }

@@ -229,3 +229,16 @@ fn nan_bounds_equal_themselves() {
         );
     }
 }
+
+/// Found by properties of chunks: buckets from damaged bytes may be so full that together they are no number of 64 bits.
+#[test]
+fn merged_counts_may_wrap() {
+    let mut damaged = Histogram {
+        schema: 8,
+        positive_spans: vec![span(1, 2)],
+        positive_buckets: vec![i64::MAX, 0],
+        ..Histogram::default()
+    };
+    damaged.reduce_resolution(7).unwrap();
+    assert_eq!((damaged.positive_spans, damaged.positive_buckets), (vec![span(1, 1)], vec![-2]));
+}
