@@ -67,7 +67,7 @@ pub use number::{
     FLOAT_JSON_BYTES, FloatParseError, format_float, format_float_g, format_openmetrics_float, parse_float,
     put_float_json, write_float, write_float_g, write_float_json,
 };
-pub use queryable::{Queryable, Resume, Series, SeriesReader, SeriesSet, SeriesSource};
+pub use queryable::{Gap, Queryable, Resume, Series, SeriesReader, SeriesSet, SeriesSource, Sparing};
 pub use quote::Quoted;
 pub use regex::{Regex, RegexError, RegexErrorKind};
 pub use samples::{Samples, Values};

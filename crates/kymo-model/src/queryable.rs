@@ -82,12 +82,51 @@ pub trait SeriesSource: Send + Sync {
     /// several threads at once.
     fn read(&self, index: usize, resume: &mut Resume, out: &mut Samples) -> Result<bool, StoreError>;
 
+    /// As [`read`](SeriesSource::read), but samples may be left out as `sparing` allows; `gaps` is refilled with where.
+    /// A store that knows nothing shorter of its samples reads them all. Whichever of both methods read a run, the other may read
+    /// the next one.
+    fn read_sparse(
+        &self,
+        index: usize,
+        resume: &mut Resume,
+        _sparing: Sparing,
+        out: &mut Samples,
+        gaps: &mut Vec<Gap>,
+    ) -> Result<bool, StoreError> {
+        gaps.clear();
+        self.read(index, resume, out)
+    }
+
     /// The time in milliseconds and the value of the newest sample of the series in the range, if it is a float and the store has
     /// it at hand; `None` sends the caller to [`read`](SeriesSource::read). Asked under
     /// [`Hints::newest_only`](crate::Hints::newest_only), where it spares a million series their decoding.
     fn newest(&self, _index: usize) -> Option<(i64, f64)> {
         None
     }
+}
+
+/// Which samples a reader can do without, as functions over sliding windows can that need the samples at the edges of a window
+/// and only counts of what is between (`rate`, `changes`, …).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sparing {
+    /// Only from here samples may be left out, and never the first and the last one: every window has all of it.
+    pub range: TimeRange,
+    /// May values go down among them?
+    pub resets: bool,
+}
+
+/// Samples that were left out of a run, between two that were not. All are floats, none is NaN, and none is known to have a
+/// start timestamp.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// They follow the sample with this index in the run.
+    pub after: usize,
+    /// How many.
+    pub samples: usize,
+    /// How often the value changes from that sample to the next one that is there.
+    pub changes: usize,
+    /// How often it goes down.
+    pub resets: usize,
 }
 
 /// Where a reader stands in a series. Starts as the default; what the numbers mean is the store's own business.
@@ -167,6 +206,18 @@ impl SeriesSet {
         self.source.read(index, resume, out)
     }
 
+    /// As [`SeriesSource::read_sparse`]; `resume` starts as the default.
+    pub fn read_sparse(
+        &self,
+        index: usize,
+        resume: &mut Resume,
+        sparing: Sparing,
+        out: &mut Samples,
+        gaps: &mut Vec<Gap>,
+    ) -> Result<bool, StoreError> {
+        self.source.read_sparse(index, resume, sparing, out, gaps)
+    }
+
     /// As [`SeriesSource::newest`].
     pub fn newest(&self, index: usize) -> Option<(i64, f64)> {
         self.source.newest(index)
@@ -208,5 +259,15 @@ impl SeriesReader<'_> {
     /// Refills `out` with the next run; `false` when there is none. See [`SeriesSource::read`].
     pub fn read(&mut self, out: &mut Samples) -> Result<bool, StoreError> {
         self.source.read(self.index, &mut self.resume, out)
+    }
+
+    /// The same without samples that `sparing` can spare. See [`SeriesSource::read_sparse`].
+    pub fn read_sparse(
+        &mut self,
+        sparing: Sparing,
+        out: &mut Samples,
+        gaps: &mut Vec<Gap>,
+    ) -> Result<bool, StoreError> {
+        self.source.read_sparse(self.index, &mut self.resume, sparing, out, gaps)
     }
 }

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use kymo_model::{CounterResetHint, FloatHistogram, Samples, Values, is_stale};
+use kymo_model::{CounterResetHint, FloatHistogram, Gap, Samples, Sparing, Values, is_stale};
 
 use crate::QueryError;
 use crate::bucketless::forget_buckets;
@@ -20,6 +20,8 @@ pub(crate) struct Columns {
     samples: Samples,
     /// A run after the first lands here before it is appended.
     next_run: Samples,
+    /// Samples that the store has left out, of floats alone.
+    gaps: Vec<Gap>,
     histogram_times: Vec<i64>,
     histograms: Vec<Arc<FloatHistogram>>,
     histogram_starts: Vec<i64>,
@@ -56,21 +58,47 @@ impl Columns {
         Natives { times: &self.histogram_times, values: &self.histograms, starts: &self.histogram_starts }
     }
 
-    /// Decodes a series, with start timestamps if they are `wanted`.
+    /// What was left out of the floats, in order.
+    pub(crate) fn gaps(&self) -> &[Gap] {
+        &self.gaps
+    }
+
+    fn clear_histograms(&mut self) {
+        self.histogram_times.clear();
+        self.histograms.clear();
+        self.histogram_starts.clear();
+        self.histogram_weight = 0;
+    }
+
+    /// Decodes a series: with start timestamps if they are `wanted`, without the floats that can be spared.
     pub(crate) fn load(
         &mut self,
         context: &Context,
         budget: &Budget,
         (selection, index): (usize, usize),
         wanted: StartTimes,
+        sparing: Option<Sparing>,
     ) -> Result<(), QueryError> {
         let series = context.sets[selection].series.series(index);
         let mut reader = series.reader();
-        self.histogram_times.clear();
-        self.histograms.clear();
-        self.histogram_starts.clear();
-        self.histogram_weight = 0;
-        let mut more = reader.read(&mut self.samples)?;
+        self.gaps.clear();
+        self.clear_histograms();
+        let mut more = match sparing {
+            Some(sparing) => reader.read_sparse(sparing, &mut self.samples, &mut self.gaps)?,
+            None => reader.read(&mut self.samples)?,
+        };
+        if !self.gaps.is_empty() {
+            let samples = self.samples.len() + self.gaps.iter().map(|gap| gap.samples).sum::<usize>();
+            budget.touch(samples, 0)?;
+            if !reader.read(&mut self.next_run)? {
+                context.read(selection, samples);
+                return Ok(());
+            }
+            // Floats and histograms take turns: windows over both look at all of them.
+            self.gaps.clear();
+            reader = series.reader();
+            more = reader.read(&mut self.samples)?;
+        }
         while more && self.samples.floats().is_none() {
             std::mem::swap(&mut self.samples, &mut self.next_run);
             self.append_next(budget)?;
@@ -124,10 +152,9 @@ impl Columns {
     /// What is known about counter resets between histograms holds for neighbours in the store and not for points of a
     /// subquery, so functions do not see it.
     pub(crate) fn take_points(&mut self, row: &Row, grid: Grid, keep_hints: bool) {
+        self.gaps.clear();
+        self.clear_histograms();
         let (times, values) = self.samples.floats_mut();
-        self.histogram_times.clear();
-        self.histograms.clear();
-        self.histogram_starts.clear();
         if row.histograms.is_empty() {
             for step in row.valid.iter() {
                 times.push(grid.time(step));
@@ -158,6 +185,9 @@ impl Columns {
         self.drop_stale_histograms();
         let Values::Floats(values) = &mut self.samples.values else { return };
         let Some(first) = values.iter().position(|v| is_stale(*v)) else { return };
+        for gap in &mut self.gaps {
+            gap.after -= values[..=gap.after].iter().filter(|v| is_stale(**v)).count();
+        }
         let times = &mut self.samples.timestamps_ms;
         let starts = &mut self.samples.start_timestamps_ms;
         let mut kept = first;

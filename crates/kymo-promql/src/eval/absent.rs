@@ -45,7 +45,7 @@ pub(super) fn over_time<'q>(
             let windows = windows.iter().enumerate();
             windows.filter(|(_, w)| !w.is_empty()).for_each(|(step, _)| present.set(step));
         }
-        samples.count(&scratch.windows, grid);
+        samples.count((&scratch.windows, scratch.columns.gaps()), grid);
         if present.all() && !samples.may_note() {
             break;
         }

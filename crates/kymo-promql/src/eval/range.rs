@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use kymo_model::{Gap, Sparing, TimeRange};
 use kymo_promql_syntax::ast::Edges;
 
 use super::native_range::{self, NativeRange};
@@ -29,6 +30,8 @@ pub(crate) struct RangeSamples<'q> {
     bucketless: bool,
     /// Are the samples the result, and not for a function?
     is_result: bool,
+    /// Which samples can the function do without?
+    sparing: Option<Sparing>,
 }
 
 enum Source<'q> {
@@ -46,12 +49,35 @@ impl<'q> RangeSamples<'q> {
         };
         let ends = plan.shift.track(grid);
         let RangePlan { range_ms, edges, bucketless, .. } = *plan;
-        Ok(RangeSamples { context, source, ends, range_ms, edges, bucketless, is_result: false })
+        Ok(RangeSamples {
+            context,
+            source,
+            ends,
+            range_ms,
+            edges,
+            bucketless,
+            is_result: false,
+            sparing: None,
+        })
     }
 
     /// The same, as the result of a query.
     pub(crate) fn into_result(self) -> Self {
         RangeSamples { is_result: true, ..self }
+    }
+
+    /// The same for a function that may not need all samples.
+    fn sparing_for(self, function: RangeFunction) -> Self {
+        let resets = function.spares();
+        let is_plain = self.edges == Edges::Inside
+            && matches!(self.source, Source::Selection(_))
+            && !self.context.use_start_timestamps;
+        // What the last window and the first one share, all others have.
+        let min = self.ends.last().saturating_sub(self.range_ms).saturating_add(1);
+        let range = TimeRange::from_millis(min, self.ends.start);
+        let sparing =
+            resets.filter(|_| is_plain && range.min < range.max).map(|resets| Sparing { range, resets });
+        RangeSamples { sparing, ..self }
     }
 
     pub(crate) fn series(&self) -> Vec<Series> {
@@ -97,7 +123,7 @@ impl<'q> RangeSamples<'q> {
             Source::Selection(selection) => {
                 let starts = StartTimes::from(self.context.use_start_timestamps);
                 let Scratch { columns, budget, .. } = scratch;
-                columns.load(self.context, budget, (*selection, index), starts)?;
+                columns.load(self.context, budget, (*selection, index), starts, self.sparing)?;
             }
             Source::Points(vector, points) => {
                 let mut row = scratch.take_row();
@@ -130,8 +156,9 @@ impl<'q> RangeSamples<'q> {
     }
 
     /// Counts what windows of floats look at.
-    pub(crate) fn count(&self, windows: &[Window], grid: Grid) {
-        let samples = windows.iter().map(|window| window.len());
+    pub(crate) fn count(&self, (windows, gaps): (&[Window], &[Gap]), grid: Grid) {
+        let left_out: usize = gaps.iter().map(|gap| gap.samples).sum();
+        let samples = windows.iter().map(|window| window.len() + left_out);
         self.context.counters.looked_at(grid, samples.clone().sum(), || samples.enumerate());
     }
 
@@ -186,7 +213,7 @@ pub(super) fn call<'q>(
 ) -> Result<Vector<'q>, QueryError> {
     let params =
         plan.params.iter().map(|p| super::scalar(context, p, grid)).collect::<Result<Vec<_>, _>>()?;
-    let samples = RangeSamples::new(context, &plan.range, grid)?;
+    let samples = RangeSamples::new(context, &plan.range, grid)?.sparing_for(plan.function);
     let mut series = samples.series();
     let one_name = samples.one_name();
     let names = match plan.function {
@@ -226,7 +253,7 @@ impl Rows for RangeRows<'_> {
         let Scratch { columns, windows, work, pulse, .. } = scratch;
         let call = self.call(columns, windows);
         kernel::run(self.function, &call, work, pulse, out)?;
-        self.samples.count(windows, self.grid);
+        self.samples.count((windows, columns.gaps()), self.grid);
         self.note_overlap(index, work);
         self.note_floats(index, out);
         Ok(())
@@ -243,6 +270,7 @@ impl RangeRows<'_> {
     fn call<'a>(&'a self, columns: &'a Columns, windows: &'a [Window]) -> kernel::Call<'a> {
         kernel::Call {
             samples: columns.floats(),
+            gaps: columns.gaps(),
             windows,
             ends: self.samples.ends,
             range_ms: self.samples.range_ms,

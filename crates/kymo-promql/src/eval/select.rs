@@ -88,7 +88,7 @@ impl Rows for Selected<'_> {
         let lookback_ms = self.context.lookback_ms;
         let starts = StartTimes::from(matches!(self.wanted, Wanted::Start));
         let Scratch { columns, budget, .. } = scratch;
-        columns.load(self.context, budget, (self.selection, index), starts)?;
+        columns.load(self.context, budget, (self.selection, index), starts, None)?;
         if self.bucketless {
             scratch.columns.forget_buckets(self.track, lookback_ms);
         }

@@ -252,7 +252,7 @@ mod tests {
                 (RangeFunction::Rate, Kind::Rate), (RangeFunction::Increase, Kind::Increase), (RangeFunction::Delta, Kind::Delta),
             ] {
                 let call = Call {
-                    samples: Floats { times: &times, values: &values, starts: &[] },
+                    samples: Floats { times: &times, values: &values, starts: &[] }, gaps: &[],
                     windows: &windows, ends, range_ms, edges, grid: ends, params: &[],
                 };
                 let mut scratch = Scratch::alone();

@@ -20,6 +20,7 @@ mod stacks;
 mod sum;
 mod window;
 
+use kymo_model::Gap;
 use kymo_promql_syntax::ast::Edges;
 
 use crate::QueryError;
@@ -67,6 +68,18 @@ pub(crate) enum RangeFunction {
     TsOfMin,
 }
 
+impl RangeFunction {
+    /// Can it do without samples that all windows have, if they are counted? And then, may values go down among them?
+    pub(crate) fn spares(self) -> Option<bool> {
+        use RangeFunction::*;
+        match self {
+            Changes | Count | Delta | First | Last | Present | Resets | TsOfFirst | TsOfLast => Some(true),
+            Increase | Rate => Some(false),
+            _ => None,
+        }
+    }
+}
+
 /// Buffers of the kernels, reused from series to series.
 #[derive(Debug, Default)]
 pub(crate) struct Work {
@@ -82,6 +95,9 @@ pub(crate) struct Work {
 /// One call of a kernel: the windows and what is known about them.
 pub(crate) struct Call<'a> {
     pub(crate) samples: Floats<'a>,
+    /// Samples that were left out of those, by functions that [spare](RangeFunction::spares) them. Every window has the
+    /// samples on both sides of each.
+    pub(crate) gaps: &'a [Gap],
     pub(crate) windows: &'a [Window],
     /// The end of each window.
     pub(crate) ends: Grid,
@@ -102,6 +118,11 @@ impl Call<'_> {
     /// Is scanning every window about as cheap as one pass over the samples?
     fn scan_is_cheap(&self) -> bool {
         self.total() <= 4 * (self.samples.times.len() + self.windows.len())
+    }
+
+    /// How many samples each window has beside those in columns.
+    fn left_out(&self) -> usize {
+        self.gaps.iter().map(|gap| gap.samples).sum()
     }
 
     /// The windows that are not empty, with their step.

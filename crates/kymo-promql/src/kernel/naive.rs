@@ -236,7 +236,8 @@ fn check(t: &[i64], v: &[f64], ends: Grid, range: i64, params: &[f64]) -> Result
         let Scratch { windows, work, pulse, .. } = &mut scratch;
         let samples = Floats { times: t, values: v, starts: &[] };
         let edges = Edges::Inside;
-        let call = Call { samples, windows, ends, range_ms: range, edges, grid: ends, params: &params };
+        let call =
+            Call { samples, gaps: &[], windows, ends, range_ms: range, edges, grid: ends, params: &params };
         run(function, &call, work, pulse, &mut row).unwrap();
         for (step, window) in windows.iter().enumerate() {
             let (t, v) = (&t[window.indices()], &v[window.indices()]);
@@ -327,7 +328,16 @@ fn infinities_and_overflow() {
             let params = [Scalar::Constant(0.9)];
             let samples = Floats { times: &t, values: &v, starts: &[] };
             let edges = Edges::Inside;
-            let call = Call { samples, windows, ends, range_ms: 60_000, edges, grid: ends, params: &params };
+            let call = Call {
+                samples,
+                gaps: &[],
+                windows,
+                ends,
+                range_ms: 60_000,
+                edges,
+                grid: ends,
+                params: &params,
+            };
             run(function, &call, work, pulse, &mut row).unwrap();
             for (step, window) in windows.iter().enumerate() {
                 let (t, window) = (&t[window.indices()], &v[window.indices()]);

@@ -3,6 +3,8 @@
 //! Resets are found once per series and kept as a list of indices; each window then adds only its own, in upstream's order.
 //! Start timestamps, where there are any, tell of more resets, and of counters that began inside the window: those need no
 //! extrapolation, not even a second sample.
+//!
+//! Samples that were left out lie between two others of every window and never below the one before: they only count.
 
 use super::{Call, RangeFunction, Window, Work};
 use crate::QueryError;
@@ -53,6 +55,7 @@ pub(super) fn extrapolated(
         return Ok(());
     }
     let mut extension = Extension::default();
+    let left_out = call.left_out();
     for ((step, window), end) in call.windows.iter().enumerate().zip(call.ends.times()) {
         let begin = starts.get(window.lo as usize).copied().filter(|_| !window.is_empty()).unwrap_or(0);
         let range_start = end.saturating_sub(call.range_ms);
@@ -84,7 +87,7 @@ pub(super) fn extrapolated(
             before_ms: times[first].saturating_sub(range_start),
             after_ms: end.saturating_sub(times[last]),
             sampled_ms: times[last] - times[first],
-            gaps: window.len() - 1,
+            gaps: window.len() - 1 + left_out,
         };
         let factor = if begins_inside {
             result += values[first];
@@ -112,6 +115,7 @@ fn without_resets(call: &Call<'_>, counter: bool, divisor: f64, out: &mut Row) {
     let (times, values) = (call.samples.times, call.samples.values);
     let mut extension = Extension::default();
     let mut end = call.ends.start;
+    let left_out = call.left_out();
     for (word, (results, windows)) in out.values.chunks_mut(64).zip(call.windows.chunks(64)).enumerate() {
         let mut bits = 0;
         for (bit, (result, window)) in results.iter_mut().zip(windows).enumerate() {
@@ -121,7 +125,7 @@ fn without_resets(call: &Call<'_>, counter: bool, divisor: f64, out: &mut Row) {
                     before_ms: times[first] - (end - call.range_ms),
                     after_ms: end - times[last],
                     sampled_ms: times[last] - times[first],
-                    gaps: last - first,
+                    gaps: last - first + left_out,
                 };
                 if !extension.edges.same(edges) {
                     extension = Extension::of(edges, divisor);

@@ -25,6 +25,7 @@ mod reader;
 mod select;
 mod series;
 mod snapshot;
+mod summary;
 
 mod write;
 

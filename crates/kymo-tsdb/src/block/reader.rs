@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use kymo_model::{Estimate, Matcher, Queryable, Selector, SeriesSet, StoreError, TimeRange};
 
@@ -13,6 +13,7 @@ use super::index::{ChunkMeta, EntryReader, INDEX_FILE, PostingsTable, Symbols, T
 use super::meta::{BlockMeta, META_FILE};
 use super::series::BlockSeriesIter;
 use super::snapshot::Snapshot;
+use super::summary::Summaries;
 use super::tombstones::{TOMBSTONES_FILE, Tombstones};
 use super::ulid::Ulid;
 use crate::lock::lock;
@@ -38,6 +39,8 @@ pub(super) struct Inner {
     small_bytes: u64,
     tables: Mutex<Option<Arc<Tables>>>,
     damage: Mutex<DamageLog>,
+    /// What is known of its chunks, beside those of others, and its number there.
+    summaries: OnceLock<(Arc<Summaries>, u64)>,
 }
 
 /// What is kept in memory of a block that is used.
@@ -180,7 +183,17 @@ impl Inner {
             tombstones: Tombstones::read(vfs, dir)?,
             tables: Mutex::default(),
             damage: Mutex::default(),
+            summaries: OnceLock::new(),
         })
+    }
+
+    /// Lets it remember what it learns of its chunks.
+    pub(super) fn share_summaries(&self, summaries: &Arc<Summaries>) {
+        self.summaries.get_or_init(|| (summaries.clone(), summaries.number_block()));
+    }
+
+    pub(super) fn summaries(&self) -> Option<(&Summaries, u64)> {
+        self.summaries.get().map(|(summaries, number)| (&**summaries, *number))
     }
 
     pub(super) fn size_bytes(&self) -> u64 {

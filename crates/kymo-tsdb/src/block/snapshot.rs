@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use kymo_chunk::{decode_floats, decode_histograms};
 use kymo_model::{
-    FloatHistogram, Labels, Resume, Samples, Selector, SeriesSource, StoreError, TimeRange, Values,
+    FloatHistogram, Gap, Labels, Resume, Samples, Selector, SeriesSource, Sparing, StoreError, TimeRange,
+    Values,
 };
 
 use super::chunk_file::ChunkData;
 use super::error::BlockError;
 use super::index::ChunkMeta;
 use super::reader::Inner;
+use super::summary::{Summary, is_inside};
 use super::tombstones::Interval;
 
 pub(super) struct Snapshot {
@@ -47,10 +49,15 @@ impl Snapshot {
         &self.chunks[start..self.series[index].chunks_end]
     }
 
-    /// Reads chunks from `from` on as long as they are of one kind; which one is next.
-    fn read_run(&self, index: usize, from: usize, out: &mut Samples) -> Result<usize, StoreError> {
-        let chunks = &self.chunks(index)[from..];
-        let (mut kind, mut next, mut stop, mut failed) = (None, from, None, None);
+    /// Reads chunks as long as they are of one kind; how many. `after` sees each with what it added to the samples.
+    fn read_run(
+        &self,
+        chunks: &[ChunkMeta],
+        out: &mut Samples,
+        mut after: impl FnMut(&ChunkMeta, usize, &Samples),
+    ) -> Result<usize, StoreError> {
+        let mut kind = (!out.is_empty()).then(|| out.floats().is_some());
+        let (mut next, mut stop, mut failed) = (0, None, None);
         self.block.chunks.read_run(chunks, self.block.index.path(), |chunk, data| {
             let at = next;
             next += 1;
@@ -63,7 +70,10 @@ impl Snapshot {
                     stop = Some(at);
                     return Ok(());
                 }
-                self.decode(chunk, &data, out)
+                let before = out.len();
+                self.decode(chunk, &data, out)?;
+                after(chunk, before, out);
+                Ok(())
             });
             if let Err(error) = read.or_else(|error| self.block.note_error(error)) {
                 failed = Some(error);
@@ -73,6 +83,60 @@ impl Snapshot {
             Some(error) => Err(error.into()),
             None => Ok(stop.unwrap_or(next)),
         }
+    }
+
+    /// Reads chunks from `from` on as long as they are floats, but for those of which enough is known; which one is next.
+    fn read_sparse_run(
+        &self,
+        (index, from): (usize, usize),
+        sparing: Sparing,
+        out: &mut Samples,
+        gaps: &mut Vec<Gap>,
+    ) -> Result<usize, StoreError> {
+        let Some((summaries, block)) = self.block.summaries() else {
+            return Ok(from + self.read_run(&self.chunks(index)[from..], out, |_, _, _| {})?);
+        };
+        let number = self.series[index].number;
+        let known = summaries.get(block, number);
+        let chunks = &self.chunks(index)[from..];
+        let of_chunks: Vec<Option<&Summary>> = known.each(chunks).collect();
+        let spared = |at: usize| {
+            of_chunks[at].filter(|summary| is_inside(&chunks[at], sparing) && summary.suffices(sparing))
+        };
+        let (mut next, mut learned) = (0, Vec::new());
+        let read = loop {
+            let stretch = (next..chunks.len()).map_while(|at| Some((&chunks[at], spared(at)?)));
+            let is_float = out.is_empty() || out.floats().is_some();
+            if is_float {
+                next += leave_out(stretch, sparing, out, gaps);
+            }
+            let wanted = (next..chunks.len()).take_while(|at| spared(*at).is_none()).count();
+            if wanted == 0 {
+                break Ok(from + next);
+            }
+            let mut at = next;
+            let read = self.read_run(&chunks[next..next + wanted], out, |chunk, before, out| {
+                while chunks[at].reference != chunk.reference {
+                    at += 1;
+                }
+                if let Some(values) = out.floats()
+                    && out.start_timestamps_ms.is_empty()
+                    && is_inside(chunk, sparing)
+                    && of_chunks[at].is_none()
+                {
+                    learned.push(Summary::of(chunk, &out.timestamps_ms[before..], &values[before..]));
+                }
+            });
+            match read {
+                Ok(read) => next += read,
+                Err(error) => break Err(error),
+            }
+            if read.is_ok_and(|read| read < wanted) {
+                break Ok(from + next);
+            }
+        };
+        summaries.add(block, number, learned);
+        read
     }
 
     fn decode(&self, chunk: &ChunkMeta, data: &ChunkData, out: &mut Samples) -> Result<(), BlockError> {
@@ -89,7 +153,7 @@ impl Snapshot {
         let (mut samples, mut from) = (Samples::new(), 0);
         while from < self.chunks(index).len() {
             samples.clear();
-            from = self.read_run(index, from, &mut samples)?;
+            from += self.read_run(&self.chunks(index)[from..], &mut samples, |_, _, _| {})?;
             let start = |at: usize| samples.start_timestamps_ms.get(at).copied().unwrap_or(0);
             for (at, t_ms) in samples.timestamps_ms.iter().enumerate() {
                 rows.push((
@@ -200,6 +264,47 @@ enum Value {
     Histogram(Arc<FloatHistogram>),
 }
 
+/// Adds first and last samples of chunks that follow one another, and what lies between as gaps; how many chunks.
+fn leave_out<'a>(
+    chunks: impl Iterator<Item = (&'a ChunkMeta, &'a Summary)>,
+    sparing: Sparing,
+    out: &mut Samples,
+    gaps: &mut Vec<Gap>,
+) -> usize {
+    let mut chunks = chunks.peekable();
+    if chunks.peek().is_some() && out.is_empty() {
+        out.floats_mut();
+    }
+    let Samples { timestamps_ms, values: Values::Floats(values), .. } = out else { return 0 };
+    let (mut open, mut count): (Option<Gap>, _) = (None, 0);
+    for (chunk, summary) in chunks {
+        count += 1;
+        let (samples, changes, resets) =
+            (summary.samples as usize, summary.changes as usize, summary.resets as usize);
+        // The gap goes on over the end of the chunk before, unless the value went down there and may not.
+        let before = values.last().copied().unwrap_or(summary.first);
+        match &mut open {
+            Some(gap) if sparing.resets || summary.first >= before => {
+                gap.samples += samples;
+                gap.changes += changes + usize::from(summary.first != before);
+                gap.resets += resets + usize::from(summary.first < before);
+                (timestamps_ms[gap.after + 1], values[gap.after + 1]) = (chunk.max_ms, summary.last);
+                continue;
+            }
+            _ => gaps.extend(open.take()),
+        }
+        timestamps_ms.push(chunk.min_ms);
+        values.push(summary.first);
+        if samples > 1 {
+            timestamps_ms.push(chunk.max_ms);
+            values.push(summary.last);
+            open = Some(Gap { after: values.len() - 2, samples: samples - 2, changes, resets });
+        }
+    }
+    gaps.extend(open);
+    count
+}
+
 /// Takes out what was deleted.
 pub(super) fn bury(intervals: &[Interval], out: &mut Samples) {
     if intervals.is_empty() {
@@ -245,7 +350,7 @@ impl SeriesSource for Snapshot {
             let from = resume.a as usize;
             let next = match in_order {
                 true if from >= chunks.len() => return Ok(false),
-                true => self.read_run(index, from, out)?,
+                true => from + self.read_run(&chunks[from..], out, |_, _, _| {})?,
                 false => self.merged_run(index, from, out)?,
             };
             if next == from {
@@ -258,5 +363,27 @@ impl SeriesSource for Snapshot {
                 return Ok(true);
             }
         }
+    }
+
+    fn read_sparse(
+        &self,
+        index: usize,
+        resume: &mut Resume,
+        sparing: Sparing,
+        out: &mut Samples,
+        gaps: &mut Vec<Gap>,
+    ) -> Result<bool, StoreError> {
+        gaps.clear();
+        let chunks = self.chunks(index);
+        let is_plain = chunks.is_sorted_by(|before, after| before.max_ms < after.min_ms)
+            && self.block.tombstones.of(self.series[index].number).is_empty();
+        let from = resume.a as usize;
+        if !is_plain || from >= chunks.len() {
+            return self.read(index, resume, out);
+        }
+        out.clear();
+        resume.a = self.read_sparse_run((index, from), sparing, out, gaps)? as u64;
+        // Nothing but damage, perhaps.
+        if out.is_empty() { self.read(index, resume, out) } else { Ok(true) }
     }
 }

@@ -5,7 +5,8 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use kymo_model::{
-    CounterResetHint, FloatHistogram, Labels, Resume, Samples, SeriesSet, SeriesSource, StoreError, Values,
+    CounterResetHint, FloatHistogram, Gap, Labels, Resume, Samples, SeriesReader, SeriesSet, SeriesSource,
+    Sparing, StoreError, Values,
 };
 
 /// The series of several sets, each once, in order of labels. Each set must be in order of labels itself, as blocks give
@@ -132,13 +133,19 @@ impl Union {
     }
 
     /// Reads all of a series into `out`, if it is of one kind and its members lie behind one another; otherwise says no.
-    fn read_apart(&self, index: usize, out: &mut Samples) -> Result<bool, StoreError> {
+    fn read_apart(
+        &self,
+        index: usize,
+        out: &mut Samples,
+        mut read: impl FnMut(&mut SeriesReader<'_>, usize, &mut Samples) -> Result<bool, StoreError>,
+    ) -> Result<bool, StoreError> {
         let mut run = Samples::new();
         for (set, at) in self.members(index) {
             let mut reader = self.sets[*set as usize].series(*at as usize).reader();
             loop {
-                let first = out.is_empty();
-                if !reader.read(if first { &mut *out } else { &mut run })? {
+                let before = out.len();
+                let first = before == 0;
+                if !read(&mut reader, before, if first { &mut *out } else { &mut run })? {
                     break;
                 }
                 if !first && !append(out, &run) {
@@ -271,7 +278,7 @@ impl SeriesSource for Union {
             return Ok(false);
         }
         if *resume == Resume::default() {
-            if self.read_apart(index, out)? {
+            if self.read_apart(index, out, |reader, _, out| reader.read(out))? {
                 *resume = ALL_READ;
                 return Ok(!out.is_empty());
             }
@@ -306,5 +313,36 @@ impl SeriesSource for Union {
             resume.b = part.end as u64;
         }
         Ok(true)
+    }
+
+    /// Of members that do not lie behind one another nothing is left out.
+    fn read_sparse(
+        &self,
+        index: usize,
+        resume: &mut Resume,
+        sparing: Sparing,
+        out: &mut Samples,
+        gaps: &mut Vec<Gap>,
+    ) -> Result<bool, StoreError> {
+        gaps.clear();
+        if let [(set, at)] = self.members(index) {
+            return self.sets[*set as usize].read_sparse(*at as usize, resume, sparing, out, gaps);
+        }
+        if *resume != Resume::default() {
+            return self.read(index, resume, out);
+        }
+        out.clear();
+        let mut of_run = Vec::new();
+        let apart = self.read_apart(index, out, |reader, before, run| {
+            let read = reader.read_sparse(sparing, run, &mut of_run)?;
+            gaps.extend(of_run.iter().map(|gap| Gap { after: gap.after + before, ..*gap }));
+            Ok(read)
+        })?;
+        if !apart {
+            gaps.clear();
+            return self.read(index, resume, out);
+        }
+        *resume = ALL_READ;
+        Ok(!out.is_empty())
     }
 }

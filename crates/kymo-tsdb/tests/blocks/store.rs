@@ -14,7 +14,7 @@ const BLOCK_MS: i64 = 1_200_000;
 
 fn store_options() -> BlockStoreOptions {
     let plan = CompactionPlan::from_first(BLOCK_MS, 3, 100 * BLOCK_MS);
-    BlockStoreOptions { plan, writer: options(), block_bytes_max: 0 }
+    BlockStoreOptions { plan, writer: options(), ..BlockStoreOptions::default() }
 }
 
 fn prepared(seed: u64) -> SimDisk {

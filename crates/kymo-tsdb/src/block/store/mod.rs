@@ -20,6 +20,7 @@ use super::error::BlockError;
 use super::meta::BlockMeta;
 use super::reader::Block;
 use super::stored::StoredBlock;
+use super::summary::Summaries;
 use super::ulid::Ulid;
 use super::union::union;
 use super::write::BlockWriterOptions;
@@ -37,6 +38,8 @@ pub struct BlockStoreOptions {
     pub writer: BlockWriterOptions,
     /// Blocks that are larger together are not compacted, unless they overlap; 0 for no bound.
     pub block_bytes_max: u64,
+    /// Bytes of memory for what is known of chunks that queries over long windows need not read again; 0 for none.
+    pub summary_bytes_max: usize,
 }
 
 impl Default for BlockStoreOptions {
@@ -44,7 +47,12 @@ impl Default for BlockStoreOptions {
     fn default() -> BlockStoreOptions {
         const HOUR_MS: i64 = 3_600_000;
         let plan = CompactionPlan::from_first(2 * HOUR_MS, 3, 31 * 24 * HOUR_MS);
-        BlockStoreOptions { plan, writer: BlockWriterOptions::default(), block_bytes_max: 0 }
+        BlockStoreOptions {
+            plan,
+            writer: BlockWriterOptions::default(),
+            block_bytes_max: 0,
+            summary_bytes_max: 32 << 20,
+        }
     }
 }
 
@@ -85,6 +93,7 @@ pub struct BlockStore {
     unreadable: Mutex<HashSet<Ulid>>,
     /// Directories of blocks that are not in the list any more and could not be removed yet.
     leftovers: Mutex<Vec<PathBuf>>,
+    summaries: Arc<Summaries>,
 }
 
 impl BlockStore {
@@ -115,6 +124,7 @@ impl BlockStore {
         let mut blocks: Vec<StoredBlock> =
             list.iter().filter(|block| !gone(block)).cloned().chain(added).collect();
         blocks.sort_by_key(|block| (block.meta().min_time_ms, block.meta().ulid));
+        blocks.iter().for_each(|block| block.inner().share_summaries(&self.summaries));
         *list = blocks.into();
     }
 

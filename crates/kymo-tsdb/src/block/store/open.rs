@@ -9,6 +9,7 @@ use super::{BlockStore, BlockStoreOptions};
 use crate::block::cold::{COLD_ENDING, Current, remove_unfinished};
 use crate::block::error::BlockError;
 use crate::block::stored::StoredBlock;
+use crate::block::summary::Summaries;
 use crate::block::ulid::Ulid;
 use crate::block::write::remove_block;
 use crate::vfs::Vfs;
@@ -85,6 +86,8 @@ impl BlockStore {
         let cold = cold.into_iter().map(StoredBlock::Cold);
         let mut current: Vec<StoredBlock> = blocks.into_iter().map(StoredBlock::Plain).chain(cold).collect();
         current.sort_by_key(|block| (block.meta().min_time_ms, block.meta().ulid));
+        let summaries = Arc::new(Summaries::new(options.summary_bytes_max));
+        current.iter().for_each(|block| block.inner().share_summaries(&summaries));
         let store = BlockStore {
             vfs,
             dir: dir.to_owned(),
@@ -95,6 +98,7 @@ impl BlockStore {
             waiting: Default::default(),
             unreadable: Mutex::default(),
             leftovers: Mutex::default(),
+            summaries,
         };
         Ok((store, replaced))
     }
