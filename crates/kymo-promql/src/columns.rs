@@ -25,6 +25,9 @@ pub(crate) struct Columns {
     histogram_starts: Vec<i64>,
     /// What the histograms count for in the budget.
     histogram_weight: usize,
+    /// Histograms without buckets of earlier series, whose memory the next ones get.
+    bucketless: Vec<Arc<FloatHistogram>>,
+    are_bucketless: bool,
 }
 
 /// Borrowed columns of equal length.
@@ -66,10 +69,7 @@ impl Columns {
     ) -> Result<(), QueryError> {
         let series = context.sets[selection].series.series(index);
         let mut reader = series.reader();
-        self.histogram_times.clear();
-        self.histograms.clear();
-        self.histogram_starts.clear();
-        self.histogram_weight = 0;
+        self.clear_histograms();
         let mut more = reader.read(&mut self.samples)?;
         while more && self.samples.floats().is_none() {
             std::mem::swap(&mut self.samples, &mut self.next_run);
@@ -91,7 +91,21 @@ impl Columns {
 
     /// Leaves count, sum and a reset hint of each histogram, for a walk over windows with these ends.
     pub(crate) fn forget_buckets(&mut self, ends: Grid, back_ms: i64) {
-        forget_buckets(&self.histogram_times, &mut self.histograms, ends, back_ms);
+        self.are_bucketless = true;
+        forget_buckets(&self.histogram_times, &mut self.histograms, &mut self.bucketless, ends, back_ms);
+    }
+
+    fn clear_histograms(&mut self) {
+        self.histogram_times.clear();
+        self.histogram_starts.clear();
+        self.histogram_weight = 0;
+        match std::mem::take(&mut self.are_bucketless) {
+            true => {
+                self.bucketless.clear();
+                self.bucketless.append(&mut self.histograms);
+            }
+            false => self.histograms.clear(),
+        }
     }
 
     /// Appends the run just read to the columns of its kind.
@@ -124,10 +138,8 @@ impl Columns {
     /// What is known about counter resets between histograms holds for neighbours in the store and not for points of a
     /// subquery, so functions do not see it.
     pub(crate) fn take_points(&mut self, row: &Row, grid: Grid, keep_hints: bool) {
+        self.clear_histograms();
         let (times, values) = self.samples.floats_mut();
-        self.histogram_times.clear();
-        self.histograms.clear();
-        self.histogram_starts.clear();
         if row.histograms.is_empty() {
             for step in row.valid.iter() {
                 times.push(grid.time(step));

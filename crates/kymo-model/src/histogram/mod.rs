@@ -81,7 +81,7 @@ pub struct Histogram {
 }
 
 /// A native histogram of float counts, as PromQL computes with. Bucket lists hold absolute counts.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Debug, Default, PartialEq)]
 pub struct FloatHistogram {
     /// Reset information.
     pub counter_reset_hint: CounterResetHint,
@@ -105,6 +105,45 @@ pub struct FloatHistogram {
     pub negative_buckets: Vec<f64>,
     /// Upper bounds of the buckets for schema −53, without +Inf.
     pub custom_values: Vec<f64>,
+}
+
+impl Clone for FloatHistogram {
+    fn clone(&self) -> FloatHistogram {
+        FloatHistogram {
+            positive_spans: self.positive_spans.clone(),
+            positive_buckets: self.positive_buckets.clone(),
+            negative_spans: self.negative_spans.clone(),
+            negative_buckets: self.negative_buckets.clone(),
+            custom_values: self.custom_values.clone(),
+            ..*self
+        }
+    }
+
+    /// Keeps the memory of the lists: evaluation makes very many histograms, one after the other.
+    fn clone_from(&mut self, other: &FloatHistogram) {
+        let FloatHistogram {
+            counter_reset_hint,
+            schema,
+            zero_threshold,
+            zero_count,
+            count,
+            sum,
+            positive_spans,
+            positive_buckets,
+            negative_spans,
+            negative_buckets,
+            custom_values,
+        } = other;
+        self.counter_reset_hint = *counter_reset_hint;
+        self.schema = *schema;
+        self.zero_threshold = *zero_threshold;
+        (self.zero_count, self.count, self.sum) = (*zero_count, *count, *sum);
+        self.positive_spans.clone_from(positive_spans);
+        self.positive_buckets.clone_from(positive_buckets);
+        self.negative_spans.clone_from(negative_spans);
+        self.negative_buckets.clone_from(negative_buckets);
+        self.custom_values.clone_from(custom_values);
+    }
 }
 
 impl Histogram {

@@ -20,6 +20,9 @@ mod stacks;
 mod sum;
 mod window;
 
+use std::sync::Arc;
+
+use kymo_model::FloatHistogram;
 use kymo_promql_syntax::ast::Edges;
 
 use crate::QueryError;
@@ -75,6 +78,8 @@ pub(crate) struct Work {
     sorted: Vec<f64>,
     counts: Vec<u32>,
     deque: std::collections::VecDeque<u32>,
+    /// Histograms that nobody looks at any more, whose memory those of the next row get.
+    pub(crate) spare: Vec<Arc<FloatHistogram>>,
     /// In how many windows a kernel met a start timestamp before the sample that precedes its own. Whoever reads it clears it.
     pub(crate) start_overlaps: u64,
 }

@@ -39,32 +39,29 @@ impl Range {
 }
 
 /// The extrapolated increase over a window, or its rate. A window of one sample has one only if its start timestamp lies
-/// within. `None` if there is nothing to compute from or if the histograms do not go together.
+/// within. False if there is nothing to compute from or if the histograms do not go together.
 ///
-/// `known` is what is known of the whole series, and where in it the window begins.
+/// `known` is what is known of the whole series, and where in it the window begins. `result` is any histogram, whose memory is
+/// used again.
 pub(crate) fn rate<H: Borrow<FloatHistogram>>(
     window: Window<'_, H>,
     kind: Kind,
     range: Range,
     known: Option<(&Resets, usize)>,
-) -> (Option<FloatHistogram>, Findings) {
-    let Some(last) = window.len().checked_sub(1) else { return (None, Findings::default()) };
+    result: &mut FloatHistogram,
+) -> (bool, Findings) {
+    let Some(last) = window.len().checked_sub(1) else { return (false, Findings::default()) };
     let (first_time, last_time) = (window.times[0], window.times[last]);
     let mut findings = Findings::default();
-    let mut result = None;
     if last > 0 {
-        let even = known.filter(|_| kind.is_counter()).and_then(|(resets, first)| {
-            increase_between(window, resets.between(first, first + last)?, first)
-        });
-        let (increase, found) = match even {
-            Some(increase) => (Some(increase), Findings::default()),
-            None => increase(window, kind.is_counter()),
-        };
-        findings.merge(found);
-        if increase.is_none() {
-            return (None, findings);
+        let resets = known.filter(|_| kind.is_counter());
+        let resets = resets.and_then(|(resets, first)| Some((resets.between(first, first + last)?, first)));
+        if !resets.is_some_and(|(resets, first)| increase_between(window, resets, first, result)) {
+            let (increase, found) = increase(window, kind.is_counter());
+            findings.merge(found);
+            let Some(increase) = increase else { return (false, findings) };
+            *result = increase;
         }
-        result = increase;
     }
     let seconds = |ms: i64| ms as f64 / 1000.0;
     let mut to_start = seconds(first_time.saturating_sub(range.start_ms));
@@ -77,17 +74,17 @@ pub(crate) fn rate<H: Borrow<FloatHistogram>>(
         // The counter began at zero within the window: nothing to extrapolate on that side.
         to_start = 0.0;
         sampled = seconds(last_time.saturating_sub(start));
-        match &mut result {
-            None => result = Some(window.at(0).clone()),
-            Some(result) => match result.add(window.at(0)) {
+        match last {
+            0 => result.clone_from(window.at(0)),
+            _ => match result.add(window.at(0)) {
                 Ok(combined) => findings.reconciled(combined, Operation::Addition),
                 Err(_) => {
                     findings.add(Finding::MixedBuckets);
-                    return (None, findings);
+                    return (false, findings);
                 }
             },
         }
-    } else if let Some(result) = &result {
+    } else if last > 0 {
         if to_start >= threshold {
             to_start = gap / 2.0;
         }
@@ -100,7 +97,7 @@ pub(crate) fn rate<H: Borrow<FloatHistogram>>(
             }
         }
     } else {
-        return (None, findings);
+        return (false, findings);
     }
     if to_end >= threshold {
         to_end = gap / 2.0;
@@ -109,35 +106,34 @@ pub(crate) fn rate<H: Borrow<FloatHistogram>>(
     if kind == Kind::Rate {
         factor /= range.seconds();
     }
-    if let Some(result) = &mut result {
-        result.mul(factor);
-    }
-    (result, findings)
+    result.mul(factor);
+    (true, findings)
 }
 
 /// The same for a counter of which only the resets within the window matter: the samples, counted from the beginning of the
-/// series, before which there was one. The additions are those of [`increase`], in their order.
+/// series, before which there was one. The additions are those of [`increase`], in their order. False if it has to be asked.
 fn increase_between<H: Borrow<FloatHistogram>>(
     window: Window<'_, H>,
     resets: &[u32],
     begin: usize,
-) -> Option<FloatHistogram> {
+    result: &mut FloatHistogram,
+) -> bool {
     if window.overlaps() {
-        return None;
+        return false;
     }
-    let mut result = window.at(window.len() - 1).clone();
+    result.clone_from(window.at(window.len() - 1));
     let resets = resets.iter().map(|at| *at as usize - begin);
     let mut lost = resets.peekable();
     // What was counted up to a reset right after the first sample is nobody's.
-    if lost.next_if_eq(&1).is_none() {
-        result.sub(window.at(0)).ok()?;
+    if lost.next_if_eq(&1).is_none() && result.sub(window.at(0)).is_err() {
+        return false;
     }
-    for at in lost {
-        result.add(window.at(at - 1)).ok()?;
+    if lost.any(|at| result.add(window.at(at - 1)).is_err()) {
+        return false;
     }
     result.counter_reset_hint = CounterResetHint::Gauge;
     result.compact(0);
-    Some(result)
+    true
 }
 
 /// Last minus first, for counters with what was counted before each reset added. Two samples or more.
