@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use kymo_model::{FLOAT_JSON_BYTES, put_float_json};
+use kymo_model::{FLOAT_JSON_BYTES, put_float_json, put_short_float_json};
 
 use crate::json::push_timestamp;
 
@@ -22,9 +22,6 @@ const END: &[u8; 3] = b"\"],";
 
 /// How many values are kept, as a power of two.
 const VALUES_LOG2: u32 = 8;
-
-/// Texts up to this long are of values that are cheap to print.
-const CHEAP_BYTES: usize = 13;
 
 /// The times of series that are longer are not kept.
 const TIMES_KEPT_MAX: usize = 16 * 1024;
@@ -57,7 +54,7 @@ struct Values {
     last_bits: u64,
     /// Its text, from the second time on that it comes.
     last: Option<Text<FLOAT_JSON_BYTES>>,
-    /// Values that are not cheap, by a hash of their bits.
+    /// Values that are not short, by a hash of their bits.
     kept: Vec<(u64, Text<FLOAT_JSON_BYTES>)>,
 }
 
@@ -161,17 +158,18 @@ impl Values {
 
     #[inline(always)]
     fn other(&mut self, value: f64, block: &mut [u8; BLOCK_BYTES], at: usize) -> usize {
+        let Some(room) = block[at..].first_chunk_mut::<FLOAT_JSON_BYTES>() else { return at };
+        let len = put_short_float_json(room, value);
+        if len > 0 {
+            return at + len;
+        }
         let bits = value.to_bits();
         let slot = (bits.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - VALUES_LOG2)) as usize;
-        if self.kept[slot].0 == bits {
-            return self.kept[slot].1.put(block, at);
+        if self.kept[slot].0 != bits {
+            self.kept[slot].0 = bits;
+            self.kept[slot].1.len = put_float_json(&mut self.kept[slot].1.bytes, value);
         }
-        let Some(room) = block[at..].first_chunk_mut::<FLOAT_JSON_BYTES>() else { return at };
-        let len = put_float_json(room, value);
-        if len > CHEAP_BYTES {
-            self.kept[slot] = (bits, Text { bytes: *room, len });
-        }
-        at + len
+        self.kept[slot].1.put(block, at)
     }
 }
 
