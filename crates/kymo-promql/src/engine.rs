@@ -382,7 +382,7 @@ fn matrix(context: &Context, vector: Vector<'_>, grid: Grid) -> Result<QueryValu
         row.floats_only();
         let points = points - histogram_steps.len();
         let floats = if points == grid.steps {
-            Points { timestamps_ms: times.clone(), values: row.values.clone() }
+            Points { timestamps_ms: times.clone(), values: std::mem::take(&mut row.values) }
         } else {
             Points {
                 timestamps_ms: row.valid.iter().map(|step| times[step]).collect(),

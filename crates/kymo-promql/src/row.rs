@@ -269,10 +269,6 @@ impl Block {
         self.rows
     }
 
-    pub(crate) fn steps(&self) -> usize {
-        self.steps
-    }
-
     pub(crate) fn values(&self, row: usize) -> &[f64] {
         &self.values[row * self.steps..][..self.steps]
     }
