@@ -169,6 +169,10 @@ impl Columns {
     pub(crate) fn drop_stale(&mut self) {
         self.drop_stale_histograms();
         let Values::Floats(values) = &mut self.samples.values else { return };
+        // Most have none, which is seen without a branch for each.
+        if !values.iter().fold(false, |any, v| any | is_stale(*v)) {
+            return;
+        }
         let Some(first) = values.iter().position(|v| is_stale(*v)) else { return };
         let times = &mut self.samples.timestamps_ms;
         let starts = &mut self.samples.start_timestamps_ms;

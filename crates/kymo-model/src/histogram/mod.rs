@@ -138,11 +138,22 @@ impl Clone for FloatHistogram {
         self.schema = *schema;
         self.zero_threshold = *zero_threshold;
         (self.zero_count, self.count, self.sum) = (*zero_count, *count, *sum);
-        self.positive_spans.clone_from(positive_spans);
-        self.positive_buckets.clone_from(positive_buckets);
-        self.negative_spans.clone_from(negative_spans);
-        self.negative_buckets.clone_from(negative_buckets);
-        self.custom_values.clone_from(custom_values);
+        put_copy(&mut self.positive_spans, positive_spans);
+        put_copy(&mut self.positive_buckets, positive_buckets);
+        put_copy(&mut self.negative_spans, negative_spans);
+        put_copy(&mut self.negative_buckets, negative_buckets);
+        put_copy(&mut self.custom_values, custom_values);
+    }
+}
+
+/// A list in the memory of another one, of the same length more often than not.
+#[inline]
+fn put_copy<T: Copy>(list: &mut Vec<T>, from: &[T]) {
+    if list.len() == from.len() {
+        list.copy_from_slice(from);
+    } else {
+        list.clear();
+        list.extend_from_slice(from);
     }
 }
 

@@ -117,10 +117,12 @@ impl NativeRange<'_> {
             work.spare.clear();
             out.histograms.give_up(&mut work.spare);
         }
-        kernel::run(self.function, &kernel::Call { windows: &windows, ..self.floats }, work, pulse, out)?;
+        let of_floats = kernel::Call { windows: &windows, known: None, ..self.floats };
+        kernel::run(self.function, &of_floats, work, pulse, out)?;
         let mut found = Findings::default();
         let ends = self.floats.ends.times();
         let resets = self.resets(pulse)?;
+        let mut extension = native::Extension::default();
         for ((step, floats, natives), end_ms) in self.both().zip(ends) {
             if !floats.is_empty() || natives.is_empty() {
                 continue;
@@ -128,9 +130,13 @@ impl NativeRange<'_> {
             pulse.tick(natives.len() * 16)?;
             let mut result = work.spare.pop().unwrap_or_default();
             // Spare ones have no other owner, or else a copy is changed.
-            let (any, findings) =
-                self.of_window(natives, end_ms, resets.as_ref(), Arc::make_mut(&mut result));
-            work.start_overlaps += u64::from(findings.iter().any(|f| f == native::Finding::StartOverlap));
+            let (any, findings) = self.of_window(
+                natives,
+                end_ms,
+                (resets.as_ref(), &mut extension),
+                Arc::make_mut(&mut result),
+            );
+            work.start_overlaps += u64::from(findings.has(native::Finding::StartOverlap));
             found.merge(findings);
             if any {
                 out.set_histogram(step, result);
@@ -165,7 +171,7 @@ impl NativeRange<'_> {
         &self,
         window: Window,
         end_ms: i64,
-        resets: Option<&native::Resets>,
+        (resets, extension): (Option<&native::Resets>, &mut native::Extension),
         result: &mut FloatHistogram,
     ) -> (bool, Findings) {
         let samples = self.samples(window.indices());
@@ -187,7 +193,7 @@ impl NativeRange<'_> {
         match self.floats.edges {
             Edges::Inside => {
                 let known = resets.map(|known| (known, window.lo as usize));
-                native::rate(samples, kind, range, known, result)
+                native::rate(samples, kind, range, known, extension, result)
             }
             edges => put(native::extended(samples, kind, range, edges == Edges::Smoothed), result),
         }

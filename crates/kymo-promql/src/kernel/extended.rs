@@ -253,7 +253,7 @@ mod tests {
             ] {
                 let call = Call {
                     samples: Floats { times: &times, values: &values, starts: &[] },
-                    windows: &windows, ends, range_ms, edges, grid: ends, params: &[],
+                    windows: &windows, known: None, ends, range_ms, edges, grid: ends, params: &[],
                 };
                 let mut scratch = Scratch::alone();
                 let mut row = Row::default();

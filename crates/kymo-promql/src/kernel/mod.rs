@@ -37,7 +37,7 @@ pub(crate) use order::quantile_of;
 pub(crate) use smoothed::{smoothed_points, smoothed_values};
 pub(crate) use smoothing::weights;
 pub(crate) use sum::{Mean, Sum};
-pub(crate) use window::{Window, WindowsOf, slide};
+pub(crate) use window::{Known, Window, WindowsOf, slide};
 
 /// Range functions over floats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +80,7 @@ pub(crate) struct Work {
     deque: std::collections::VecDeque<u32>,
     /// Histograms that nobody looks at any more, whose memory those of the next row get.
     pub(crate) spare: Vec<Arc<FloatHistogram>>,
+    runs: rate::Runs,
     /// In how many windows a kernel met a start timestamp before the sample that precedes its own. Whoever reads it clears it.
     pub(crate) start_overlaps: u64,
 }
@@ -88,6 +89,7 @@ pub(crate) struct Work {
 pub(crate) struct Call<'a> {
     pub(crate) samples: Floats<'a>,
     pub(crate) windows: &'a [Window],
+    pub(crate) known: Option<Known>,
     /// The end of each window.
     pub(crate) ends: Grid,
     pub(crate) range_ms: i64,
@@ -100,8 +102,8 @@ pub(crate) struct Call<'a> {
 
 impl Call<'_> {
     /// How many samples all windows together have.
-    fn total(&self) -> usize {
-        self.windows.iter().map(|w| w.len()).sum()
+    pub(crate) fn total(&self) -> usize {
+        self.known.map_or_else(|| self.windows.iter().map(|w| w.len()).sum(), |known| known.total)
     }
 
     /// Is scanning every window about as cheap as one pass over the samples?

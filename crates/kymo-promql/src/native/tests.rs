@@ -24,7 +24,7 @@ fn rate<H: Borrow<FloatHistogram>>(
     known: Option<(&Resets, usize)>,
 ) -> (Option<FloatHistogram>, Findings) {
     let mut result = with_zero(custom(&[1.0], &[5.0, 7.0]), 0.5, 3.0);
-    let (any, findings) = super::rate(window, kind, range, known, &mut result);
+    let (any, findings) = super::rate(window, kind, range, known, &mut Extension::default(), &mut result);
     (any.then_some(result), findings)
 }
 
