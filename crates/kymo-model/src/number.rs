@@ -111,7 +111,7 @@ pub fn put_float_json(room: &mut [u8; FLOAT_JSON_BYTES], value: f64) -> usize {
 /// assert_eq!(kymo_model::put_short_float_json(&mut room, 0.75), 4);
 /// assert_eq!(kymo_model::put_short_float_json(&mut room, 1.0 / 3.0), 0);
 /// ```
-#[inline]
+#[inline(always)]
 pub fn put_short_float_json(room: &mut [u8; FLOAT_JSON_BYTES], value: f64) -> usize {
     short::put(room, value)
 }

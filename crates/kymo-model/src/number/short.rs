@@ -36,7 +36,7 @@ const FRACTIONS: [[u8; 8]; 1000] = {
 const ZEROS: u64 = 0x3030_3030_3030_3030;
 
 /// Puts a float at the front of `room` if it is short; how many bytes that took, 0 if it is not.
-#[inline]
+#[inline(always)]
 pub(super) fn put(room: &mut [u8; FLOAT_JSON_BYTES], value: f64) -> usize {
     let magnitude = value.abs();
     if magnitude >= BELOW {
@@ -65,7 +65,7 @@ pub(super) fn put(room: &mut [u8; FLOAT_JSON_BYTES], value: f64) -> usize {
 }
 
 /// Puts a number of at most eight digits at `at`; how many it has.
-#[inline]
+#[inline(always)]
 fn put_whole(room: &mut [u8; FLOAT_JSON_BYTES], at: usize, number: u32) -> usize {
     let digits = eight_digits(number);
     // The last digit stays where all are zeros.
@@ -76,7 +76,7 @@ fn put_whole(room: &mut [u8; FLOAT_JSON_BYTES], at: usize, number: u32) -> usize
 
 /// The digits of a number below 10^8, one in each byte, the first in the lowest: halved three times, all parts at once. The
 /// products with 10,486 and 103 are quotients by 100 and 10 after a shift.
-#[inline]
+#[inline(always)]
 fn eight_digits(number: u32) -> u64 {
     let fours = u64::from(number / 10_000) | u64::from(number % 10_000) << 32;
     let hundreds = ((fours * 10_486) >> 20) & 0x0000_007f_0000_007f;
