@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::http::header;
 use axum::response::Response;
 use kymo_model::{FloatHistogram, Labels, format_float, write_float_json};
-use kymo_promql::{PointValue, QueryValue};
+use kymo_promql::{Engine, PointValue, QueryValue};
 
 use crate::error::ApiError;
 use crate::matrix::{MatrixPrinter, Streamed};
@@ -48,12 +48,12 @@ impl Answer {
     }
 
     /// `{"resultType":…,"result":…}`, with `more` before the closing brace.
-    pub(crate) fn of_query(value: QueryValue, more: &str) -> Answer {
+    pub(crate) fn of_query(value: QueryValue, engine: &Engine, more: &str) -> Answer {
         let mut answer = Answer::begun();
         match value {
             QueryValue::Matrix(series) => {
                 answer.body.extend_from_slice(b"{\"resultType\":\"matrix\",\"result\":[");
-                let mut printer = MatrixPrinter::new(series);
+                let mut printer = MatrixPrinter::new(series, engine.clone());
                 answer.rest = printer.print(&mut answer.body).then_some(printer);
                 answer.tail.push(']');
             }

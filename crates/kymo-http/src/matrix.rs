@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use axum::body::{Bytes, HttpBody};
 use hyper::body::Frame;
-use kymo_promql::MatrixSeries;
+use kymo_promql::{Engine, MatrixSeries};
 
 use crate::json::{push_histogram_point, push_labels};
 use crate::points::PointPrinter;
@@ -31,16 +31,19 @@ pub(crate) struct MatrixPrinter {
     is_first: bool,
     points: PointPrinter,
     text: String,
+    /// Gets back what is printed.
+    engine: Engine,
 }
 
 impl MatrixPrinter {
-    pub(crate) fn new(series: Vec<MatrixSeries>) -> MatrixPrinter {
+    pub(crate) fn new(series: Vec<MatrixSeries>, engine: Engine) -> MatrixPrinter {
         MatrixPrinter {
             series: series.into_iter(),
             begun: None,
             is_first: true,
             points: PointPrinter::new(),
             text: String::new(),
+            engine,
         }
     }
 
@@ -107,7 +110,9 @@ impl MatrixPrinter {
             return;
         }
         out.push(b'}');
-        self.begun = None;
+        if let Some((series, ..)) = self.begun.take() {
+            self.engine.reuse(series.floats.values);
+        }
     }
 }
 
@@ -204,7 +209,8 @@ mod tests {
 
     #[test]
     fn pieces_make_the_whole() {
-        let mut body = Streamed::new(b"[".to_vec(), MatrixPrinter::new(matrix()), "]".to_owned());
+        let mut body =
+            Streamed::new(b"[".to_vec(), MatrixPrinter::new(matrix(), Engine::default()), "]".to_owned());
         let mut whole = Vec::new();
         let mut pieces = 0;
         while let Some(piece) = body.next() {
@@ -217,7 +223,7 @@ mod tests {
         let found: Value = serde_json::from_slice(&whole).expect("JSON");
         assert_eq!(found, expected());
         let mut nothing = Vec::new();
-        assert!(!MatrixPrinter::new(Vec::new()).print(&mut nothing));
+        assert!(!MatrixPrinter::new(Vec::new(), Engine::default()).print(&mut nothing));
         assert_eq!(nothing, b"");
     }
 }

@@ -7,24 +7,22 @@
 
 use std::ops::Range;
 
-use kymo_model::{FLOAT_JSON_BYTES, put_float_json};
+use kymo_model::{FLOAT_JSON_BYTES, put_float_json, put_short_float_json};
 
 use crate::json::push_timestamp;
 
-/// `[seconds,"` with 16 digits, a sign and three decimals.
+/// `seconds,"` with 16 digits, a sign and three decimals.
 const TIME_BYTES: usize = 24;
 
-/// Points are put together here before they are appended.
+/// Points are put together here before they are appended, so many at once.
 const BLOCK_BYTES: usize = 4096;
+const BLOCK_POINTS: usize = BLOCK_BYTES / (TIME_BYTES + FLOAT_JSON_BYTES + END.len());
 
-/// `"],` behind a value.
-const END: &[u8; 3] = b"\"],";
+/// `"],[` between a value and the time of the next point.
+const END: &[u8; 4] = b"\"],[";
 
 /// How many values are kept, as a power of two.
 const VALUES_LOG2: u32 = 8;
-
-/// Texts up to this long are of values that are cheap to print.
-const CHEAP_BYTES: usize = 13;
 
 /// The times of series that are longer are not kept.
 const TIMES_KEPT_MAX: usize = 16 * 1024;
@@ -57,7 +55,7 @@ struct Values {
     last_bits: u64,
     /// Its text, from the second time on that it comes.
     last: Option<Text<FLOAT_JSON_BYTES>>,
-    /// Values that are not cheap, by a hash of their bits.
+    /// Values that are not short, by a hash of their bits; texts, which may be empty, from the second time on.
     kept: Vec<(u64, Text<FLOAT_JSON_BYTES>)>,
 }
 
@@ -79,47 +77,43 @@ impl PointPrinter {
             self.times_ms.extend_from_slice(times_ms);
         }
         let mut block = [0; BLOCK_BYTES];
-        let mut at = 0;
-        let kept = self.times_ms.get(part.clone()).is_some_and(|kept| *kept == times_ms[part.clone()]);
-        if kept {
-            for (time, value) in self.times[part.clone()].iter().zip(&values[part]) {
-                at = room(out, &block, at);
-                at = time.put(&mut block, at);
-                at = self.values.put(*value, &mut block, at);
+        out.push(b'[');
+        let (times_ms, values) = (&times_ms[part.clone()], &values[part.clone()]);
+        if self.times_ms.get(part.clone()).is_some_and(|kept| *kept == *times_ms) {
+            let times = self.times[part].chunks(BLOCK_POINTS);
+            for (times, values) in times.zip(values.chunks(BLOCK_POINTS)) {
+                let mut at = 0;
+                for (time, value) in times.iter().zip(values) {
+                    at = time.put(&mut block, at);
+                    at = self.values.put(*value, &mut block, at);
+                }
+                out.extend_from_slice(&block[..at]);
             }
         } else {
-            let first = times_ms[part.start];
+            let first = times_ms.first().copied().unwrap_or(0);
             let mut known = self.times_ms.partition_point(|kept| *kept < first);
-            for (ms, value) in times_ms[part.clone()].iter().zip(&values[part]) {
-                at = room(out, &block, at);
-                while self.times_ms.get(known).is_some_and(|kept| kept < ms) {
-                    known += 1;
+            for (times_ms, values) in times_ms.chunks(BLOCK_POINTS).zip(values.chunks(BLOCK_POINTS)) {
+                let mut at = 0;
+                for (ms, value) in times_ms.iter().zip(values) {
+                    while self.times_ms.get(known).is_some_and(|kept| kept < ms) {
+                        known += 1;
+                    }
+                    at = match self.times.get(known).filter(|_| self.times_ms[known] == *ms) {
+                        Some(text) => text.put(&mut block, at),
+                        None => time(*ms).put(&mut block, at),
+                    };
+                    at = self.values.put(*value, &mut block, at);
                 }
-                at = match self.times.get(known).filter(|_| self.times_ms[known] == *ms) {
-                    Some(text) => text.put(&mut block, at),
-                    None => time(*ms).put(&mut block, at),
-                };
-                at = self.values.put(*value, &mut block, at);
+                out.extend_from_slice(&block[..at]);
             }
         }
-        // Without the last comma.
-        out.extend_from_slice(&block[..at.saturating_sub(1)]);
+        // Without what would begin another point.
+        out.truncate(out.len() - 2);
     }
-}
-
-/// Makes room for a point.
-#[inline(always)]
-fn room(out: &mut Vec<u8>, block: &[u8; BLOCK_BYTES], at: usize) -> usize {
-    if at + TIME_BYTES + FLOAT_JSON_BYTES + END.len() <= BLOCK_BYTES {
-        return at;
-    }
-    out.extend_from_slice(&block[..at]);
-    0
 }
 
 fn time(ms: i64) -> Text<TIME_BYTES> {
     let mut text = String::with_capacity(TIME_BYTES);
-    text.push('[');
     push_timestamp(&mut text, ms);
     text.push_str(",\"");
     let mut bytes = [0; TIME_BYTES];
@@ -135,7 +129,7 @@ impl Values {
         Values { last_bits: 0, last: Some(zero.1), kept: vec![zero; 1 << VALUES_LOG2] }
     }
 
-    /// Puts `value"],` at `at`; where it ends.
+    /// Puts `value"],[` at `at`; where it ends.
     #[inline(always)]
     fn put(&mut self, value: f64, block: &mut [u8; BLOCK_BYTES], at: usize) -> usize {
         let end = if value.to_bits() == self.last_bits {
@@ -161,17 +155,22 @@ impl Values {
 
     #[inline(always)]
     fn other(&mut self, value: f64, block: &mut [u8; BLOCK_BYTES], at: usize) -> usize {
+        let Some(room) = block[at..].first_chunk_mut::<FLOAT_JSON_BYTES>() else { return at };
+        let len = put_short_float_json(room, value);
+        if len > 0 {
+            return at + len;
+        }
         let bits = value.to_bits();
         let slot = (bits.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - VALUES_LOG2)) as usize;
-        if self.kept[slot].0 == bits {
-            return self.kept[slot].1.put(block, at);
+        let (kept_bits, kept) = &mut self.kept[slot];
+        if *kept_bits != bits {
+            (*kept_bits, kept.len) = (bits, 0);
+            return at + put_float_json(room, value);
         }
-        let Some(room) = block[at..].first_chunk_mut::<FLOAT_JSON_BYTES>() else { return at };
-        let len = put_float_json(room, value);
-        if len > CHEAP_BYTES {
-            self.kept[slot] = (bits, Text { bytes: *room, len });
+        if kept.len == 0 {
+            kept.len = put_float_json(&mut kept.bytes, value);
         }
-        at + len
+        kept.put(block, at)
     }
 }
 

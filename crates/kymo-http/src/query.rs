@@ -3,7 +3,9 @@
 use axum::extract::State;
 use axum::response::Response;
 use kymo_model::Timestamp;
-use kymo_promql::{CancelReason, CancelToken, QueryError, QueryOptions, QueryResult, QueryStats, QueryValue};
+use kymo_promql::{
+    CancelReason, CancelToken, Engine, QueryError, QueryOptions, QueryResult, QueryStats, QueryValue,
+};
 use kymo_promql_syntax::ast::{Expr, ValueType};
 use std::time::{Duration, Instant};
 
@@ -118,12 +120,12 @@ impl Job {
     where
         F: FnOnce(&Expr, &QueryOptions) -> Result<QueryResult, QueryError> + Send + 'static,
     {
-        let stats = self.stats.clone();
+        let (stats, engine) = (self.stats.clone(), api.engine.clone());
         self.work(api, move |expr, options, queued| {
             let begun = Instant::now();
             let result = evaluate(expr, options)?;
             let timings = Timings { queued, evaluation: begun.elapsed() };
-            Ok(answer_of(result, limit, stats.as_deref(), timings))
+            Ok(answer_of(result, &engine, limit, (stats.as_deref(), timings)))
         })
         .await
     }
@@ -176,7 +178,12 @@ struct Timings {
     evaluation: Duration,
 }
 
-fn answer_of(result: QueryResult, limit: usize, stats: Option<&str>, timings: Timings) -> Answer {
+fn answer_of(
+    result: QueryResult,
+    engine: &Engine,
+    limit: usize,
+    (stats, timings): (Option<&str>, Timings),
+) -> Answer {
     let QueryResult { mut value, mut warnings, infos, stats: counted, samples_per_step } = result;
     if limit > 0 && truncate(&mut value, limit) {
         warnings.push("results truncated due to limit".to_owned());
@@ -188,7 +195,7 @@ fn answer_of(result: QueryResult, limit: usize, stats: Option<&str>, timings: Ti
         Some(_) => format!(",\"stats\":{}", stats_json(&counted, &samples_per_step, timings)),
         None => String::new(),
     };
-    Answer::of_query(value, &more).with_warnings(warnings).with_infos(infos)
+    Answer::of_query(value, engine, &more).with_warnings(warnings).with_infos(infos)
 }
 
 fn stats_json(stats: &QueryStats, per_step: &[(i64, u64)], timings: Timings) -> serde_json::Value {

@@ -82,7 +82,7 @@ pub const FLOAT_JSON_BYTES: usize = 32;
 /// assert_eq!(&room[..len], b"-12.625");
 /// ```
 pub fn put_float_json(room: &mut [u8; FLOAT_JSON_BYTES], value: f64) -> usize {
-    let short = short::put(room, value);
+    let short = put_short_float_json(room, value);
     if short > 0 {
         return short;
     }
@@ -101,6 +101,19 @@ pub fn put_float_json(room: &mut [u8; FLOAT_JSON_BYTES], value: f64) -> usize {
     write_float_json(&mut text, value);
     room[..text.len()].copy_from_slice(text.as_bytes());
     text.len()
+}
+
+/// The same for floats that need no search for their digits, such as whole numbers and those of up to three decimals. 0 for
+/// others, which leave anything in `room`.
+///
+/// ```
+/// let mut room = [0; kymo_model::FLOAT_JSON_BYTES];
+/// assert_eq!(kymo_model::put_short_float_json(&mut room, 0.75), 4);
+/// assert_eq!(kymo_model::put_short_float_json(&mut room, 1.0 / 3.0), 0);
+/// ```
+#[inline(always)]
+pub fn put_short_float_json(room: &mut [u8; FLOAT_JSON_BYTES], value: f64) -> usize {
+    short::put(room, value)
 }
 
 /// Go's format `'g'`: an exponent below 1e-4 and from 1e6 on. What exposition text and Go templates use.

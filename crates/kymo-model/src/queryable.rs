@@ -77,6 +77,12 @@ pub trait SeriesSource: Send + Sync {
     /// The labels of a series, `index < len()`. Cheap: a reference count.
     fn labels(&self, index: usize) -> Labels;
 
+    /// At least those labels that [`LabelsNeeded::AllOfFew`](crate::LabelsNeeded::AllOfFew) names. Under this hint all labels of a
+    /// series may be dearer, as few are asked for.
+    fn key_labels(&self, index: usize) -> Labels {
+        self.labels(index)
+    }
+
     /// Refills `out` with the next run of the series and moves `resume` on; `false` when there is no further run, with
     /// `out` emptied. A run is never empty, has one kind of value, and lies after the runs before it. May be called from
     /// several threads at once.
@@ -240,6 +246,11 @@ impl<'a> Series<'a> {
     /// Its labels.
     pub fn labels(&self) -> Labels {
         self.source.labels(self.index)
+    }
+
+    /// As [`SeriesSource::key_labels`].
+    pub fn key_labels(&self) -> Labels {
+        self.source.key_labels(self.index)
     }
 
     /// A reader at its first run.

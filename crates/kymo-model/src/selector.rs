@@ -63,4 +63,6 @@ pub enum LabelsNeeded {
     Only(Vec<Arc<str>>),
     /// All but these.
     Without(Vec<Arc<str>>),
+    /// All of them, but of few series; of the others these, by [`SeriesSource::key_labels`](crate::SeriesSource::key_labels).
+    AllOfFew(Vec<Arc<str>>),
 }

@@ -44,6 +44,14 @@ impl Bits {
         self.words[word] |= bits;
     }
 
+    pub(crate) fn set_range(&mut self, range: std::ops::Range<usize>) {
+        for word in range.start / 64..words_of(range.end) {
+            let from = range.start.saturating_sub(word * 64);
+            let to = (range.end - word * 64).min(64);
+            self.words[word] |= u64::MAX >> (64 - (to - from)) << from;
+        }
+    }
+
     pub(crate) fn clear(&mut self, index: usize) {
         self.words[index / 64] &= !(1 << (index % 64));
     }
@@ -128,6 +136,16 @@ pub(crate) fn iter_words(words: &[u64]) -> impl Iterator<Item = usize> + '_ {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ranges_are_set_as_bit_by_bit() {
+        for range in [0..0, 0..1, 3..64, 0..64, 63..65, 64..64, 64..128, 5..130, 129..130] {
+            let (mut bits, mut expected) = (Bits::zeros(130), Bits::zeros(130));
+            bits.set_range(range.clone());
+            range.clone().for_each(|index| expected.set(index));
+            assert_eq!(bits, expected, "{range:?}");
+        }
+    }
 
     #[test]
     fn bits_past_the_end_stay_clear() {

@@ -10,10 +10,12 @@ use kymo_model::{CounterResetHint, FloatHistogram};
 
 use crate::grid::Grid;
 
-/// Leaves count, sum, schema and a hint of each histogram that a walk meets whose windows are `back_ms` long.
+/// Leaves count, sum, schema and a hint of each histogram that a walk meets whose windows are `back_ms` long. What is left is
+/// put into histograms of `spare` as long as there are any.
 pub(crate) fn forget_buckets(
     times: &[i64],
     histograms: &mut [Arc<FloatHistogram>],
+    spare: &mut Vec<Arc<FloatHistogram>>,
     ends: Grid,
     back_ms: i64,
 ) {
@@ -25,21 +27,28 @@ pub(crate) fn forget_buckets(
         if next_start.next_if_eq(&at).is_some() {
             last = None;
         }
-        let whole = histogram.clone();
-        let hint = match (&last, whole.counter_reset_hint) {
-            (Some(last), CounterResetHint::Unknown) if !whole.is_stale() => match whole.detect_reset(last) {
-                true => CounterResetHint::Reset,
-                false => CounterResetHint::NotReset,
-            },
+        let hint = match (&last, histogram.counter_reset_hint) {
+            (Some(last), CounterResetHint::Unknown) if !histogram.is_stale() => {
+                match histogram.detect_reset(last) {
+                    true => CounterResetHint::Reset,
+                    false => CounterResetHint::NotReset,
+                }
+            }
             (_, hint) => hint,
         };
-        *histogram = Arc::new(FloatHistogram {
+        let left = FloatHistogram {
             counter_reset_hint: hint,
-            schema: whole.schema,
-            count: whole.count,
-            sum: whole.sum,
+            schema: histogram.schema,
+            count: histogram.count,
+            sum: histogram.sum,
             ..FloatHistogram::default()
-        });
+        };
+        let mut room = spare.pop().unwrap_or_default();
+        match Arc::get_mut(&mut room) {
+            Some(room) => *room = left,
+            None => room = Arc::new(left),
+        }
+        let whole = std::mem::replace(histogram, room);
         if !whole.is_stale() {
             last = Some(whole);
         }
@@ -73,7 +82,9 @@ mod tests {
             };
             let mut histograms: Vec<_> = counts.iter().map(of).collect();
             let times: Vec<i64> = (0..counts.len() as i64).map(|i| i * 10).collect();
-            forget_buckets(&times, &mut histograms, ends, back_ms);
+            let mut spare = vec![Arc::new(FloatHistogram { zero_count: 5.0, ..FloatHistogram::default() })];
+            forget_buckets(&times, &mut histograms, &mut spare, ends, back_ms);
+            assert!(spare.is_empty() && histograms.iter().all(|h| h.zero_count == 0.0));
             let hints = histograms.iter().map(|h| match h.counter_reset_hint {
                 CounterResetHint::Unknown => 'u',
                 CounterResetHint::Reset => 'r',

@@ -27,6 +27,9 @@ pub(crate) struct Columns {
     histogram_starts: Vec<i64>,
     /// What the histograms count for in the budget.
     histogram_weight: usize,
+    /// Histograms without buckets of earlier series, whose memory the next ones get.
+    bucketless: Vec<Arc<FloatHistogram>>,
+    are_bucketless: bool,
 }
 
 /// Borrowed columns of equal length.
@@ -63,11 +66,9 @@ impl Columns {
         &self.gaps
     }
 
-    fn clear_histograms(&mut self) {
-        self.histogram_times.clear();
-        self.histograms.clear();
-        self.histogram_starts.clear();
-        self.histogram_weight = 0;
+    /// How many samples those are.
+    pub(crate) fn left_out(&self) -> usize {
+        self.gaps.iter().map(|gap| gap.samples).sum()
     }
 
     /// Decodes a series: with start timestamps if they are `wanted`, without the floats that can be spared.
@@ -88,7 +89,7 @@ impl Columns {
             None => reader.read(&mut self.samples)?,
         };
         if !self.gaps.is_empty() {
-            let samples = self.samples.len() + self.gaps.iter().map(|gap| gap.samples).sum::<usize>();
+            let samples = self.samples.len() + self.left_out();
             budget.touch(samples, 0)?;
             if !reader.read(&mut self.next_run)? {
                 context.read(selection, samples);
@@ -119,7 +120,21 @@ impl Columns {
 
     /// Leaves count, sum and a reset hint of each histogram, for a walk over windows with these ends.
     pub(crate) fn forget_buckets(&mut self, ends: Grid, back_ms: i64) {
-        forget_buckets(&self.histogram_times, &mut self.histograms, ends, back_ms);
+        self.are_bucketless = true;
+        forget_buckets(&self.histogram_times, &mut self.histograms, &mut self.bucketless, ends, back_ms);
+    }
+
+    fn clear_histograms(&mut self) {
+        self.histogram_times.clear();
+        self.histogram_starts.clear();
+        self.histogram_weight = 0;
+        match std::mem::take(&mut self.are_bucketless) {
+            true => {
+                self.bucketless.clear();
+                self.bucketless.append(&mut self.histograms);
+            }
+            false => self.histograms.clear(),
+        }
     }
 
     /// Appends the run just read to the columns of its kind.
@@ -184,6 +199,10 @@ impl Columns {
     pub(crate) fn drop_stale(&mut self) {
         self.drop_stale_histograms();
         let Values::Floats(values) = &mut self.samples.values else { return };
+        // Most have none, which is seen without a branch for each.
+        if !values.iter().fold(false, |any, v| any | is_stale(*v)) {
+            return;
+        }
         let Some(first) = values.iter().position(|v| is_stale(*v)) else { return };
         for gap in &mut self.gaps {
             gap.after -= values[..=gap.after].iter().filter(|v| is_stale(**v)).count();

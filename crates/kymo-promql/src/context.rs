@@ -14,6 +14,7 @@ use crate::explain::matchers_text;
 use crate::notes::{Note, Notes, position};
 use crate::plan::{Selection, SharedPlan};
 use crate::probe::Probes;
+use crate::spare::Spare;
 use crate::vector::{Name, Scratch};
 use crate::{Bound, CancelToken, MatrixSeries, QueryError, QueryStats};
 
@@ -29,6 +30,7 @@ pub(crate) struct Context {
     pub(crate) series_max: usize,
     pub(crate) budget: Budget,
     pub(crate) workers: Workers,
+    pub(crate) spare: Spare,
     pub(crate) notes: Notes,
     pub(crate) counters: Arc<Counters>,
     pub(crate) native_buckets: NativeBuckets,

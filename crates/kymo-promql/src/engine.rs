@@ -19,6 +19,7 @@ use crate::result::Points;
 use crate::row::Point;
 use crate::scalar::Scalar;
 use crate::shard::Piece;
+use crate::spare::Spare;
 use crate::vector::{Scratch, Vector};
 use crate::{
     Bound, Clock, EngineOptions, Explanation, MatrixSeries, PointValue, QueryError, QueryOptions,
@@ -54,6 +55,7 @@ pub struct Engine {
     all: AllQueries,
     /// Who may work on them beside the threads that ask.
     workers: Workers,
+    spare: Spare,
 }
 
 impl Default for Engine {
@@ -67,7 +69,14 @@ impl Engine {
     pub fn new(options: EngineOptions) -> Engine {
         let all = AllQueries::new(options.max_bytes_all);
         let workers = Workers::new(&options);
-        Engine { options, all, workers }
+        let spare = Spare::new(options.spare_bytes_max);
+        Engine { options, all, workers, spare }
+    }
+
+    /// Takes back the values of a series that nobody needs any more, so that later results get their memory; up to
+    /// [`EngineOptions::spare_bytes_max`].
+    pub fn reuse(&self, values: Vec<f64>) {
+        self.spare.give(values);
     }
 
     /// Its options.
@@ -319,6 +328,7 @@ impl Query<'_> {
             series_max: engine.options.max_series,
             budget: Budget::new(engine.options.max_samples, engine.options.max_bytes, engine.all.clone()),
             workers: engine.workers.clone(),
+            spare: engine.spare.clone(),
             notes: Notes::of(shared),
             counters: Arc::new(Counters::new(self.grid, self.options.per_step_stats)),
             native_buckets: NativeBuckets::default(),
@@ -371,6 +381,9 @@ fn matrix(context: &Context, vector: Vector<'_>, grid: Grid) -> Result<QueryValu
     let mut held = context.budget.nothing();
     let compute = |index: usize, scratch: &mut Scratch, out: &mut Line| {
         let mut row = scratch.take_row();
+        if row.values.is_empty() {
+            row.values = context.spare.take(grid.steps);
+        }
         vector.fill(index, scratch, &mut row)?;
         let points = row.valid.count();
         out.weight = row.weight();
@@ -382,7 +395,7 @@ fn matrix(context: &Context, vector: Vector<'_>, grid: Grid) -> Result<QueryValu
         row.floats_only();
         let points = points - histogram_steps.len();
         let floats = if points == grid.steps {
-            Points { timestamps_ms: times.clone(), values: row.values.clone() }
+            Points { timestamps_ms: times.clone(), values: std::mem::take(&mut row.values) }
         } else {
             Points {
                 timestamps_ms: row.valid.iter().map(|step| times[step]).collect(),

@@ -31,6 +31,7 @@ mod result;
 mod row;
 mod scalar;
 mod shard;
+mod spare;
 mod stats;
 mod vector;
 

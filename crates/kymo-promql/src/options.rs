@@ -22,6 +22,8 @@ pub struct EngineOptions {
     /// How many bytes all queries of an engine that run at the same time may hold together; a query that would hold more is
     /// refused. 0 for no bound.
     pub max_bytes_all: usize,
+    /// So many bytes of columns that were given back with [`Engine::reuse`](crate::Engine::reuse) are kept for later results.
+    pub spare_bytes_max: usize,
     /// How many series a query may read, all its selectors together; 0 for no bound.
     pub max_series: usize,
     /// How many steps a range query may have; 0 for no bound.
@@ -52,6 +54,7 @@ impl Default for EngineOptions {
             max_samples: 50_000_000,
             max_bytes: 2 << 30,
             max_bytes_all: 3 << 30,
+            spare_bytes_max: 64 << 20,
             max_series: 5_000_000,
             max_points_per_series: 11_000,
             subquery_step_ms: 60_000,

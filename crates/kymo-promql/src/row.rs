@@ -51,6 +51,11 @@ impl Histograms {
     fn clear(&mut self) {
         self.0.clear();
     }
+
+    /// Moves those that nobody else has to `spare`, and leaves out the others.
+    pub(crate) fn give_up(&mut self, spare: &mut Vec<Arc<FloatHistogram>>) {
+        spare.extend(self.0.drain(..).flatten().filter(|histogram| Arc::strong_count(histogram) == 1));
+    }
 }
 
 /// The value at a step.
@@ -262,10 +267,6 @@ impl Block {
 
     pub(crate) fn len(&self) -> usize {
         self.rows
-    }
-
-    pub(crate) fn steps(&self) -> usize {
-        self.steps
     }
 
     pub(crate) fn values(&self, row: usize) -> &[f64] {

@@ -146,3 +146,31 @@ fn labels_that_nobody_needs_are_left_out_and_limits_stay() {
     let error = db.select(&wanted).unwrap_err();
     assert_eq!(error.to_string(), "expected at most 59 series, found 60");
 }
+
+#[test]
+fn labels_of_few_are_there_when_they_are_asked_for() {
+    let disk = SimDisk::new(1);
+    let db = filled(&disk);
+    let mut wanted = Selector::new(
+        vec![Matcher::equal("__name__", "m")],
+        TimeRange::from_millis(NOW_MS - 300_000, NOW_MS),
+    );
+    wanted.hints.newest_only = true;
+    let whole: Vec<Labels> = db.select(&wanted).unwrap().iter().map(|series| series.labels()).collect();
+    wanted.hints.labels = LabelsNeeded::AllOfFew(vec!["kind".into()]);
+    let set = db.select(&wanted).unwrap();
+    let check = || {
+        assert_eq!(set.len(), whole.len());
+        for (series, whole) in set.iter().zip(&whole) {
+            assert_eq!(series.labels(), *whole);
+            assert_eq!(series.key_labels(), whole.filtered(|name| name == "kind"));
+        }
+    };
+    check();
+    // Series leave the head one kind after the other, which is when it forgets them.
+    for kind in ["k0", "k1", "k3"] {
+        assert_eq!(db.delete(&[Matcher::equal("kind", kind)], TimeRange::ALL).unwrap().head_series, 10);
+        check();
+    }
+    assert_eq!(db.select(&wanted).unwrap().len(), whole.len() - 30);
+}

@@ -12,8 +12,19 @@ const MINUTE_MS: i64 = 60_000;
 const HOUR_MS: i64 = 60 * MINUTE_MS;
 const START_MS: i64 = 1_700_000_000_000 / (6 * HOUR_MS) * (6 * HOUR_MS);
 const HOURS: i64 = 26;
-const KINDS: [&str; 9] =
-    ["counter", "resets", "edges", "gauge", "constant", "nan", "stale", "turns", "sparse"];
+const KINDS: [&str; 11] = [
+    "counter",
+    "counter with holes",
+    "counter again",
+    "resets",
+    "edges",
+    "gauge",
+    "constant",
+    "nan",
+    "stale",
+    "turns",
+    "sparse",
+];
 
 /// splitmix64
 struct Random(u64);
@@ -45,6 +56,8 @@ fn value(kind: &str, minute: i64, before: f64, random: &mut Random) -> Option<Sa
             return Some(SampleValue::Histogram(histogram.into()));
         }
         "sparse" if minute % 60 > 2 => return None,
+        // Inside chunks, so that what is left of them looks like the counter.
+        "counter with holes" if (480..840).contains(&minute) && minute % 120 % 100 > 50 => return None,
         _ => grown,
     }))
 }
@@ -65,8 +78,16 @@ fn stores(seed: u64) -> Stores {
         clock.advance_ms(MINUTE_MS as u64);
         let now = Clock::now(&clock);
         let mut batch = Batch::new();
+        let together = random.below(20) as i64;
         for (kind, newest) in KINDS.iter().zip(&mut newest) {
-            let at = Timestamp::from_millis(now.millis() + random.below(20) as i64);
+            let jitter_ms = match seed {
+                // Windows move on by a sample at each step, for which there is a faster way.
+                0 => 0,
+                // Series that are scraped together have the same times.
+                1 => together,
+                _ => random.below(20) as i64,
+            };
+            let at = Timestamp::from_millis(now.millis() + jitter_ms);
             if let Some(value) = value(kind, minute, *newest, &mut random) {
                 if let SampleValue::Float(value) = value
                     && !value.is_nan()
@@ -120,7 +141,10 @@ fn compare(stores: &Stores, random: &mut Random, rounds: usize) {
         let window = 30 + random.below(20 * 60);
         let end = end_ms - random.below(6 * 60) as i64 * MINUTE_MS + random.below(1000) as i64;
         let start = end - random.below(5 * 60) as i64 * MINUTE_MS;
-        let step_ms = 1000 + random.below(30 * MINUTE_MS as u64) as i64;
+        let step_ms = match random.below(3) {
+            0 => MINUTE_MS,
+            _ => 1000 + random.below(30 * MINUTE_MS as u64) as i64,
+        };
         let offset = ["", " offset 1h", " offset -10m"][random.below(3) as usize];
         let text = match random.below(4) {
             0 => format!("{function}(m[{window}m]{offset}) or rate(m[10m])"),
@@ -154,12 +178,12 @@ fn left_out(store: &dyn Queryable, kind: &str, resets: bool) -> usize {
 
 #[test]
 fn answers_are_those_of_all_samples() {
-    for seed in 0..2 {
+    for seed in 0..3 {
         let stores = stores(seed);
         assert!(stores.db.blocks().len() >= 3);
         assert_eq!(left_out(&stores.db, "counter", false), 0, "nothing is known yet");
         let mut random = Random(seed + 100);
-        compare(&stores, &mut random, 150);
+        compare(&stores, &mut random, 100);
         // A part of the day is still in the head.
         for (kind, resets, at_least) in
             [("counter", false, 1000), ("gauge", true, 1000), ("edges", true, 1000)]

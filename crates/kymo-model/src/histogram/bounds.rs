@@ -20,8 +20,13 @@ pub(super) fn exponential(index: i32, schema: i32) -> f64 {
     if fraction == 0.5 && power == 1025 { f64::MAX } else { scaled(fraction, power) }
 }
 
-/// `value` times two to `power`, rounded once. Two steps, so that no factor overflows or vanishes by itself.
+/// `value`, of 0.5 to 1, times two to `power`, rounded once.
 fn scaled(value: f64, power: i64) -> f64 {
+    // Nearly always: factor and product are normal floats.
+    if (-1021..=1023).contains(&power) {
+        return value * f64::from_bits(((power + 1023) as u64) << 52);
+    }
+    // Two steps, so that no factor overflows or vanishes by itself.
     let power = power.clamp(-1200, 1200) as i32;
     let half = power / 2;
     value * 2f64.powi(half) * 2f64.powi(power - half)

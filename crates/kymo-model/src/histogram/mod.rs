@@ -81,7 +81,7 @@ pub struct Histogram {
 }
 
 /// A native histogram of float counts, as PromQL computes with. Bucket lists hold absolute counts.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Debug, Default, PartialEq)]
 pub struct FloatHistogram {
     /// Reset information.
     pub counter_reset_hint: CounterResetHint,
@@ -105,6 +105,56 @@ pub struct FloatHistogram {
     pub negative_buckets: Vec<f64>,
     /// Upper bounds of the buckets for schema −53, without +Inf.
     pub custom_values: Vec<f64>,
+}
+
+impl Clone for FloatHistogram {
+    fn clone(&self) -> FloatHistogram {
+        FloatHistogram {
+            positive_spans: self.positive_spans.clone(),
+            positive_buckets: self.positive_buckets.clone(),
+            negative_spans: self.negative_spans.clone(),
+            negative_buckets: self.negative_buckets.clone(),
+            custom_values: self.custom_values.clone(),
+            ..*self
+        }
+    }
+
+    /// Keeps the memory of the lists: evaluation makes very many histograms, one after the other.
+    fn clone_from(&mut self, other: &FloatHistogram) {
+        let FloatHistogram {
+            counter_reset_hint,
+            schema,
+            zero_threshold,
+            zero_count,
+            count,
+            sum,
+            positive_spans,
+            positive_buckets,
+            negative_spans,
+            negative_buckets,
+            custom_values,
+        } = other;
+        self.counter_reset_hint = *counter_reset_hint;
+        self.schema = *schema;
+        self.zero_threshold = *zero_threshold;
+        (self.zero_count, self.count, self.sum) = (*zero_count, *count, *sum);
+        put_copy(&mut self.positive_spans, positive_spans);
+        put_copy(&mut self.positive_buckets, positive_buckets);
+        put_copy(&mut self.negative_spans, negative_spans);
+        put_copy(&mut self.negative_buckets, negative_buckets);
+        put_copy(&mut self.custom_values, custom_values);
+    }
+}
+
+/// A list in the memory of another one, of the same length more often than not.
+#[inline]
+fn put_copy<T: Copy>(list: &mut Vec<T>, from: &[T]) {
+    if list.len() == from.len() {
+        list.copy_from_slice(from);
+    } else {
+        list.clear();
+        list.extend_from_slice(from);
+    }
 }
 
 impl Histogram {

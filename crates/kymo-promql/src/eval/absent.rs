@@ -45,7 +45,8 @@ pub(super) fn over_time<'q>(
             let windows = windows.iter().enumerate();
             windows.filter(|(_, w)| !w.is_empty()).for_each(|(step, _)| present.set(step));
         }
-        samples.count((&scratch.windows, scratch.columns.gaps()), grid);
+        let looked_at = scratch.windows.iter().map(|window| window.len()).sum();
+        samples.count((&scratch.windows, scratch.columns.left_out()), looked_at, grid);
         if present.all() && !samples.may_note() {
             break;
         }

@@ -92,7 +92,7 @@ impl<'q> InstantInput<'q> {
                 let mut numbering = Numbering::new(key(self.plan));
                 let mut last: Option<(Labels, u32)> = None;
                 for index in indices(number) {
-                    let labels = self.set.series.series(index).labels();
+                    let labels = self.set.series.series(index).key_labels();
                     if let Some((known, group)) = &last
                         && known.is_shared_with(&labels)
                     {

@@ -3,6 +3,9 @@
 //! Upstream judges every step for itself: two series of the "one" side with the same labels are an error only where both
 //! have a value. Here bitmaps of such series are compared, and only where there are any. `fill` adds pairs of a series and
 //! nothing, which count at the steps where the other side has nothing (`fill.rs`).
+//!
+//! The rows of the "one" side are held, as several series may want them. Where labels show that each series has exactly one
+//! partner, nothing is held and nothing can be in conflict: rows of both sides are computed when their pair is asked for.
 
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
@@ -54,44 +57,42 @@ fn joined<'q>(
         one.note_rows(context, 0..one.len())?;
         return Ok(Vector::empty());
     }
-    let mut one_rows = Block::new(grid.steps, &context.budget);
     let mut numbering = Numbering::new(matching_key(matching));
-    let mut ones: Vec<Vec<u32>> = Vec::new();
-    one.each_row(context, grid.steps, |at, row| {
-        one_rows.push(row)?;
-        let number = numbering.number(&one.series[at]) as usize;
-        if number == ones.len() {
-            ones.push(Vec::new());
+    let groups: Vec<u32> = one.series.iter().map(|series| numbering.number(series)).collect();
+    let Vector { series: one, rows: one_rows, .. } = one;
+    let ones = vec![Vec::new(); numbering.len()];
+    let held = Block::new(grid.steps, &context.budget);
+    let mut sides = Sides { context, matching, operation, many, one, one_rows: held, ones, grid };
+    let couples = if fill.any() { None } else { sides.couples(&mut numbering, &groups, &fill) };
+    let (pairs, one) = match couples {
+        Some(pairs) => (pairs, One::Asked(one_rows)),
+        None => {
+            sides.hold_ones(&groups, &*one_rows)?;
+            let pairs = sides.pairs(&mut numbering, &fill);
+            if fill.any() {
+                sides.ones.resize(numbering.len(), Vec::new());
+                fill.note_presence(&sides, &pairs)?;
+            }
+            sides.refuse_conflicts(&pairs, &fill).map_err(|e| e.at(plan.span))?;
+            note_single(context, &sides.many, &pairs.members)?;
+            (pairs, One::Held(sides.one_rows))
         }
-        // A series without values pairs with nothing.
-        if row.valid.any() {
-            ones[number].push(at as u32);
-        }
-        Ok(())
-    })?;
-    let mut sides = Sides { context, matching, operation, many, one: one.series, one_rows, ones, grid };
-    let pairs = sides.pairs(&mut numbering, &fill);
-    if fill.any() {
-        sides.ones.resize(numbering.len(), Vec::new());
-        fill.note_presence(&sides, &pairs)?;
-    }
-    sides.refuse_conflicts(&pairs, &fill).map_err(|e| e.at(plan.span))?;
-    let Sides { many, one_rows, .. } = sides;
+    };
     let Pairs { series, members, .. } = pairs;
-    note_single(context, &many, &members)?;
     let one_name = operation.drops_name() && !context.delayed_name_removal;
     let mut rows = Joined {
         context,
+        grid,
         span: plan.span,
-        many: many.rows,
-        one_rows,
+        many: sides.many.rows,
+        one,
         members,
         shared: Vec::new(),
         operation,
         swapped,
         fill,
     };
-    rows.share(context, grid).map_err(|e| e.at(plan.span))?;
+    rows.share().map_err(|e| e.at(plan.span))?;
     Ok(Vector { series, rows: Box::new(rows), one_name })
 }
 
@@ -149,6 +150,36 @@ impl Pairs {
 }
 
 impl Sides<'_, '_> {
+    /// The pairs, if every series of either side has exactly one partner and every pair a series of its own.
+    fn couples(&mut self, numbering: &mut Numbering, groups: &[u32], fill: &Fill) -> Option<Pairs> {
+        let count = self.one.len();
+        if self.many.len() != count || numbering.len() != count {
+            return None;
+        }
+        groups.iter().zip(0..).for_each(|(group, one)| self.ones[*group as usize].push(one));
+        let pairs = self.pairs(numbering, fill);
+        let are_couples = pairs.series.len() == count && pairs.manys.iter().all(|manys| manys.len() == 1);
+        if are_couples {
+            return Some(pairs);
+        }
+        self.ones.iter_mut().for_each(Vec::clear);
+        None
+    }
+
+    /// Computes the rows of the "one" side, with the match group of each.
+    fn hold_ones(&mut self, groups: &[u32], rows: &dyn Rows) -> Result<(), QueryError> {
+        let (steps, one_rows, ones) = (self.grid.steps, &mut self.one_rows, &mut self.ones);
+        let fill = |at: usize, scratch: &mut Scratch, row: &mut Row| rows.fill(at, scratch, row);
+        self.context.in_order(groups.len(), steps, fill, |at, row| {
+            one_rows.push(row)?;
+            // A series without values pairs with nothing.
+            if row.valid.any() {
+                ones[groups[at] as usize].push(at as u32);
+            }
+            Ok(())
+        })
+    }
+
     fn pairs(&self, numbering: &mut Numbering, fill: &Fill) -> Pairs {
         let mut pairs = Pairs { manys: vec![Vec::new(); numbering.len()], ..Pairs::default() };
         for (at, series) in self.many.series.iter().enumerate() {
@@ -408,11 +439,19 @@ fn earlier(earliest: &mut Option<Repeated>, found: Option<Repeated>) {
     }
 }
 
+/// The rows of the "one" side.
+enum One<'q> {
+    Held(Block),
+    /// Of couples: each is asked for once, with its partner.
+    Asked(Box<dyn Rows + 'q>),
+}
+
 struct Joined<'q> {
     context: &'q Context,
+    grid: Grid,
     span: Span,
     many: Box<dyn Rows + 'q>,
-    one_rows: Block,
+    one: One<'q>,
     members: Vec<Vec<Pair>>,
     /// Rows of series that several pairs make, by their index; computed at once, as pairs may be in conflict.
     shared: Vec<(usize, Block)>,
@@ -434,7 +473,8 @@ impl Rows for Joined<'_> {
 }
 
 impl Joined<'_> {
-    fn share(&mut self, context: &Context, grid: Grid) -> Result<(), QueryError> {
+    fn share(&mut self) -> Result<(), QueryError> {
+        let context = self.context;
         let (mut scratch, mut row, mut sum) = (context.scratch(), Row::default(), Row::default());
         for (at, members) in self.members.iter().enumerate().filter(|(_, members)| members.len() > 1) {
             self.pair(members[0], &mut scratch, &mut sum)?;
@@ -442,7 +482,7 @@ impl Joined<'_> {
                 self.pair(*pair, &mut scratch, &mut row)?;
                 add_apart(&row, false, &mut sum)?;
             }
-            let mut block = Block::new(grid.steps, &context.budget);
+            let mut block = Block::new(self.grid.steps, &context.budget);
             block.push(&sum)?;
             self.shared.push((at, block));
         }
@@ -450,26 +490,33 @@ impl Joined<'_> {
     }
 
     fn pair(&self, pair: Pair, scratch: &mut Scratch, out: &mut Row) -> Result<(), QueryError> {
-        let mut many = scratch.take_row();
+        let (mut many, mut asked) = (scratch.take_row(), scratch.take_row());
+        if let (One::Asked(rows), Some(index)) = (&self.one, pair.one) {
+            rows.fill(index as usize, scratch, &mut asked)?;
+        }
         if let Some(index) = pair.many {
             self.many.fill(index as usize, scratch, &mut many)?;
         }
-        let steps = self.one_rows.steps();
+        let steps = self.grid.steps;
         out.reset(steps);
         let many_side = match (pair.many, self.fill.many) {
             (None, Some(value)) => Side { floats: Operand::Constant(value), histograms: None },
             _ => Side::of_row(&many),
         };
-        let one_side = match (pair.one, self.fill.one) {
-            (Some(one), _) => {
-                let one = one as usize;
-                out.valid.copy_from(self.one_rows.words(one));
-                let floats = Operand::Values(self.one_rows.values(one));
-                Side { floats, histograms: self.one_rows.histograms(one) }
+        let one_side = match (pair.one, &self.one) {
+            (Some(_), One::Asked(_)) => {
+                out.valid.copy_from(asked.valid.words());
+                Side::of_row(&asked)
             }
-            (None, value) => {
+            (Some(one), One::Held(rows)) => {
+                let one = one as usize;
+                out.valid.copy_from(rows.words(one));
+                Side { floats: Operand::Values(rows.values(one)), histograms: rows.histograms(one) }
+            }
+            (None, _) => {
                 out.valid.copy_from(self.fill.without_one(pair.group, steps).words());
-                Side { floats: Operand::Constant(value.unwrap_or(f64::NAN)), histograms: None }
+                let value = self.fill.one.unwrap_or(f64::NAN);
+                Side { floats: Operand::Constant(value), histograms: None }
             }
         };
         match pair.many {
@@ -484,6 +531,7 @@ impl Joined<'_> {
         } else {
             self.operation.run(left.floats, right.floats, left.floats, out);
         }
+        scratch.give_back(asked);
         scratch.give_back(many);
         Ok(())
     }

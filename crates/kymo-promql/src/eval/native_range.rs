@@ -113,20 +113,33 @@ impl NativeRange<'_> {
         if mixed {
             self.note(Note::MixedRange(self.metric.to_owned()));
         }
-        kernel::run(self.function, &kernel::Call { windows: &windows, ..self.floats }, work, pulse, out)?;
+        if !out.histograms.is_empty() {
+            work.spare.clear();
+            out.histograms.give_up(&mut work.spare);
+        }
+        let of_floats = kernel::Call { windows: &windows, known: None, ..self.floats };
+        kernel::run(self.function, &of_floats, work, pulse, out)?;
         let mut found = Findings::default();
         let ends = self.floats.ends.times();
         let resets = self.resets(pulse)?;
+        let mut extension = native::Extension::default();
         for ((step, floats, natives), end_ms) in self.both().zip(ends) {
             if !floats.is_empty() || natives.is_empty() {
                 continue;
             }
             pulse.tick(natives.len() * 16)?;
-            let (value, findings) = self.of_window(natives, end_ms, resets.as_ref());
-            work.start_overlaps += u64::from(findings.iter().any(|f| f == native::Finding::StartOverlap));
+            let mut result = work.spare.pop().unwrap_or_default();
+            // Spare ones have no other owner, or else a copy is changed.
+            let (any, findings) = self.of_window(
+                natives,
+                end_ms,
+                (resets.as_ref(), &mut extension),
+                Arc::make_mut(&mut result),
+            );
+            work.start_overlaps += u64::from(findings.has(native::Finding::StartOverlap));
             found.merge(findings);
-            if let Some(value) = value {
-                out.set_histogram(step, Arc::new(value));
+            if any {
+                out.set_histogram(step, result);
             }
         }
         self.note_findings(found);
@@ -153,30 +166,36 @@ impl NativeRange<'_> {
         Ok(Some(native::Resets::of(self.samples(0..all))))
     }
 
-    /// A function of histograms alone.
+    /// A function of histograms alone, into `result`, if it has one.
     fn of_window(
         &self,
         window: Window,
         end_ms: i64,
-        resets: Option<&native::Resets>,
-    ) -> (Option<FloatHistogram>, Findings) {
+        (resets, extension): (Option<&native::Resets>, &mut native::Extension),
+        result: &mut FloatHistogram,
+    ) -> (bool, Findings) {
         let samples = self.samples(window.indices());
         let range_ms = self.floats.range_ms;
         let range = native::Range { start_ms: end_ms.saturating_sub(range_ms), end_ms, range_ms };
-        let rate = |kind| match self.floats.edges {
-            Edges::Inside => {
-                native::rate(samples, kind, range, resets.map(|known| (known, window.lo as usize)))
-            }
-            edges => native::extended(samples, kind, range, edges == Edges::Smoothed),
-        };
-        match self.function {
-            RangeFunction::Rate => rate(native::Kind::Rate),
-            RangeFunction::Increase => rate(native::Kind::Increase),
-            RangeFunction::Delta => rate(native::Kind::Delta),
+        let kind = match self.function {
+            RangeFunction::Rate => native::Kind::Rate,
+            RangeFunction::Increase => native::Kind::Increase,
+            RangeFunction::Delta => native::Kind::Delta,
             RangeFunction::Avg => {
-                totalled(samples.histograms, native::Mean::of, native::Mean::add, native::Mean::finish)
+                let (of, add, finish) = (native::Mean::of, native::Mean::add, native::Mean::finish);
+                return put(totalled(samples.histograms, of, add, finish), result);
             }
-            _ => totalled(samples.histograms, native::Sum::of, native::Sum::add, native::Sum::finish),
+            _ => {
+                let (of, add, finish) = (native::Sum::of, native::Sum::add, native::Sum::finish);
+                return put(totalled(samples.histograms, of, add, finish), result);
+            }
+        };
+        match self.floats.edges {
+            Edges::Inside => {
+                let known = resets.map(|known| (known, window.lo as usize));
+                native::rate(samples, kind, range, known, extension, result)
+            }
+            edges => put(native::extended(samples, kind, range, edges == Edges::Smoothed), result),
         }
     }
 
@@ -291,6 +310,14 @@ impl NativeRange<'_> {
         }
         up_to_each
     }
+}
+
+/// Puts a value, if there is one, where it is wanted.
+fn put(
+    (value, findings): (Option<FloatHistogram>, Findings),
+    result: &mut FloatHistogram,
+) -> (bool, Findings) {
+    (value.map(|value| *result = value).is_some(), findings)
 }
 
 /// A sample among others of either kind.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use kymo_model::{Gap, Sparing, TimeRange};
+use kymo_model::{Sparing, TimeRange};
 use kymo_promql_syntax::ast::Edges;
 
 use super::native_range::{self, NativeRange};
@@ -11,7 +11,7 @@ use crate::QueryError;
 use crate::columns::{Columns, StartTimes};
 use crate::context::Context;
 use crate::grid::Grid;
-use crate::kernel::{self, RangeFunction, Window, extended_points, narrow_to_anchor, slide};
+use crate::kernel::{self, Known, RangeFunction, Window, extended_points, narrow_to_anchor, slide};
 use crate::notes::Note;
 use crate::plan::{RangeCallPlan, RangePlan, RangeSource};
 use crate::row::{Row, Rows};
@@ -151,15 +151,14 @@ impl<'q> RangeSamples<'q> {
             return Ok(());
         }
         slide(times, ends, range_ms, windows)?;
-        windows_of.keep(times, ends, range_ms);
+        windows_of.keep(times, ends, range_ms, windows);
         Ok(())
     }
 
-    /// Counts what windows of floats look at.
-    pub(crate) fn count(&self, (windows, gaps): (&[Window], &[Gap]), grid: Grid) {
-        let left_out: usize = gaps.iter().map(|gap| gap.samples).sum();
+    /// Counts what windows of floats look at, which is so much in all beside gaps.
+    pub(crate) fn count(&self, (windows, left_out): (&[Window], usize), total: usize, grid: Grid) {
         let samples = windows.iter().map(|window| window.len() + left_out);
-        self.context.counters.looked_at(grid, samples.clone().sum(), || samples.enumerate());
+        self.context.counters.looked_at(grid, total + left_out * windows.len(), || samples.enumerate());
     }
 
     /// The windows that are looked at: their ends and their length.
@@ -250,10 +249,10 @@ impl Rows for RangeRows<'_> {
             context.counters.looked_at(self.grid, counts.iter().sum(), || counts.into_iter().enumerate());
             return Ok(());
         }
-        let Scratch { columns, windows, work, pulse, .. } = scratch;
-        let call = self.call(columns, windows);
+        let Scratch { columns, windows, windows_of, work, pulse, .. } = scratch;
+        let call = self.call(columns, windows, windows_of.known());
         kernel::run(self.function, &call, work, pulse, out)?;
-        self.samples.count((windows, columns.gaps()), self.grid);
+        self.samples.count((windows, columns.left_out()), call.total(), self.grid);
         self.note_overlap(index, work);
         self.note_floats(index, out);
         Ok(())
@@ -267,11 +266,18 @@ impl Rows for RangeRows<'_> {
 }
 
 impl RangeRows<'_> {
-    fn call<'a>(&'a self, columns: &'a Columns, windows: &'a [Window]) -> kernel::Call<'a> {
+    fn call<'a>(
+        &'a self,
+        columns: &'a Columns,
+        windows: &'a [Window],
+        known: Option<Known>,
+    ) -> kernel::Call<'a> {
         kernel::Call {
             samples: columns.floats(),
             gaps: columns.gaps(),
+            left_out: columns.left_out(),
             windows,
+            known,
             ends: self.samples.ends,
             range_ms: self.samples.range_ms,
             edges: self.samples.edges,
@@ -282,11 +288,11 @@ impl RangeRows<'_> {
 
     /// The same for a series that has native histograms.
     fn fill_native(&self, index: usize, scratch: &mut Scratch, out: &mut Row) -> Result<(), QueryError> {
-        let Scratch { columns, windows, native_windows, work, pulse, .. } = scratch;
+        let Scratch { columns, windows, windows_of, native_windows, work, pulse, .. } = scratch;
         let native = NativeRange {
             context: self.samples.context,
             function: self.function,
-            floats: self.call(columns, windows),
+            floats: self.call(columns, windows, windows_of.known()),
             natives: columns.natives(),
             native_windows,
             metric: &self.samples.metric_name(index),

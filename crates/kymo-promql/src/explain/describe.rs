@@ -59,6 +59,7 @@ fn selection_node(selection: &Selection, uses: usize, cost: Option<SelectionCost
             LabelsNeeded::All => "all".to_owned(),
             LabelsNeeded::Only(only) if only.is_empty() => "none".to_owned(),
             LabelsNeeded::Only(only) => names(only),
+            LabelsNeeded::AllOfFew(_) => "all of few".to_owned(),
             LabelsNeeded::Without(without) => format!("all but {}", names(without)),
         },
         uses,

@@ -9,9 +9,8 @@ use crate::row::Row;
 
 /// `count_over_time`
 pub(super) fn count(call: &Call<'_>, out: &mut Row) -> Result<(), QueryError> {
-    let left_out = call.left_out();
     for (step, window) in call.each() {
-        out.set(step, (window.len() + left_out) as f64);
+        out.set(step, (window.len() + call.left_out) as f64);
     }
     Ok(())
 }

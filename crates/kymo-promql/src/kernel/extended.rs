@@ -252,8 +252,8 @@ mod tests {
                 (RangeFunction::Rate, Kind::Rate), (RangeFunction::Increase, Kind::Increase), (RangeFunction::Delta, Kind::Delta),
             ] {
                 let call = Call {
-                    samples: Floats { times: &times, values: &values, starts: &[] }, gaps: &[],
-                    windows: &windows, ends, range_ms, edges, grid: ends, params: &[],
+                    samples: Floats { times: &times, values: &values, starts: &[] }, gaps: &[], left_out: 0,
+                    windows: &windows, known: None, ends, range_ms, edges, grid: ends, params: &[],
                 };
                 let mut scratch = Scratch::alone();
                 let mut row = Row::default();

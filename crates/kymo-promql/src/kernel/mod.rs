@@ -20,7 +20,9 @@ mod stacks;
 mod sum;
 mod window;
 
-use kymo_model::Gap;
+use std::sync::Arc;
+
+use kymo_model::{FloatHistogram, Gap};
 use kymo_promql_syntax::ast::Edges;
 
 use crate::QueryError;
@@ -35,7 +37,7 @@ pub(crate) use order::quantile_of;
 pub(crate) use smoothed::{smoothed_points, smoothed_values};
 pub(crate) use smoothing::weights;
 pub(crate) use sum::{Mean, Sum};
-pub(crate) use window::{Window, WindowsOf, slide};
+pub(crate) use window::{Known, Window, WindowsOf, slide};
 
 /// Range functions over floats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +90,9 @@ pub(crate) struct Work {
     sorted: Vec<f64>,
     counts: Vec<u32>,
     deque: std::collections::VecDeque<u32>,
+    /// Histograms that nobody looks at any more, whose memory those of the next row get.
+    pub(crate) spare: Vec<Arc<FloatHistogram>>,
+    runs: rate::Runs,
     /// In how many windows a kernel met a start timestamp before the sample that precedes its own. Whoever reads it clears it.
     pub(crate) start_overlaps: u64,
 }
@@ -98,7 +103,10 @@ pub(crate) struct Call<'a> {
     /// Samples that were left out of those, by functions that [spare](RangeFunction::spares) them. Every window has the
     /// samples on both sides of each.
     pub(crate) gaps: &'a [Gap],
+    /// How many those are.
+    pub(crate) left_out: usize,
     pub(crate) windows: &'a [Window],
+    pub(crate) known: Option<Known>,
     /// The end of each window.
     pub(crate) ends: Grid,
     pub(crate) range_ms: i64,
@@ -111,18 +119,13 @@ pub(crate) struct Call<'a> {
 
 impl Call<'_> {
     /// How many samples all windows together have.
-    fn total(&self) -> usize {
-        self.windows.iter().map(|w| w.len()).sum()
+    pub(crate) fn total(&self) -> usize {
+        self.known.map_or_else(|| self.windows.iter().map(|w| w.len()).sum(), |known| known.total)
     }
 
     /// Is scanning every window about as cheap as one pass over the samples?
     fn scan_is_cheap(&self) -> bool {
         self.total() <= 4 * (self.samples.times.len() + self.windows.len())
-    }
-
-    /// How many samples each window has beside those in columns.
-    fn left_out(&self) -> usize {
-        self.gaps.iter().map(|gap| gap.samples).sum()
     }
 
     /// The windows that are not empty, with their step.

@@ -236,8 +236,18 @@ fn check(t: &[i64], v: &[f64], ends: Grid, range: i64, params: &[f64]) -> Result
         let Scratch { windows, work, pulse, .. } = &mut scratch;
         let samples = Floats { times: t, values: v, starts: &[] };
         let edges = Edges::Inside;
-        let call =
-            Call { samples, gaps: &[], windows, ends, range_ms: range, edges, grid: ends, params: &params };
+        let call = Call {
+            samples,
+            gaps: &[],
+            left_out: 0,
+            windows,
+            known: None,
+            ends,
+            range_ms: range,
+            edges,
+            grid: ends,
+            params: &params,
+        };
         run(function, &call, work, pulse, &mut row).unwrap();
         for (step, window) in windows.iter().enumerate() {
             let (t, v) = (&t[window.indices()], &v[window.indices()]);
@@ -278,6 +288,39 @@ fn times(gaps: &[i64]) -> Vec<i64> {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(150))]
+
+    /// What is kept of the windows of earlier series gives the same bits.
+    #[test]
+    fn known_windows_change_no_rate(
+        gaps in prop::collection::vec(prop_oneof![40 => Just(10_000i64), 1 => 1i64..30_000], 2..300),
+        growth in prop::collection::vec(0u8..5, 300), first in prop_oneof![Just(0.0), Just(1e6), Just(-3.0)],
+        start in 0i64..1_000_000, step in prop_oneof![4 => Just(10_000i64), 1 => 0i64..60_000], range_ms in 10_000i64..400_000,
+    ) {
+        let times = times(&gaps);
+        let grow = |sum: &mut f64, by: &u8| { *sum += f64::from(*by); Some(*sum) };
+        let values: Vec<f64> = growth.iter().take(times.len()).scan(first, grow).collect();
+        let ends = Grid { start: EPOCH + start, step, steps: 200 };
+        let mut scratch = Scratch::alone();
+        slide(&times, ends, range_ms, &mut scratch.windows).unwrap();
+        let Scratch { windows, work, pulse, .. } = &mut scratch;
+        let total = windows.iter().map(|window| window.len()).sum();
+        for function in [RangeFunction::Rate, RangeFunction::Increase, RangeFunction::Delta] {
+            let mut rows = [(); 4].map(|()| Row::default());
+            for (row, number) in rows.iter_mut().zip(0..) {
+                let samples = Floats { times: &times, values: &values, starts: &[] };
+                let known = (number > 0).then_some(Known { number: 1, total });
+                let edges = Edges::Inside;
+                let call = Call { samples, gaps: &[], left_out: 0, windows, known, ends, range_ms, edges, grid: ends, params: &[] };
+                run(function, &call, work, pulse, row).unwrap();
+            }
+            let shown = |row: &Row| -> Vec<Option<u64>> {
+                (0..200).map(|step| row.get(step).map(f64::to_bits)).collect()
+            };
+            for row in &rows[1..] {
+                prop_assert_eq!(shown(row), shown(&rows[0]), "{:?}", function);
+            }
+        }
+    }
 
     #[test]
     fn every_kernel_is_its_definition(
@@ -331,7 +374,9 @@ fn infinities_and_overflow() {
             let call = Call {
                 samples,
                 gaps: &[],
+                left_out: 0,
                 windows,
+                known: None,
                 ends,
                 range_ms: 60_000,
                 edges,

@@ -6,6 +6,8 @@
 //!
 //! Samples that were left out lie between two others of every window and never below the one before: they only count.
 
+use std::ops::Range;
+
 use super::{Call, RangeFunction, Window, Work};
 use crate::QueryError;
 use crate::columns::Floats;
@@ -47,15 +49,18 @@ pub(super) fn extrapolated(
         find_resets(call.samples, &mut work.indices);
         work.start_overlaps += overlapping(call);
     }
-    let resets = &work.indices[..];
+    let Work { indices, runs, .. } = work;
+    let resets = &indices[..];
     let mut next_reset = 0;
     let range_seconds = if kind == Kind::Rate { seconds(call.range_ms) } else { 1.0 };
     if starts.is_empty() && (!counter || (indexed && resets.is_empty())) && no_time_overflows(call) {
-        without_resets(call, counter, range_seconds, out);
+        match runs.of(call, range_seconds) {
+            Some(runs) => runs.iter().for_each(|run| run.without_resets(values, counter, out)),
+            None => without_resets(call, counter, range_seconds, out),
+        }
         return Ok(());
     }
     let mut extension = Extension::default();
-    let left_out = call.left_out();
     for ((step, window), end) in call.windows.iter().enumerate().zip(call.ends.times()) {
         let begin = starts.get(window.lo as usize).copied().filter(|_| !window.is_empty()).unwrap_or(0);
         let range_start = end.saturating_sub(call.range_ms);
@@ -87,7 +92,7 @@ pub(super) fn extrapolated(
             before_ms: times[first].saturating_sub(range_start),
             after_ms: end.saturating_sub(times[last]),
             sampled_ms: times[last] - times[first],
-            gaps: window.len() - 1 + left_out,
+            gaps: window.len() - 1 + call.left_out,
         };
         let factor = if begins_inside {
             result += values[first];
@@ -112,21 +117,15 @@ fn no_time_overflows(call: &Call<'_>) -> bool {
 
 /// Last minus first, and nothing between. The usual case, in a loop with little else: bits are put together 64 steps at a time.
 fn without_resets(call: &Call<'_>, counter: bool, divisor: f64, out: &mut Row) {
-    let (times, values) = (call.samples.times, call.samples.values);
+    let values = call.samples.values;
     let mut extension = Extension::default();
     let mut end = call.ends.start;
-    let left_out = call.left_out();
     for (word, (results, windows)) in out.values.chunks_mut(64).zip(call.windows.chunks(64)).enumerate() {
         let mut bits = 0;
         for (bit, (result, window)) in results.iter_mut().zip(windows).enumerate() {
             if window.hi > window.lo + 1 {
                 let (first, last) = (window.lo as usize, window.hi as usize - 1);
-                let edges = Edges {
-                    before_ms: times[first] - (end - call.range_ms),
-                    after_ms: end - times[last],
-                    sampled_ms: times[last] - times[first],
-                    gaps: last - first + left_out,
-                };
+                let edges = Edges::of(call, (first, last), end);
                 if !extension.edges.same(edges) {
                     extension = Extension::of(edges, divisor);
                 }
@@ -140,11 +139,109 @@ fn without_resets(call: &Call<'_>, counter: bool, divisor: f64, out: &mut Row) {
     }
 }
 
+/// Neighbouring steps whose windows begin and end one sample later at each step and have the same edges.
+#[derive(Clone, Debug)]
+struct Run {
+    steps: Range<usize>,
+    /// The first and the last sample of the first window.
+    first: usize,
+    last: usize,
+    extension: Extension,
+}
+
+/// The runs of windows that one series after the other has. Series that are scraped together are computed run by run, without
+/// a look at times.
+#[derive(Debug, Default)]
+pub(super) struct Runs {
+    /// The number of the windows, by what results are divided, and how many samples windows have beside those in columns.
+    of: Option<(u64, u64, usize)>,
+    /// Were the windows met a second time, so that runs were looked for?
+    are_found: bool,
+    runs: Vec<Run>,
+}
+
+impl Runs {
+    /// Runs shorter than this are not worth their name.
+    const STEPS_MIN: usize = 8;
+
+    /// The runs of the windows of a call, if they are known and long.
+    fn of(&mut self, call: &Call<'_>, divisor: f64) -> Option<&[Run]> {
+        let windows = (call.known?.number, divisor.to_bits(), call.left_out);
+        if self.of != Some(windows) {
+            self.of = Some(windows);
+            self.are_found = false;
+            return None;
+        }
+        if !std::mem::replace(&mut self.are_found, true) {
+            self.find(call, divisor);
+        }
+        (self.runs.len() * Runs::STEPS_MIN <= call.windows.len()).then_some(&self.runs)
+    }
+
+    fn find(&mut self, call: &Call<'_>, divisor: f64) {
+        self.runs.clear();
+        let mut extension = Extension::default();
+        for ((step, window), end) in call.windows.iter().enumerate().zip(call.ends.times()) {
+            if window.len() < 2 {
+                continue;
+            }
+            let (first, last) = (window.lo as usize, window.hi as usize - 1);
+            let edges = Edges::of(call, (first, last), end);
+            if !extension.edges.same(edges) {
+                extension = Extension::of(edges, divisor);
+            }
+            let goes_on = |run: &&mut Run| {
+                let len = run.steps.len();
+                run.steps.end == step
+                    && (run.first + len, run.last + len) == (first, last)
+                    && run.extension.edges.same(edges)
+            };
+            match self.runs.last_mut().filter(goes_on) {
+                Some(run) => run.steps.end += 1,
+                None => {
+                    let extension = extension.clone();
+                    self.runs.push(Run { steps: step..step + 1, first, last, extension });
+                }
+            }
+        }
+    }
+}
+
+impl Run {
+    fn without_resets(&self, values: &[f64], counter: bool, out: &mut Row) {
+        /// Those of which one is near zero are computed once more.
+        const TOGETHER: usize = 64;
+        let len = self.steps.len();
+        let firsts = values[self.first..][..len].chunks(TOGETHER);
+        let lasts = values[self.last..][..len].chunks(TOGETHER);
+        let results = out.values[self.steps.clone()].chunks_mut(TOGETHER);
+        for ((firsts, lasts), results) in firsts.zip(lasts).zip(results) {
+            let mut near_zero = 0;
+            for ((first, last), result) in firsts.iter().zip(lasts).zip(&mut *results) {
+                let increase = last - first;
+                near_zero |= u64::from(self.extension.is_near_zero(*first, increase));
+                *result = increase * self.extension.factor;
+            }
+            if counter && near_zero != 0 {
+                for ((first, last), result) in firsts.iter().zip(lasts).zip(results) {
+                    let increase = last - first;
+                    *result = increase * self.extension.factor(Some((*first, increase)));
+                }
+            }
+        }
+        out.valid.set_range(self.steps.clone());
+    }
+}
+
 /// The samples before which a counter was reset: it went down, or its start timestamp says so.
 pub(super) fn find_resets(samples: Floats<'_>, out: &mut Vec<u32>) {
     let (times, values, starts) = (samples.times, samples.values, samples.starts);
     out.clear();
     if starts.is_empty() {
+        // Most have none, which is seen without a branch for each.
+        if !values.windows(2).fold(false, |any, pair| any | (pair[1] < pair[0])) {
+            return;
+        }
         out.extend((1..values.len()).filter(|i| values[*i] < values[i - 1]).map(|i| i as u32));
         return;
     }
@@ -175,7 +272,7 @@ pub(super) fn seconds(ms: i64) -> f64 {
 }
 
 /// How far the samples of a window are from its edges.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Edges {
     before_ms: i64,
     after_ms: i64,
@@ -184,6 +281,18 @@ struct Edges {
 }
 
 impl Edges {
+    /// Those of a window from one sample to another, where no time overflows.
+    #[inline(always)]
+    fn of(call: &Call<'_>, (first, last): (usize, usize), end: i64) -> Edges {
+        let times = call.samples.times;
+        Edges {
+            before_ms: times[first] - (end - call.range_ms),
+            after_ms: end - times[last],
+            sampled_ms: times[last] - times[first],
+            gaps: last - first + call.left_out,
+        }
+    }
+
     /// Compared at once and not one after the other.
     #[inline(always)]
     fn same(&self, other: Edges) -> bool {
@@ -208,7 +317,7 @@ impl Edges {
 
 /// What follows from the edges of a window alone. Regular scrapes have the same in window after window, and divisions are
 /// what this costs.
-#[derive(Default)]
+#[derive(Clone, Debug, Default)]
 struct Extension {
     edges: Edges,
     sampled: f64,
@@ -242,9 +351,7 @@ impl Extension {
     #[inline(always)]
     fn factor(&self, counter: Option<(f64, f64)>) -> f64 {
         if let Some((first, increase)) = counter
-            && increase > 0.0
-            && first >= 0.0
-            && !self.is_far_from_zero(first, increase)
+            && self.is_near_zero(first, increase)
         {
             let to_zero = self.sampled * (first / increase);
             if to_zero < self.to_start {
@@ -254,13 +361,20 @@ impl Extension {
         self.factor
     }
 
+    /// May a counter have been zero so short before its first value that it matters?
+    #[inline(always)]
+    fn is_near_zero(&self, first: f64, increase: f64) -> bool {
+        (increase > 0.0) & (first >= 0.0) & !self.is_far_from_zero(first, increase)
+    }
+
     /// Is `sampled * (first / increase)` larger than `to_start`, whatever the rounding? Saves the division where it is.
+    #[inline(always)]
     fn is_far_from_zero(&self, first: f64, increase: f64) -> bool {
         /// Many times the rounding error of three products.
         const MARGIN: f64 = 1.0 + 1e-9;
         /// Products above this are far from where rounding errors grow.
         const LEAST: f64 = 1e-290;
         let needed = self.to_start * increase * MARGIN;
-        needed > LEAST && self.sampled * first > needed
+        (needed > LEAST) & (self.sampled * first > needed)
     }
 }

@@ -54,6 +54,16 @@ pub(crate) struct WindowsOf {
     times: Vec<i64>,
     /// None when the windows are not those of the times any more.
     made: Option<(Grid, i64)>,
+    known: Known,
+}
+
+/// What is known of windows that one series after the other has.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Known {
+    /// Other windows have another number.
+    pub(crate) number: u64,
+    /// How many samples all of them together have.
+    pub(crate) total: usize,
 }
 
 impl WindowsOf {
@@ -61,10 +71,17 @@ impl WindowsOf {
         self.made == Some((ends, range_ms)) && self.times == times
     }
 
-    pub(crate) fn keep(&mut self, times: &[i64], ends: Grid, range_ms: i64) {
+    pub(crate) fn keep(&mut self, times: &[i64], ends: Grid, range_ms: i64, windows: &[Window]) {
         self.times.clear();
         self.times.extend_from_slice(times);
         self.made = Some((ends, range_ms));
+        self.known.number += 1;
+        self.known.total = windows.iter().map(|window| window.len()).sum();
+    }
+
+    /// What is known of the windows, if they are still those that were kept.
+    pub(crate) fn known(&self) -> Option<Known> {
+        self.made.map(|_| self.known)
     }
 
     /// The windows were changed.

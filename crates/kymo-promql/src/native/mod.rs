@@ -18,7 +18,7 @@ use kymo_model::{Combined, FloatHistogram};
 pub(crate) use extended::{extended, interpolate};
 pub(crate) use moments::{average, deviation, variance};
 pub(crate) use quantile::{NanObservations, fraction, quantile};
-pub(crate) use rate::{Kind, Range, instant, rate};
+pub(crate) use rate::{Extension, Kind, Range, instant, rate};
 pub(crate) use resets::Resets;
 pub(crate) use total::{Mean, Sum};
 
@@ -126,6 +126,10 @@ impl Findings {
 
     pub(crate) fn merge(&mut self, other: Findings) {
         self.0 |= other.0;
+    }
+
+    pub(crate) fn has(self, finding: Finding) -> bool {
+        self.0 != 0 && self.iter().any(|found| found == finding)
     }
 
     /// What a binary operator has to tell.

@@ -39,105 +39,145 @@ impl Range {
 }
 
 /// The extrapolated increase over a window, or its rate. A window of one sample has one only if its start timestamp lies
-/// within. `None` if there is nothing to compute from or if the histograms do not go together.
+/// within. False if there is nothing to compute from or if the histograms do not go together.
 ///
-/// `known` is what is known of the whole series, and where in it the window begins.
+/// `known` is what is known of the whole series, and where in it the window begins; `extension` that of the window before.
+/// `result` is any histogram, whose memory is used again.
 pub(crate) fn rate<H: Borrow<FloatHistogram>>(
     window: Window<'_, H>,
     kind: Kind,
     range: Range,
     known: Option<(&Resets, usize)>,
-) -> (Option<FloatHistogram>, Findings) {
-    let Some(last) = window.len().checked_sub(1) else { return (None, Findings::default()) };
+    extension: &mut Extension,
+    result: &mut FloatHistogram,
+) -> (bool, Findings) {
+    let Some(last) = window.len().checked_sub(1) else { return (false, Findings::default()) };
     let (first_time, last_time) = (window.times[0], window.times[last]);
     let mut findings = Findings::default();
-    let mut result = None;
     if last > 0 {
-        let even = known.filter(|_| kind.is_counter()).and_then(|(resets, first)| {
-            increase_between(window, resets.between(first, first + last)?, first)
-        });
-        let (increase, found) = match even {
-            Some(increase) => (Some(increase), Findings::default()),
-            None => increase(window, kind.is_counter()),
-        };
-        findings.merge(found);
-        if increase.is_none() {
-            return (None, findings);
+        let resets = known.filter(|_| kind.is_counter());
+        let resets = resets.and_then(|(resets, first)| Some((resets.between(first, first + last)?, first)));
+        if !resets.is_some_and(|(resets, first)| increase_between(window, resets, first, result)) {
+            let (increase, found) = increase(window, kind.is_counter());
+            findings.merge(found);
+            let Some(increase) = increase else { return (false, findings) };
+            *result = increase;
         }
-        result = increase;
     }
-    let seconds = |ms: i64| ms as f64 / 1000.0;
-    let mut to_start = seconds(first_time.saturating_sub(range.start_ms));
-    let mut to_end = seconds(range.end_ms.saturating_sub(last_time));
-    let mut sampled = seconds(last_time.saturating_sub(first_time));
-    let gap = if last > 0 { sampled / last as f64 } else { 0.0 };
-    let threshold = gap * 1.1;
+    extension.set_edges(Edges {
+        before_ms: first_time.saturating_sub(range.start_ms),
+        after_ms: range.end_ms.saturating_sub(last_time),
+        sampled_ms: last_time.saturating_sub(first_time),
+        gaps: last,
+    });
     let start = window.starts.first().copied().filter(|_| kind.is_counter()).unwrap_or(0);
+    let mut factor = extension.factor;
     if start != 0 && start > range.start_ms && start < first_time {
         // The counter began at zero within the window: nothing to extrapolate on that side.
-        to_start = 0.0;
-        sampled = seconds(last_time.saturating_sub(start));
-        match &mut result {
-            None => result = Some(window.at(0).clone()),
-            Some(result) => match result.add(window.at(0)) {
+        factor = extrapolation(seconds(last_time.saturating_sub(start)), 0.0, extension.to_end);
+        match last {
+            0 => result.clone_from(window.at(0)),
+            _ => match result.add(window.at(0)) {
                 Ok(combined) => findings.reconciled(combined, Operation::Addition),
                 Err(_) => {
                     findings.add(Finding::MixedBuckets);
-                    return (None, findings);
+                    return (false, findings);
                 }
             },
         }
-    } else if let Some(result) = &result {
-        if to_start >= threshold {
-            to_start = gap / 2.0;
-        }
+    } else if last > 0 {
         let first = window.at(0).count;
         if kind.is_counter() && result.count > 0.0 && first >= 0.0 {
             // Not beyond the point where the counter would have been zero.
-            let to_zero = sampled * (first / result.count);
-            if to_zero < to_start {
-                to_start = to_zero;
+            let to_zero = extension.sampled * (first / result.count);
+            if to_zero < extension.to_start {
+                factor = extrapolation(extension.sampled, to_zero, extension.to_end);
             }
         }
     } else {
-        return (None, findings);
+        return (false, findings);
     }
-    if to_end >= threshold {
-        to_end = gap / 2.0;
-    }
-    let mut factor = if sampled == 0.0 { 1.0 } else { (sampled + to_start + to_end) / sampled };
     if kind == Kind::Rate {
         factor /= range.seconds();
     }
-    if let Some(result) = &mut result {
-        result.mul(factor);
+    result.mul(factor);
+    (true, findings)
+}
+
+fn seconds(ms: i64) -> f64 {
+    ms as f64 / 1000.0
+}
+
+/// By how much an increase grows when it is extended to both sides.
+fn extrapolation(sampled: f64, to_start: f64, to_end: f64) -> f64 {
+    if sampled == 0.0 { 1.0 } else { (sampled + to_start + to_end) / sampled }
+}
+
+/// How far the samples of a window are from its edges.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Edges {
+    before_ms: i64,
+    after_ms: i64,
+    sampled_ms: i64,
+    gaps: usize,
+}
+
+/// What follows from the edges of a window alone, kept from window to window, as regular scrapes have the same ones. Begins as
+/// the default.
+#[derive(Debug, Default)]
+pub(crate) struct Extension {
+    edges: Option<Edges>,
+    sampled: f64,
+    to_start: f64,
+    to_end: f64,
+    factor: f64,
+}
+
+impl Extension {
+    fn set_edges(&mut self, edges: Edges) {
+        if self.edges == Some(edges) {
+            return;
+        }
+        let mut to_start = seconds(edges.before_ms);
+        let mut to_end = seconds(edges.after_ms);
+        let sampled = seconds(edges.sampled_ms);
+        let gap = if edges.gaps > 0 { sampled / edges.gaps as f64 } else { 0.0 };
+        let threshold = gap * 1.1;
+        if to_start >= threshold {
+            to_start = gap / 2.0;
+        }
+        if to_end >= threshold {
+            to_end = gap / 2.0;
+        }
+        let factor = extrapolation(sampled, to_start, to_end);
+        *self = Extension { edges: Some(edges), sampled, to_start, to_end, factor };
     }
-    (result, findings)
 }
 
 /// The same for a counter of which only the resets within the window matter: the samples, counted from the beginning of the
-/// series, before which there was one. The additions are those of [`increase`], in their order.
+/// series, before which there was one. The additions are those of [`increase`], in their order. False if it has to be asked.
 fn increase_between<H: Borrow<FloatHistogram>>(
     window: Window<'_, H>,
     resets: &[u32],
     begin: usize,
-) -> Option<FloatHistogram> {
+    result: &mut FloatHistogram,
+) -> bool {
     if window.overlaps() {
-        return None;
+        return false;
     }
-    let mut result = window.at(window.len() - 1).clone();
+    result.clone_from(window.at(window.len() - 1));
     let resets = resets.iter().map(|at| *at as usize - begin);
     let mut lost = resets.peekable();
     // What was counted up to a reset right after the first sample is nobody's.
-    if lost.next_if_eq(&1).is_none() {
-        result.sub(window.at(0)).ok()?;
+    if lost.next_if_eq(&1).is_none() && result.sub(window.at(0)).is_err() {
+        return false;
     }
-    for at in lost {
-        result.add(window.at(at - 1)).ok()?;
+    if lost.any(|at| result.add(window.at(at - 1)).is_err()) {
+        return false;
     }
     result.counter_reset_hint = CounterResetHint::Gauge;
     result.compact(0);
-    Some(result)
+    true
 }
 
 /// Last minus first, for counters with what was counted before each reset added. Two samples or more.

@@ -16,6 +16,18 @@ fn powers(counts: &[f64]) -> FloatHistogram {
     h
 }
 
+/// Into a histogram that was something else.
+fn rate<H: Borrow<FloatHistogram>>(
+    window: Window<'_, H>,
+    kind: Kind,
+    range: Range,
+    known: Option<(&Resets, usize)>,
+) -> (Option<FloatHistogram>, Findings) {
+    let mut result = with_zero(custom(&[1.0], &[5.0, 7.0]), 0.5, 3.0);
+    let (any, findings) = super::rate(window, kind, range, known, &mut Extension::default(), &mut result);
+    (any.then_some(result), findings)
+}
+
 fn mirrored(h: FloatHistogram) -> FloatHistogram {
     FloatHistogram {
         sum: -h.sum,

@@ -283,11 +283,14 @@ impl Lower {
         let input_span = bare(&aggregate.expr).span;
         let op = self.aggregate_op(aggregate, grid)?;
         let around = self.function.replace(op.name());
-        if let (ExprKind::Selector(_), true) = (&bare(&aggregate.expr).kind, op.merges_series()) {
+        if let ExprKind::Selector(_) = &bare(&aggregate.expr).kind {
             let names = labels.iter().map(|l| l.as_str().into());
-            self.labels = match without {
-                true => LabelsNeeded::Without(names.chain([METRIC_NAME.into()]).collect()),
-                false => LabelsNeeded::Only(names.collect()),
+            let keeps_few = matches!(op, AggregateOp::Topk(_) | AggregateOp::Bottomk(_));
+            self.labels = match (op.merges_series(), without) {
+                (true, true) => LabelsNeeded::Without(names.chain([METRIC_NAME.into()]).collect()),
+                (true, false) => LabelsNeeded::Only(names.collect()),
+                (false, false) if keeps_few => LabelsNeeded::AllOfFew(names.collect()),
+                (false, _) => LabelsNeeded::All,
             };
         }
         let input = self.vector(&aggregate.expr, grid);

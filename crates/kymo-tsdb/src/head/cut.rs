@@ -202,9 +202,9 @@ impl Head {
     /// Lets `take` take something out of every series, and removes the series that have nothing left. It gives the numbers of
     /// chunks and of samples.
     ///
-    /// The caller holds the writer, so that no series is being written to.
+    /// The caller holds the writer, so that no series is being written to, and has begun a rescue.
     pub(super) fn take_out(&self, mut take: impl FnMut(SeriesId, &mut Series) -> (usize, usize)) -> Left {
-        let pages = self.pages();
+        let (pages, era) = (self.pages(), self.eras.current());
         let mut directory = write(&self.directory);
         let (mut left, mut oldest_ms) = (Left::default(), i64::MAX);
         let dead = pages.take_out(|id, series| {
@@ -212,7 +212,11 @@ impl Head {
             left.chunks += chunks;
             left.samples += samples;
             oldest_ms = oldest_ms.min(series.oldest_ms().unwrap_or(i64::MAX));
-            samples > 0 && series.oldest_ms().is_none()
+            let nothing_left = samples > 0 && series.oldest_ms().is_none();
+            if nothing_left {
+                era.keep_labels(id, series.labels());
+            }
+            nothing_left
         });
         self.min_ms.store(oldest_ms, Relaxed);
         self.samples.fetch_sub(left.samples as u64, Relaxed);

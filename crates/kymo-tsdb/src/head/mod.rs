@@ -208,7 +208,7 @@ impl Head {
             let directory = read(&self.directory);
             let ids = directory.resolve(&wanted.matchers, &pages, &wanted.cancel)?;
             let shared = match &wanted.hints.labels {
-                LabelsNeeded::Only(names) if !wanted.hints.ordered => {
+                LabelsNeeded::Only(names) | LabelsNeeded::AllOfFew(names) if !wanted.hints.ordered => {
                     SharedLabels::of(&directory.postings, &ids, names)
                 }
                 _ => None,

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use kymo_model::{CancelToken, Labels, Resume, Samples, Selector, SeriesSource, StoreError};
+use kymo_model::{CancelToken, Labels, LabelsNeeded, Resume, Samples, Selector, SeriesSource, StoreError};
 
 use super::page::{Cursor, PageTable};
 use super::pinned::{Pinned, Snapshot};
@@ -20,6 +20,9 @@ pub(crate) struct Newest {
     labels: Known,
     /// The series that have to be read.
     pinned: Snapshot,
+    /// To look at series again.
+    pages: Arc<PageTable>,
+    era: Arc<Era>,
 }
 
 /// The labels of series, by their index.
@@ -28,6 +31,8 @@ enum Known {
     Whole(Vec<Labels>),
     /// By the number of a set.
     Shared(Vec<u32>, Vec<Labels>),
+    /// Whole ones by the id of the series, and those that all are asked for by the number of a set.
+    ById(Vec<u32>, Vec<u32>, Vec<Labels>),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +52,8 @@ impl Newest {
         era: Arc<Era>,
     ) -> Result<Newest, StoreError> {
         let range = wanted.range;
-        let (mut whole, mut numbers) = (Vec::new(), Vec::new());
+        let (mut whole, mut numbers, mut found_ids) = (Vec::new(), Vec::new(), Vec::new());
+        let by_id = matches!(wanted.hints.labels, LabelsNeeded::AllOfFew(_));
         match &shared {
             Some(_) => numbers.reserve(ids.len()),
             None => whole.reserve(ids.len()),
@@ -70,16 +76,23 @@ impl Newest {
                 _ => continue,
             }
             match &shared {
-                Some(shared) => numbers.push(shared.number(id.0)),
+                Some(shared) => {
+                    numbers.push(shared.number(id.0));
+                    if by_id {
+                        found_ids.push(id.0);
+                    }
+                }
                 None => whole.push(found.labels().clone()),
             }
         }
         drop(cursor);
         let labels = match shared {
+            Some(shared) if by_id => Known::ById(found_ids, numbers, shared.sets),
             Some(shared) => Known::Shared(numbers, shared.sets),
             None => Known::Whole(whole),
         };
-        Ok(Newest { samples, labels, pinned: Snapshot::of(pages, range, pinned, store, era) })
+        let pinned = Snapshot::of(pages.clone(), range, pinned, store, era.clone());
+        Ok(Newest { samples, labels, pinned, pages, era })
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -94,6 +107,16 @@ impl Newest {
         (self.labels, self.samples) = (Known::Whole(labels), samples);
         Ok(())
     }
+
+    /// The labels of a series that may have left the head.
+    fn labels_of(&self, id: SeriesId) -> Labels {
+        let mut cursor = Cursor::new(&self.pages);
+        if let Some(series) = cursor.get(id) {
+            return series.labels().clone();
+        }
+        drop(cursor);
+        self.era.labels(id).expect("BUG: a series that is dropped leaves its labels to whoever has found it")
+    }
 }
 
 impl SeriesSource for Newest {
@@ -105,6 +128,14 @@ impl SeriesSource for Newest {
         match &self.labels {
             Known::Whole(labels) => labels[index].clone(),
             Known::Shared(numbers, sets) => sets[numbers[index] as usize].clone(),
+            Known::ById(ids, ..) => self.labels_of(SeriesId(ids[index])),
+        }
+    }
+
+    fn key_labels(&self, index: usize) -> Labels {
+        match &self.labels {
+            Known::ById(_, numbers, sets) => sets[numbers[index] as usize].clone(),
+            Known::Whole(_) | Known::Shared(..) => self.labels(index),
         }
     }
 

@@ -1,10 +1,13 @@
 //! Eras: what left the head while somebody may still want it.
 //!
 //! A select pins an open chunk by its number and reads it later. When the chunk has moved to a block since, or was deleted, the
-//! select finds it here, for as long as it lives. Nothing is kept when there is no select.
+//! select finds it here, for as long as it lives; so too the labels of a series that it knows by its id alone. Nothing is kept
+//! when there is no select.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock};
+
+use kymo_model::Labels;
 
 use super::sealed::SealedChunk;
 use crate::chunks::{ChunkStore, FileSet};
@@ -16,6 +19,8 @@ use crate::lock::lock;
 pub(crate) struct Era {
     /// What was dropped at its end.
     gone: Mutex<HashMap<SeriesId, Vec<SealedChunk>>>,
+    /// The labels of series that were dropped with all they had.
+    labels: Mutex<HashMap<SeriesId, Labels>>,
     /// The chunk files as they were then.
     files: OnceLock<Arc<FileSet>>,
     next: OnceLock<Arc<Era>>,
@@ -34,6 +39,23 @@ impl Era {
             }
             era = era.next.get()?;
         }
+    }
+
+    /// The labels of a series that was dropped since.
+    pub(super) fn labels(&self, id: SeriesId) -> Option<Labels> {
+        let mut era = self;
+        loop {
+            if let Some(labels) = lock(&era.labels).get(&id) {
+                return Some(labels.clone());
+            }
+            era = era.next.get()?;
+        }
+    }
+
+    /// Keeps the labels of a series, whose page is locked until it is dropped. A select that begins now may find it, so nobody
+    /// asks who is watching.
+    pub(super) fn keep_labels(&self, id: SeriesId, labels: &Labels) {
+        lock(&self.labels).insert(id, labels.clone());
     }
 }
 
@@ -79,7 +101,7 @@ impl Rescue<'_> {
 
     /// What is dropped from now on belongs to the next era.
     pub(super) fn finish(self) {
-        if self.is_watched {
+        if self.is_watched || !lock(&self.era.labels).is_empty() {
             let next = Arc::new(Era::default());
             let _ = self.era.next.set(next.clone());
             *lock(&self.eras.current) = next;

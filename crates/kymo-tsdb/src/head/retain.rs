@@ -69,10 +69,11 @@ impl Head {
         if self.time().is_none_or(|time| time.min.millis() >= of_idle_ms) {
             return dropped;
         }
-        let pages = self.pages();
+        let (pages, era) = (self.pages(), self.eras.current());
+        let rescue = self.eras.rescue(&self.store);
         let mut directory = write(&self.directory);
         let mut oldest_ms = i64::MAX;
-        let dead: Vec<(SeriesId, Series)> = pages.take_out(|_, series| {
+        let dead: Vec<(SeriesId, Series)> = pages.take_out(|id, series| {
             let (chunks, samples, nothing_left) = series.drop_before(cutoffs.of(series, of_idle_ms));
             dropped.chunks += chunks;
             dropped.samples += samples;
@@ -84,9 +85,12 @@ impl Head {
                 {
                     dropped.needed_files.extend(closed.files_before(of_idle_ms));
                 }
+            } else {
+                era.keep_labels(id, series.labels());
             }
             nothing_left
         });
+        rescue.finish();
         self.min_ms.store(oldest_ms, Relaxed);
         self.samples.fetch_sub(dropped.samples as u64, Relaxed);
         self.chunks.fetch_sub(dropped.chunks as u64, Relaxed);
