@@ -6,6 +6,7 @@ mod appender;
 mod batch;
 mod decode;
 mod iter;
+mod runs;
 
 pub use appender::XorAppender;
 pub use decode::{decode, decode_range};
