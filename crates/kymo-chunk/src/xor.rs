@@ -5,6 +5,7 @@ mod layout;
 mod appender;
 mod batch;
 mod decode;
+mod encode;
 mod iter;
 mod runs;
 

@@ -61,6 +61,16 @@ fn check_round_trip(samples: &[(i64, u64)], resume_at: usize) -> Vec<u8> {
     assert_eq!(chunk.first_timestamp_ms(), samples.first().map(|(t_ms, _)| *t_ms));
     assert_eq!(iterated(chunk.bytes()).as_deref(), Ok(samples));
     assert_eq!(decoded(chunk.bytes(), None).as_deref(), Ok(samples));
+    let mut at_once = XorAppender::new();
+    let (first, second) = samples.split_at(resume_at.min(samples.len()));
+    for part in [first, &[], second] {
+        at_once.push_all(part.iter().map(|(t_ms, bits)| (*t_ms, f64::from_bits(*bits))));
+    }
+    assert_eq!(at_once.bytes(), chunk.bytes());
+    at_once.push(7, 7.0);
+    let mut longer = chunk.clone();
+    longer.push(7, 7.0);
+    assert_eq!(at_once.bytes(), longer.bytes());
     chunk.into_bytes()
 }
 
@@ -100,8 +110,34 @@ fn ranges() -> impl Strategy<Value = TimeRange> {
     (end(), end()).prop_map(|(a, b)| TimeRange::from_millis(a, b))
 }
 
+/// What scrapes give: counters that rise at most or at some of them, at exact intervals or nearly.
+fn scraped() -> impl Strategy<Value = Bits> {
+    let start = prop_oneof![Just(0u64), 0..5_000_000u64];
+    let sample = (0..7i64, 0..100u64, 0..100u64);
+    let share = prop::sample::select(vec![0, 10, 50, 95, 100]);
+    (start, share.clone(), share, prop::collection::vec(sample, 0..300)).prop_map(
+        |(start, moves, rises, steps)| {
+            let mut count = start;
+            let sample = |(at, (jitter, roll, rise)): (usize, (i64, u64, u64))| {
+                let t_ms = 1_600_000_000_000 + at as i64 * 15_000 + if roll < moves { jitter } else { 0 };
+                count += if (roll * 7 + 3) % 100 < rises { rise } else { 0 };
+                (t_ms, (count as f64).to_bits())
+            };
+            steps.into_iter().enumerate().map(sample).collect()
+        },
+    )
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn scrapes(samples in scraped(), resume_at in 0..300usize, at in any::<prop::sample::Index>(), flip in 0..8u8) {
+        let mut bytes = check_round_trip(&samples, resume_at);
+        let at = at.index(bytes.len());
+        bytes[at] ^= 1 << flip;
+        check_bytes(&bytes, TimeRange::from_millis(1_600_000_100_000, 1_600_001_000_000));
+    }
 
     #[test]
     fn round_trip(samples in samples(), resume_at in 0..300usize) {
