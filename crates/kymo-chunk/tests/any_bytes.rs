@@ -128,6 +128,23 @@ fn scraped() -> impl Strategy<Value = Bits> {
     )
 }
 
+/// The chunks that a policy makes of samples, asked before each one or only when its room was used up.
+fn cut(samples: &[(i64, u64)], by_room: bool) -> Vec<Vec<u8>> {
+    let policy = CutPolicy { samples_target: 120, samples_max: 120, bytes_max: 400 };
+    let (mut chunk, mut chunks, mut rest) = (XorAppender::new(), Vec::new(), samples);
+    while !rest.is_empty() {
+        if policy.is_full(&chunk) {
+            chunks.push(chunk.take());
+        }
+        let room = if by_room { policy.room(&chunk).min(rest.len()) } else { 1 };
+        let (now, later) = rest.split_at(room);
+        chunk.push_all(now.iter().map(|(t_ms, bits)| (*t_ms, f64::from_bits(*bits))));
+        rest = later;
+    }
+    chunks.push(chunk.take());
+    chunks
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
@@ -142,6 +159,12 @@ proptest! {
     #[test]
     fn round_trip(samples in samples(), resume_at in 0..300usize) {
         check_round_trip(&samples, resume_at);
+    }
+
+    #[test]
+    fn room(samples in samples(), scraped in scraped()) {
+        assert_eq!(cut(&samples, true), cut(&samples, false));
+        assert_eq!(cut(&scraped, true), cut(&scraped, false));
     }
 
     #[test]
