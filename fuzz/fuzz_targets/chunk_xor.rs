@@ -1,5 +1,5 @@
 //! XOR chunks: on any bytes iterator and batch decoder agree, sample by sample or fault by fault; what can be read can be
-//! resumed and written again, and is read again as the same.
+//! resumed and written again, at once or one by one, and is read again as the same.
 #![no_main]
 
 use kymo_chunk::{XorAppender, XorIter, decode, decode_range};
@@ -33,6 +33,9 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
 
     let mut again = XorAppender::new();
     samples.iter().for_each(|(t_ms, value)| again.push(*t_ms, *value));
+    let mut at_once = XorAppender::new();
+    at_once.push_all(samples.iter().copied());
+    assert_eq!(at_once.bytes(), again.bytes());
     let read_again =
         XorIter::new(again.bytes()).expect("a header").map(|sample| bits(sample.expect("a sample")));
     assert!(read_again.eq(samples.iter().copied().map(bits)));

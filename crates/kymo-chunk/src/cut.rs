@@ -5,6 +5,9 @@
 
 use crate::XorAppender;
 
+/// No sample has more bytes, the first two with their longer times included.
+const SAMPLE_BYTES_MAX: usize = 20;
+
 /// The bounds of a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CutPolicy {
@@ -29,6 +32,23 @@ impl CutPolicy {
     #[inline]
     pub fn is_full(&self, chunk: &XorAppender) -> bool {
         chunk.len() >= self.samples_max || chunk.bytes().len() > self.bytes_max
+    }
+
+    /// How many samples can be added before [`CutPolicy::is_full`] has to be asked again: 0 when it is full.
+    ///
+    /// ```
+    /// let policy = kymo_chunk::CutPolicy::default();
+    /// let mut chunk = kymo_chunk::XorAppender::new();
+    /// chunk.push_all((0..1000).map(|i| (i * 1000, 0.5)).take(policy.room(&chunk)));
+    /// assert!(!policy.is_full(&chunk));
+    /// ```
+    #[inline]
+    pub fn room(&self, chunk: &XorAppender) -> usize {
+        if self.is_full(chunk) {
+            return 0;
+        }
+        let bytes = self.bytes_max - chunk.bytes().len();
+        usize::from(self.samples_max - chunk.len()).min(1 + bytes / SAMPLE_BYTES_MAX)
     }
 
     /// Has the chunk a quarter of its samples, so that its rate is known and [`CutPolicy::end_ms`] is worth asking?

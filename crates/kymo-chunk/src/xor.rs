@@ -5,7 +5,9 @@ mod layout;
 mod appender;
 mod batch;
 mod decode;
+mod encode;
 mod iter;
+mod runs;
 
 pub use appender::XorAppender;
 pub use decode::{decode, decode_range};

@@ -61,6 +61,16 @@ fn check_round_trip(samples: &[(i64, u64)], resume_at: usize) -> Vec<u8> {
     assert_eq!(chunk.first_timestamp_ms(), samples.first().map(|(t_ms, _)| *t_ms));
     assert_eq!(iterated(chunk.bytes()).as_deref(), Ok(samples));
     assert_eq!(decoded(chunk.bytes(), None).as_deref(), Ok(samples));
+    let mut at_once = XorAppender::new();
+    let (first, second) = samples.split_at(resume_at.min(samples.len()));
+    for part in [first, &[], second] {
+        at_once.push_all(part.iter().map(|(t_ms, bits)| (*t_ms, f64::from_bits(*bits))));
+    }
+    assert_eq!(at_once.bytes(), chunk.bytes());
+    at_once.push(7, 7.0);
+    let mut longer = chunk.clone();
+    longer.push(7, 7.0);
+    assert_eq!(at_once.bytes(), longer.bytes());
     chunk.into_bytes()
 }
 
@@ -100,12 +110,61 @@ fn ranges() -> impl Strategy<Value = TimeRange> {
     (end(), end()).prop_map(|(a, b)| TimeRange::from_millis(a, b))
 }
 
+/// What scrapes give: counters that rise at most or at some of them, at exact intervals or nearly.
+fn scraped() -> impl Strategy<Value = Bits> {
+    let start = prop_oneof![Just(0u64), 0..5_000_000u64];
+    let sample = (0..7i64, 0..100u64, 0..100u64);
+    let share = prop::sample::select(vec![0, 10, 50, 95, 100]);
+    (start, share.clone(), share, prop::collection::vec(sample, 0..300)).prop_map(
+        |(start, moves, rises, steps)| {
+            let mut count = start;
+            let sample = |(at, (jitter, roll, rise)): (usize, (i64, u64, u64))| {
+                let t_ms = 1_600_000_000_000 + at as i64 * 15_000 + if roll < moves { jitter } else { 0 };
+                count += if (roll * 7 + 3) % 100 < rises { rise } else { 0 };
+                (t_ms, (count as f64).to_bits())
+            };
+            steps.into_iter().enumerate().map(sample).collect()
+        },
+    )
+}
+
+/// The chunks that a policy makes of samples, asked before each one or only when its room was used up.
+fn cut(samples: &[(i64, u64)], by_room: bool) -> Vec<Vec<u8>> {
+    let policy = CutPolicy { samples_target: 120, samples_max: 120, bytes_max: 400 };
+    let (mut chunk, mut chunks, mut rest) = (XorAppender::new(), Vec::new(), samples);
+    while !rest.is_empty() {
+        if policy.is_full(&chunk) {
+            chunks.push(chunk.take());
+        }
+        let room = if by_room { policy.room(&chunk).min(rest.len()) } else { 1 };
+        let (now, later) = rest.split_at(room);
+        chunk.push_all(now.iter().map(|(t_ms, bits)| (*t_ms, f64::from_bits(*bits))));
+        rest = later;
+    }
+    chunks.push(chunk.take());
+    chunks
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
+    fn scrapes(samples in scraped(), resume_at in 0..300usize, at in any::<prop::sample::Index>(), flip in 0..8u8) {
+        let mut bytes = check_round_trip(&samples, resume_at);
+        let at = at.index(bytes.len());
+        bytes[at] ^= 1 << flip;
+        check_bytes(&bytes, TimeRange::from_millis(1_600_000_100_000, 1_600_001_000_000));
+    }
+
+    #[test]
     fn round_trip(samples in samples(), resume_at in 0..300usize) {
         check_round_trip(&samples, resume_at);
+    }
+
+    #[test]
+    fn room(samples in samples(), scraped in scraped()) {
+        assert_eq!(cut(&samples, true), cut(&samples, false));
+        assert_eq!(cut(&scraped, true), cut(&scraped, false));
     }
 
     #[test]

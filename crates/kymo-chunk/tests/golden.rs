@@ -12,6 +12,9 @@ fn check(samples: &[(i64, f64)], wanted: &[u8]) {
         chunk = XorAppender::resume(chunk.into_bytes()).expect("a chunk just written");
     }
     assert_eq!(hex(chunk.bytes()), hex(wanted));
+    let mut chunk = XorAppender::new();
+    chunk.push_all(samples.iter().copied());
+    assert_eq!(hex(chunk.bytes()), hex(wanted));
 
     let bits = |(t_ms, value): (i64, f64)| (t_ms, value.to_bits());
     let iterated: Vec<_> = XorIter::new(wanted).unwrap().map(|sample| bits(sample.unwrap())).collect();

@@ -7,7 +7,7 @@ mod writer;
 
 pub(crate) use reader::BitReader;
 pub(crate) use window::{LEADING_BITS, LEADING_MAX, SIGNIFICANT_BITS, Window};
-pub(crate) use writer::{BitWriter, SHORT_BITS, push_bits, push_short};
+pub(crate) use writer::BitWriter;
 
 use crate::{ChunkError, ChunkErrorKind};
 

@@ -27,25 +27,6 @@ pub(crate) fn push_bits(bytes: &mut Vec<u8>, free_bits: &mut u8, step_bytes: usi
     *free_bits = (8 * whole as u32 - rest) as u8;
 }
 
-/// The most bits that [`push_short`] takes.
-pub(crate) const SHORT_BITS: u32 = 56;
-
-/// The same for the low 1 to 56 bits of `bits`, in half the time: with the last byte they fit in one word.
-#[inline(always)]
-pub(crate) fn push_short(bytes: &mut Vec<u8>, free_bits: &mut u8, step_bytes: usize, bits: u64, count: u32) {
-    if bytes.capacity() - bytes.len() < FIELD_BYTES {
-        bytes.reserve_exact(step_bytes);
-    }
-    let used = 8 - u32::from(*free_bits);
-    let last = bytes.pop().unwrap_or(0);
-    let start = bytes.len();
-    let word = u64::from(last) << 56 | bits << (64 - count) >> used;
-    bytes.extend_from_slice(&word.to_be_bytes());
-    let whole = (used + count).div_ceil(8);
-    bytes.truncate(start + whole as usize);
-    *free_bits = (8 * whole - used - count) as u8;
-}
-
 /// A chunk that is being written.
 #[derive(Clone, Debug)]
 pub(crate) struct BitWriter {

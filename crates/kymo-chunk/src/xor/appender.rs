@@ -3,13 +3,11 @@
 //! There is one per open series, so it is small: 56 bytes and the buffer, which grows by [`STEP_BYTES`] and never doubles.
 
 use super::batch::{Batch, End};
+use super::encode::{Block, Edge, Field, Last, PUT_BYTES, Put};
 use super::iter::XorIter;
-use super::layout::{DOD_BITS, SAMPLES_MAX, dod_fits};
+use super::layout::SAMPLES_MAX;
 use crate::ChunkError;
-use crate::bits::{
-    COUNT_BYTES, LEADING_BITS, LEADING_MAX, SHORT_BITS, SIGNIFICANT_BITS, Window, push_bits, push_short,
-    strip_empty_byte, zigzag,
-};
+use crate::bits::{COUNT_BYTES, VARINT_BYTES_MAX, Window, strip_empty_byte, zigzag};
 
 /// The buffer grows by this much, so an open chunk has at most this many bytes too many.
 const STEP_BYTES: usize = 32;
@@ -35,8 +33,16 @@ pub struct XorAppender {
     value_bits: u64,
     delta: u64,
     window: Window,
-    /// Unused bits of the last byte, 0 to 7.
-    free_bits: u8,
+    /// As in the header, which is far from the end, so that it is only written.
+    count: u16,
+    end: Tail,
+}
+
+/// An [`Edge`] in two bytes: how many bits of the last byte are used, and that byte. Zeros when it is full.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tail {
+    bits: u8,
+    byte: u8,
 }
 
 const _: () = assert!(size_of::<XorAppender>() <= 56, "there is one per open series");
@@ -57,7 +63,15 @@ impl XorAppender {
     pub fn with_buffer(mut buffer: Vec<u8>) -> XorAppender {
         buffer.clear();
         buffer.extend_from_slice(&[0; COUNT_BYTES]);
-        XorAppender { bytes: buffer, t_ms: 0, value_bits: 0, delta: 0, window: Window::UNSET, free_bits: 0 }
+        XorAppender {
+            bytes: buffer,
+            t_ms: 0,
+            value_bits: 0,
+            delta: 0,
+            window: Window::UNSET,
+            count: 0,
+            end: Tail::default(),
+        }
     }
 
     /// Begins anew in the buffer it has. Where that is more than twice as long as what it held, it gives the rest back.
@@ -91,11 +105,14 @@ impl XorAppender {
         };
         let End { bit, count, t_ms, value_bits, delta, window } = end;
         strip_empty_byte(&mut bytes, bit, count)?;
-        let free_bits = (bytes.len() * 8 - bit) as u8;
-        if let Some(last) = bytes.last_mut() {
-            *last &= 0xff << free_bits;
+        let mut end = Tail { bits: (bit % 8) as u8, byte: 0 };
+        if end.bits > 0
+            && let Some(last) = bytes.last_mut()
+        {
+            *last &= !(0xff >> end.bits);
+            end.byte = *last;
         }
-        Ok(XorAppender { bytes, t_ms, value_bits, delta, window, free_bits })
+        Ok(XorAppender { bytes, t_ms, value_bits, delta, window, count, end })
     }
 
     /// Adds a sample. Every bit of `value` is kept.
@@ -104,34 +121,49 @@ impl XorAppender {
     ///
     /// When the chunk already has [`SAMPLES_MAX`] samples, which is all that its header can count.
     pub fn push(&mut self, t_ms: i64, value: f64) {
-        let count = self.len();
-        assert!(count < SAMPLES_MAX, "BUG: a chunk of {SAMPLES_MAX} samples was not cut");
-        let value_bits = value.to_bits();
-        let delta = t_ms.wrapping_sub(self.t_ms) as u64;
-        match count {
-            0 => {
-                self.push_varint(zigzag(t_ms));
-                self.push_bits(u128::from(value_bits), 64);
-            }
-            1 => {
-                self.push_varint(delta);
-                self.push_change(0, 0, value_bits);
-                self.delta = delta;
-            }
-            _ => {
-                self.push_timed(delta.wrapping_sub(self.delta) as i64, value_bits);
-                self.delta = delta;
+        assert!(self.count < SAMPLES_MAX, "BUG: a chunk of {SAMPLES_MAX} samples was not cut");
+        if self.count < 2 {
+            return self.push_opening(t_ms, value.to_bits());
+        }
+        let mut last = self.state();
+        last.encode(t_ms, value.to_bits(), self);
+        self.keep(last, self.count + 1);
+    }
+
+    /// Adds samples, in less time than one by one.
+    ///
+    /// ```
+    /// let mut chunk = kymo_chunk::XorAppender::new();
+    /// chunk.push_all((0..100).map(|i| (i * 1000, i as f64)));
+    /// assert_eq!((chunk.len(), chunk.last()), (100, Some((99_000, 99.0))));
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// As [`XorAppender::push`].
+    pub fn push_all(&mut self, samples: impl IntoIterator<Item = (i64, f64)>) {
+        let mut samples = samples.into_iter();
+        while self.count < 2 {
+            let Some((t_ms, value)) = samples.next() else { return };
+            self.push(t_ms, value);
+        }
+        let mut last = self.state();
+        let mut block = Block::new(self.end.widen());
+        let mut added = 0;
+        for (t_ms, value) in samples {
+            last.encode(t_ms, value.to_bits(), &mut block);
+            added += 1;
+            if block.is_full() {
+                self.append(&mut block, last, std::mem::take(&mut added));
             }
         }
-        self.t_ms = t_ms;
-        self.value_bits = value_bits;
-        self.bytes[..COUNT_BYTES].copy_from_slice(&(count + 1).to_be_bytes());
+        self.append(&mut block, last, added);
     }
 
     /// How many samples.
     #[inline]
     pub fn len(&self) -> u16 {
-        u16::from_be_bytes([self.bytes[0], self.bytes[1]])
+        self.count
     }
 
     /// Are there none?
@@ -185,68 +217,92 @@ impl XorAppender {
         size_of::<XorAppender>() + self.bytes.capacity()
     }
 
-    fn push_timed(&mut self, dod: i64, value_bits: u64) {
-        let (prefix, ones) = match dod {
-            0 => return self.push_change(0, 1, value_bits),
-            _ if dod_fits(dod, DOD_BITS[1]) => (0b10, 1),
-            _ if dod_fits(dod, DOD_BITS[2]) => (0b110, 2),
-            _ if dod_fits(dod, DOD_BITS[3]) => (0b1110, 3),
-            _ => {
-                self.push_bits(0b1111 << 64 | u128::from(dod as u64), 68);
-                return self.push_change(0, 0, value_bits);
-            }
-        };
-        let bits = DOD_BITS[ones];
-        let low = dod as u64 & ((1 << bits) - 1);
-        self.push_change(prefix << bits | low, ones as u32 + 1 + bits, value_bits);
-    }
-
-    /// Writes `head` of up to 24 bits and the change of the value in one go.
-    fn push_change(&mut self, head: u64, head_bits: u32, value_bits: u64) {
-        let change = value_bits ^ self.value_bits;
-        if change == 0 {
-            return self.push_bits(u128::from(head << 1), head_bits + 1);
-        }
-        let leading = (change.leading_zeros() as u8).min(LEADING_MAX);
-        let trailing = change.trailing_zeros() as u8;
-        let Window { leading: old_leading, trailing: old_trailing } = self.window;
-        // The unset window has more leading zeros than any change, so it is never reused.
-        if leading >= old_leading && trailing >= old_trailing {
-            let bits = u32::from(64 - old_leading - old_trailing);
-            return self.push_with_tail(head << 2 | 0b10, head_bits + 2, change >> old_trailing, bits);
-        }
-        self.window = Window { leading, trailing };
-        let significant = 64 - leading - trailing;
-        let described = (head << 2 | 0b11) << LEADING_BITS | u64::from(leading);
-        let described = described << SIGNIFICANT_BITS | u64::from(significant & 63);
-        let described_bits = head_bits + 2 + LEADING_BITS + SIGNIFICANT_BITS;
-        self.push_with_tail(described, described_bits, change >> trailing, u32::from(significant));
-    }
-
-    /// Appends `head_bits` of `head`, and behind them 1 to 64 `tail_bits` of `tail`.
+    /// What the next sample is written against.
     #[inline(always)]
-    fn push_with_tail(&mut self, head: u64, head_bits: u32, tail: u64, tail_bits: u32) {
-        let count = head_bits + tail_bits;
-        if count <= SHORT_BITS {
-            push_short(&mut self.bytes, &mut self.free_bits, STEP_BYTES, head << tail_bits | tail, count);
+    fn state(&self) -> Last {
+        Last::new(self.t_ms, self.value_bits, self.delta, self.window)
+    }
+
+    /// Samples were put: keeps how many there are and what the next one is written against.
+    #[inline(always)]
+    fn keep(&mut self, last: Last, count: u16) {
+        self.count = count;
+        self.bytes[..COUNT_BYTES].copy_from_slice(&count.to_be_bytes());
+        (self.t_ms, self.value_bits, self.delta) = (last.t_ms, last.value_bits, last.delta);
+        self.window = last.window();
+    }
+
+    /// Adds the first or the second sample, which begin with whole bytes.
+    #[cold]
+    fn push_opening(&mut self, t_ms: i64, value_bits: u64) {
+        let mut last = self.state();
+        if self.bytes.capacity() - self.bytes.len() < VARINT_BYTES_MAX + PUT_BYTES {
+            self.bytes.reserve_exact(STEP_BYTES);
+        }
+        if self.count == 0 {
+            push_varint(&mut self.bytes, zigzag(t_ms));
+            self.bytes.extend_from_slice(&value_bits.to_be_bytes());
+            last.value_bits = value_bits;
         } else {
-            self.push_bits(u128::from(head) << tail_bits | u128::from(tail), count);
+            last.delta = t_ms.wrapping_sub(last.t_ms) as u64;
+            push_varint(&mut self.bytes, last.delta);
+            last.encode_value(value_bits, 0, 0, self);
         }
+        last.t_ms = t_ms;
+        self.keep(last, self.count + 1);
     }
 
-    fn push_varint(&mut self, mut number: u64) {
-        while number >= 0x80 {
-            self.push_bits(u128::from(number as u8 | 0x80), 8);
-            number >>= 7;
+    /// Appends a block of so many samples, and empties it.
+    fn append(&mut self, block: &mut Block, last: Last, added: u16) {
+        let room = SAMPLES_MAX - self.count;
+        assert!(added <= room, "BUG: a chunk of {SAMPLES_MAX} samples was not cut");
+        self.bytes.truncate(self.bytes.len() - usize::from(self.end.bits > 0));
+        let (bytes, edge) = block.bytes();
+        if self.bytes.capacity() - self.bytes.len() < bytes.len() {
+            self.bytes.reserve_exact(bytes.len().max(STEP_BYTES));
         }
-        self.push_bits(u128::from(number), 8);
+        self.bytes.extend_from_slice(bytes);
+        self.end = Tail::of(edge);
+        block.empty();
+        self.keep(last, self.count + added);
     }
+}
 
-    /// Appends the low 1 to 120 bits of `bits`; the ones above must be zero.
+impl Put for XorAppender {
     #[inline(always)]
-    fn push_bits(&mut self, bits: u128, count: u32) {
-        push_bits(&mut self.bytes, &mut self.free_bits, STEP_BYTES, bits, count);
+    fn put(&mut self, field: Field) {
+        if self.bytes.capacity() - self.bytes.len() < PUT_BYTES {
+            self.bytes.reserve_exact(STEP_BYTES);
+        }
+        let start = self.bytes.len() - usize::from(self.end.bits > 0);
+        let mut edge = self.end.widen();
+        let (bytes, bits) = edge.put(field);
+        self.end = Tail::of(edge);
+        self.bytes.truncate(start);
+        // A copy of fixed length that is cut back is several times faster than one of the right length.
+        self.bytes.extend_from_slice(&bytes);
+        self.bytes.truncate(start + bits.div_ceil(8));
     }
+}
+
+impl Tail {
+    #[inline(always)]
+    fn of(edge: Edge) -> Tail {
+        Tail { bits: edge.bits as u8, byte: (edge.word >> 56) as u8 }
+    }
+
+    #[inline(always)]
+    fn widen(self) -> Edge {
+        Edge { word: u64::from(self.byte) << 56, bits: self.bits.into() }
+    }
+}
+
+fn push_varint(bytes: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        bytes.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    bytes.push(number as u8);
 }
 
 /// Reads a chunk sample by sample, for those that [`Batch::end`] cannot judge.

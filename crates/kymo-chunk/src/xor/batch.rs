@@ -1,7 +1,7 @@
 //! Batch: the fast reading of a chunk. Read path, under `decode`; agrees with `XorIter` on every sample and every fault.
 //!
-//! What makes it fast: a bit position instead of a buffer of bits, one unaligned big-endian load per look, many samples at
-//! once where nothing changes, and no check for the end of the chunk inside a sample. The last bytes are read from a copy
+//! What makes it fast: a bit position instead of a buffer of bits, one unaligned big-endian load per look, a loop for each
+//! kind of regular data (`runs`), and no check for the end of the chunk inside a sample. The last bytes are read from a copy
 //! with zeros behind it, and whether the end was overrun is asked once, at the end of the chunk. docs/chunk.md has figures.
 
 use super::layout::{DOD_BITS, dod_from_raw};
@@ -12,10 +12,10 @@ use crate::bits::{self, COUNT_BYTES, VARINT_BYTES_MAX, unzigzag};
 pub(super) struct Fault;
 
 /// Bytes that must follow the byte in which a sample begins: the largest sample has 19, and loads reach 9 further.
-const SPARE_BYTES: usize = 32;
+pub(super) const SPARE_BYTES: usize = 32;
 
 /// What a look at a frame shows at least.
-const PEEK_BITS: u32 = 57;
+pub(super) const PEEK_BITS: u32 = 57;
 
 /// Room for the end of a chunk and the zeros behind it.
 const TAIL_BYTES: usize = 3 * SPARE_BYTES;
@@ -49,20 +49,20 @@ pub(super) struct Batch<'a> {
 
 /// What the next sample is written against, and the bit at which it begins.
 #[derive(Clone, Copy)]
-struct Cursor {
-    bit: usize,
-    t_ms: i64,
-    value_bits: u64,
-    delta: u64,
-    window: Window,
+pub(super) struct Cursor {
+    pub(super) bit: usize,
+    pub(super) t_ms: i64,
+    pub(super) value_bits: u64,
+    pub(super) delta: u64,
+    pub(super) window: Window,
 }
 
 /// Which bits of a value change: `width` of them, at most 64, with `leading` above; `mask` has them set.
 ///
 /// A shift by a number that is not known costs three times what others do on many processors; with the mask there is one.
 #[derive(Clone, Copy)]
-struct Window {
-    width: u32,
+pub(super) struct Window {
+    pub(super) width: u32,
     leading: u32,
     mask: u64,
 }
@@ -72,7 +72,7 @@ impl Window {
 
     /// From the five and six bits that describe it; and whether they are more than a value has.
     #[inline(always)]
-    fn described(leading: u32, significant: u32) -> (Window, bool) {
+    pub(super) fn described(leading: u32, significant: u32) -> (Window, bool) {
         let width = significant.wrapping_sub(1) % 64 + 1;
         let trailing = 64u32.wrapping_sub(leading + width) & 63;
         let window = Window { width, leading, mask: u64::MAX >> (64 - width) << trailing };
@@ -81,7 +81,7 @@ impl Window {
 
     /// Puts the bits at the top of `bits` in their place.
     #[inline(always)]
-    fn place(self, bits: u64) -> u64 {
+    pub(super) fn place(self, bits: u64) -> u64 {
         bits >> self.leading & self.mask
     }
 }
@@ -220,147 +220,12 @@ fn peek_whole(frame: &Frame, bit: usize) -> u64 {
     u64::from_be_bytes(*eight) << shift | u64::from(nine[8]) >> (8 - shift)
 }
 
-/// Tells the compiler to branch, and which way is the usual one.
-#[cold]
-fn seldom() {}
-
-/// Eight bytes from the one on in which `bit` lies, `bit` at the top.
-#[inline(always)]
-fn look(bytes: &[u8], bit: usize) -> Option<u64> {
-    let eight = bytes.get(bit >> 3..)?.first_chunk::<8>()?;
-    Some(u64::from_be_bytes(*eight) << (bit & 7))
-}
-
 impl Cursor {
-    /// Reads samples until the columns are full or the end of `bytes` is near. Says how many.
-    #[inline(never)]
-    fn read(&mut self, bytes: &[u8], timestamps_ms: &mut [i64], values: &mut [f64]) -> Result<usize, Fault> {
-        let wanted = timestamps_ms.len();
-        let values = &mut values[..wanted];
-        let safe_bits = 8 * bytes.len().saturating_sub(SPARE_BYTES);
-        let mut at = *self;
-        let mut fault = false;
-        let mut done = 0;
-        while done < wanted && at.bit < safe_bits {
-            let bits = look(bytes, at.bit).ok_or(Fault)?;
-            let outs = timestamps_ms[done..].iter_mut().zip(&mut values[done..]);
-            match bits >> 61 {
-                // Two zero bits a sample for as long as neither interval nor value change.
-                0b000 | 0b001 => done += at.repeat(bits, outs),
-                0b010 if at.window.width <= PEEK_BITS - 3 => {
-                    done += at.steady::<false>(bytes, bits, outs);
-                }
-                0b010 => done += at.steady::<true>(bytes, bits, outs),
-                0b100 | 0b101 if bits >> 46 & 0b11 == 0b10 && at.window.width <= PEEK_BITS - 18 => {
-                    done += at.jittered::<false>(bytes, bits, outs);
-                }
-                0b100 | 0b101 if bits >> 46 & 0b11 == 0b10 && at.window.width <= PEEK_BITS => {
-                    done += at.jittered::<true>(bytes, bits, outs);
-                }
-                _ => {
-                    fault |= at.any(bytes, bits)?;
-                    timestamps_ms[done] = at.t_ms;
-                    values[done] = f64::from_bits(at.value_bits);
-                    done += 1;
-                }
-            }
-        }
-        *self = at;
-        if fault { Err(Fault) } else { Ok(done) }
-    }
-
-    /// Samples of two zero bits each, the first at the top of `bits`.
-    #[inline(always)]
-    fn repeat<'o>(&mut self, bits: u64, outs: impl Iterator<Item = (&'o mut i64, &'o mut f64)>) -> usize {
-        let most = (bits | 1 << 7).leading_zeros() as usize / 2;
-        let mut done = 0;
-        for (t_out, value_out) in outs.take(most) {
-            self.t_ms = self.t_ms.wrapping_add_unsigned(self.delta);
-            *t_out = self.t_ms;
-            *value_out = f64::from_bits(self.value_bits);
-            done += 1;
-        }
-        self.bit += 2 * done;
-        done
-    }
-
-    /// Samples with the same interval and a change in the window of the one before, the first at the top of `bits`: regular
-    /// scrapes of counters and gauges. Few instructions, of which one shifts by a number that is not known, or two where the
-    /// window is so `WIDE` that one look does not show all of it.
-    #[inline(always)]
-    fn steady<'o, const WIDE: bool>(
-        &mut self,
-        bytes: &[u8],
-        mut bits: u64,
-        outs: impl Iterator<Item = (&'o mut i64, &'o mut f64)>,
-    ) -> usize {
-        let length = 3 + self.window.width as usize;
-        let mut done = 0;
-        for (t_out, value_out) in outs {
-            let mut change = bits << 3;
-            if WIDE {
-                let Some(two) = bytes.get(self.bit / 8 + 8..).and_then(|rest| rest.first_chunk::<2>()) else {
-                    break;
-                };
-                change |= u64::from(u16::from_be_bytes(*two)) >> (13 - self.bit % 8);
-            }
-            self.t_ms = self.t_ms.wrapping_add_unsigned(self.delta);
-            self.value_bits ^= self.window.place(change);
-            *t_out = self.t_ms;
-            *value_out = f64::from_bits(self.value_bits);
-            done += 1;
-            self.bit += length;
-            let Some(next) = look(bytes, self.bit) else { break };
-            bits = next;
-            if bits >> 61 != 0b010 {
-                break;
-            }
-        }
-        done
-    }
-
-    /// The same with an interval that changes by milliseconds from sample to sample, and now and then does not. Without a
-    /// `WIDE` window one look shows the whole sample.
-    #[inline(always)]
-    fn jittered<'o, const WIDE: bool>(
-        &mut self,
-        bytes: &[u8],
-        mut bits: u64,
-        outs: impl Iterator<Item = (&'o mut i64, &'o mut f64)>,
-    ) -> usize {
-        let mut done = 0;
-        for (t_out, value_out) in outs {
-            let (mut used, mut change) = (18, bits << 18);
-            let mut dod = dod_from_raw(bits >> 48 & 0x3fff, 14) as u64;
-            if bits >> 63 == 0 {
-                seldom();
-                (used, change, dod) = (3, bits << 3, 0);
-            }
-            if WIDE {
-                let Some(looked) = look(bytes, self.bit + used) else { break };
-                change = looked;
-            }
-            self.delta = self.delta.wrapping_add(dod);
-            self.t_ms = self.t_ms.wrapping_add_unsigned(self.delta);
-            self.value_bits ^= self.window.place(change);
-            *t_out = self.t_ms;
-            *value_out = f64::from_bits(self.value_bits);
-            done += 1;
-            self.bit += used + self.window.width as usize;
-            let Some(next) = look(bytes, self.bit) else { break };
-            bits = next;
-            let after = if bits >> 63 == 0 { bits << 1 } else { bits << 16 };
-            if bits >> 62 == 0b11 || after >> 62 != 0b10 {
-                break;
-            }
-        }
-        done
-    }
-
     /// One sample of any kind, at the top of `bits`; and whether its window is bad.
     #[inline(always)]
-    fn any(&mut self, bytes: &[u8], bits: u64) -> Result<bool, Fault> {
-        let frame = bytes[self.bit >> 3..].first_chunk::<SPARE_BYTES>().ok_or(Fault)?;
+    pub(super) fn any(&mut self, bytes: &[u8], bits: u64) -> Result<bool, Fault> {
+        let rest = bytes.get(self.bit >> 3..).ok_or(Fault)?;
+        let frame = rest.first_chunk::<SPARE_BYTES>().ok_or(Fault)?;
         let shift = self.bit & 7;
         let (mut used, mut change, mut known) = (1, bits << 1, PEEK_BITS - 1);
         if bits >> 63 == 1 {

@@ -263,7 +263,8 @@ impl Series {
         buffer.reserve(XorAppender::ROOMY_BYTES);
         let mut own = open.move_to(std::mem::take(buffer));
         let mut chunks = 0;
-        for (t_ms, value) in &samples[..count] {
+        let mut rest = &samples[..count];
+        while let Some((t_ms, _)) = rest.first() {
             let empty = open.is_empty();
             let full = CUT.is_full(&open) || range_number(*t_ms) != range_number(self.open_min_ms);
             if !empty && full {
@@ -275,7 +276,13 @@ impl Series {
                 self.open_min_ms = *t_ms;
                 chunks += 1;
             }
-            open.push(*t_ms, *value);
+            // The last range of all has no end that could be told; its samples may be added one by one.
+            let end_ms = (range_number(*t_ms) + 1).saturating_mul(CHUNK_RANGE_MS);
+            let room = &rest[..rest.len().min(CUT.room(&open))];
+            let fit = room.partition_point(|(t_ms, _)| *t_ms < end_ms).max(1);
+            let (now, later) = rest.split_at(fit);
+            open.push_all(now.iter().copied());
+            rest = later;
         }
         let missing = (open.bytes().len() + OPEN_SPARE_BYTES).saturating_sub(own.capacity());
         if missing > 0 {

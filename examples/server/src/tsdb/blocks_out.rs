@@ -243,6 +243,6 @@ fn import_block(file: &Path, text: &[u8], number: i64, out: &Path) -> Result<Blo
 
 fn encode(samples: &[(i64, f64)]) -> (i64, i64, Vec<u8>) {
     let mut chunk = XorAppender::new();
-    samples.iter().for_each(|(t_ms, value)| chunk.push(*t_ms, *value));
+    chunk.push_all(samples.iter().copied());
     (samples[0].0, samples[samples.len() - 1].0, chunk.into_bytes())
 }
