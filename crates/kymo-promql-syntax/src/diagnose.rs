@@ -3,6 +3,7 @@
 
 use lalrpop_util::ParseError;
 
+use crate::advice::advice;
 use crate::ast::Span;
 use crate::error::{Fault, Faults, Note, ParseErrorKind};
 use crate::functions::Function;
@@ -22,6 +23,10 @@ pub(crate) fn syntax_faults(text: &str, error: ParseError<u32, Token, Box<Fault>
     let (found, expected) = match error {
         ParseError::User { mut error } => {
             find_opener(text, &mut error);
+            if error.kind == ParseErrorKind::Lexical {
+                let before = tokens_before(text, error.span.start);
+                error.help = advice(text, &before, &error).map(str::to_owned);
+            }
             return faults.push(error);
         }
         ParseError::UnrecognizedToken { token, expected } => (Some(token), expected),
@@ -51,6 +56,9 @@ pub(crate) fn syntax_faults(text: &str, error: ParseError<u32, Token, Box<Fault>
         }
         _ => misspelt_before(text, &before, found),
     };
+    if suggestion.is_none() {
+        fault.help = advice(text, &before, &fault).map(str::to_owned);
+    }
     faults.push(fault.suggest(suggestion));
 }
 
@@ -238,7 +246,7 @@ fn begins_duration(token: Token) -> bool {
 }
 
 /// Can a modifier stand behind this token?
-fn ends_operand(token: Token) -> bool {
+pub(crate) fn ends_operand(token: Token) -> bool {
     matches!(
         token,
         Token::Word
