@@ -80,6 +80,7 @@ fn mismatch(expr: &Expr, wanted: ValueType, context: &str, found: ValueType) -> 
         (ValueType::Vector, ValueType::Scalar, _) => {
             fault.help("`vector(…)` makes an instant vector of a number")
         }
+        (ValueType::String, ValueType::Vector, ExprKind::Selector(_)) => fault.help("text stands in quotes"),
         (ValueType::Scalar, ValueType::Vector, _) => {
             fault.help("`scalar(…)` makes a number of an instant vector with one series")
         }
@@ -107,12 +108,26 @@ fn check_selector(selector: &VectorSelector, at: Span, may_match_all: bool, faul
         return;
     }
     if !may_match_all && selector.matchers.iter().all(|m| m.matches_empty()) {
-        semantic("vector selector must contain at least one non-empty matcher".to_owned());
+        let message = "vector selector must contain at least one non-empty matcher";
+        let help = "a metric name, or a matcher that asks for something, says which series: `{job=~\".+\"}`";
+        faults.push(Fault::new(ParseErrorKind::Semantic, at, message).help(help));
     }
 }
 
 fn check_aggregate(aggregate: &mut Aggregate, faults: &mut Faults) {
-    expect(&mut aggregate.expr, ValueType::Vector, "aggregation expression", faults);
+    let context = "aggregation expression";
+    let found = check(&mut aggregate.expr, faults);
+    if found != ValueType::Vector {
+        let mut fault = mismatch(&aggregate.expr, ValueType::Vector, context, found);
+        if aggregate.param.is_some() && matches!(found, ValueType::Scalar | ValueType::String) {
+            let name = aggregate.op.name();
+            fault.help = Some(format!(
+                "the parameter stands before what is aggregated: `{name}({}, …)`",
+                aggregate.expr
+            ));
+        }
+        faults.push(fault);
+    }
     if let Some(param) = &mut aggregate.param {
         let is_string = aggregate.op == AggregateOp::CountValues;
         let wanted = if is_string { ValueType::String } else { ValueType::Scalar };

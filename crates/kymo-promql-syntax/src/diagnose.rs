@@ -3,6 +3,7 @@
 
 use lalrpop_util::ParseError;
 
+use crate::advice::advice;
 use crate::ast::Span;
 use crate::error::{Fault, Faults, Note, ParseErrorKind};
 use crate::functions::Function;
@@ -22,6 +23,10 @@ pub(crate) fn syntax_faults(text: &str, error: ParseError<u32, Token, Box<Fault>
     let (found, expected) = match error {
         ParseError::User { mut error } => {
             find_opener(text, &mut error);
+            if error.kind == ParseErrorKind::Lexical {
+                let before = tokens_before(text, error.span.start);
+                error.help = advice(text, &before, &error).map(str::to_owned);
+            }
             return faults.push(error);
         }
         ParseError::UnrecognizedToken { token, expected } => (Some(token), expected),
@@ -51,6 +56,9 @@ pub(crate) fn syntax_faults(text: &str, error: ParseError<u32, Token, Box<Fault>
         }
         _ => misspelt_before(text, &before, found),
     };
+    if suggestion.is_none() {
+        fault.help = advice(text, &before, &fault).map(str::to_owned);
+    }
     faults.push(fault.suggest(suggestion));
 }
 
@@ -182,17 +190,12 @@ fn context(before: &[Placed]) -> Option<(&'static str, &'static str)> {
         }
         _ => {}
     }
-    // Signs, and for offsets parentheses, do not yet say what is shifted.
-    let behind = |skipped: &[Token]| before.iter().rposition(|(_, token, _)| !skipped.contains(token));
-    let offset = behind(&[Token::Add, Token::Sub, Token::LeftParen]);
-    if let Some(at) = offset
-        && before[at].1 == Token::Offset
-        && at > 0
-        && ends_operand(before[at - 1].1)
-    {
+    if in_offset(before) {
         return Some(("offset", "number, duration, step(), or range()"));
     }
-    if behind(&[Token::Add, Token::Sub]).is_some_and(|at| before[at].1 == Token::At) {
+    // Signs do not yet say what time it is.
+    let behind_signs = before.iter().rposition(|(_, token, _)| !is_sign(*token));
+    if behind_signs.is_some_and(|at| before[at].1 == Token::At) {
         return Some(("@", "timestamp"));
     }
     match last {
@@ -203,8 +206,47 @@ fn context(before: &[Placed]) -> Option<(&'static str, &'static str)> {
     }
 }
 
+fn is_sign(token: Token) -> bool {
+    matches!(token, Token::Add | Token::Sub)
+}
+
+/// Is the duration behind `offset` begun and not complete?
+fn in_offset(before: &[Placed]) -> bool {
+    let Some(at) = before.iter().rposition(|(_, token, _)| *token == Token::Offset) else {
+        return false;
+    };
+    if at == 0 || !ends_operand(before[at - 1].1) {
+        return false;
+    }
+    let (mut open, mut complete) = (0usize, false);
+    for (_, token, _) in &before[at + 1..] {
+        match token {
+            Token::LeftParen => open += 1,
+            Token::RightParen if open == 0 => return false,
+            Token::RightParen => open -= 1,
+            _ if open > 0 => continue,
+            Token::Number | Token::Duration => complete = true,
+            Token::OffsetAdd
+            | Token::OffsetSub
+            | Token::OffsetMul
+            | Token::OffsetDiv
+            | Token::OffsetMod
+            | Token::OffsetPow => complete = false,
+            token if complete || !begins_duration(*token) => return false,
+            _ => continue,
+        }
+        complete |= *token == Token::RightParen && open == 0;
+    }
+    !complete
+}
+
+/// May this stand before the operand of a duration is complete?
+fn begins_duration(token: Token) -> bool {
+    is_sign(token) || matches!(token, Token::Step | Token::Range | Token::MaxOf | Token::MinOf)
+}
+
 /// Can a modifier stand behind this token?
-fn ends_operand(token: Token) -> bool {
+pub(crate) fn ends_operand(token: Token) -> bool {
     matches!(
         token,
         Token::Word

@@ -41,12 +41,14 @@ enum Bracket {
     Step,
 }
 
-/// How far the stream is into `offset (…)`, behind which arithmetic continues the duration.
+/// How far the stream is into `offset (…)` or `offset --…`, behind which arithmetic continues the duration.
 #[derive(Clone, Copy, PartialEq)]
 enum OffsetState {
     None,
     /// `offset` was just seen.
     Word,
+    /// One sign was seen behind it. A second one begins arithmetic.
+    Sign,
     /// Inside the parentheses that were opened at this depth.
     Inside(u32),
     /// Behind the closing parenthesis or behind a further operand.
@@ -355,11 +357,13 @@ impl<'a> Lexer<'a> {
 
     /// Marks arithmetic behind `offset (…)` as part of the duration, as Prometheus' grammar resolves it.
     fn mark_offset(&mut self, token: Token) -> Token {
-        use OffsetState::{Inside, Operand, Operator, Word};
+        use OffsetState::{Inside, Operand, Operator, Sign, Word};
         match (self.offset, token) {
             (OffsetState::None, Token::Offset) => self.offset = Word,
             (OffsetState::None, _) => {}
             (Word, Token::LeftParen) => self.offset = Inside(self.open_parens - 1),
+            (Word, Token::Add | Token::Sub) => self.offset = Sign,
+            (Sign, Token::Add | Token::Sub) => self.offset = Operator,
             (Inside(depth), Token::RightParen) if self.open_parens == depth => self.offset = Operand,
             (Inside(_), _) => {}
             (Operand, operator) => {
@@ -388,7 +392,7 @@ impl<'a> Lexer<'a> {
                 let opened = u32::from(token == Token::LeftParen);
                 self.offset = Inside(self.open_parens - opened);
             }
-            (Word | Operator, _) => self.offset = OffsetState::None,
+            (Word | Sign | Operator, _) => self.offset = OffsetState::None,
         }
         token
     }

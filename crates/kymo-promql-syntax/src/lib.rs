@@ -36,6 +36,7 @@ mod token;
 mod grammar;
 mod check;
 
+mod advice;
 mod diagnose;
 mod error;
 mod pretty;

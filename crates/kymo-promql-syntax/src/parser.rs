@@ -145,9 +145,27 @@ impl Parser {
             return Err(builder.faults);
         }
         if let Err(error) = QueryParser::new().parse(&mut builder, Lexer::new(text)) {
+            if let lalrpop_util::ParseError::User { error } = &error
+                && error.kind == ParseErrorKind::Lexical
+                && builder.faults.is_empty()
+            {
+                builder.faults = self.faults_before(text, error.span.start as usize);
+            }
             syntax_faults(text, error, &mut builder.faults);
         }
         if builder.faults.is_empty() { Ok(builder.finish()) } else { Err(builder.faults) }
+    }
+}
+
+impl Parser {
+    /// What Prometheus has found by the time its lexer stops at a byte. It looks at no token behind a complete part, while our
+    /// parser stops with the part still open.
+    fn faults_before(&self, text: &str, end: usize) -> Faults {
+        let before = &text[..end];
+        let mut builder = Builder::new(before, &self.options);
+        // That the text ends here is no fault.
+        let _ = QueryParser::new().parse(&mut builder, Lexer::new(before));
+        builder.faults
     }
 }
 

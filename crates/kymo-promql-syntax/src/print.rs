@@ -135,11 +135,14 @@ fn ends_in_offset(mut expr: &Expr) -> bool {
             _ => break,
         }
     }
-    let mut duration = expr.time_modifiers().and_then(|time| time.offset.as_ref());
-    while let Some(DurationExpr::Binary(_, left, _)) = duration {
-        duration = Some(left);
+    expr.time_modifiers().and_then(|time| time.offset.as_ref()).is_some_and(begins_with_paren)
+}
+
+pub(crate) fn begins_with_paren(mut duration: &DurationExpr) -> bool {
+    while let DurationExpr::Binary(_, left, _) = duration {
+        duration = left;
     }
-    matches!(duration, Some(DurationExpr::Paren(_)))
+    matches!(duration, DurationExpr::Paren(_))
 }
 
 fn push_operand(out: &mut String, expr: &Expr, place: Place) {

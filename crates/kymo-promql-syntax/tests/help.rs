@@ -131,3 +131,46 @@ fn several() {
     // Not more than somebody reads.
     assert_eq!(errors(&"foo() + ".repeat(1000)).len(), 20);
 }
+
+#[test]
+fn advice_for_what_other_languages_write() {
+    for (query, advice) in [
+        ("up && down", "`and`, `or` and `unless` are words"),
+        ("up || down", "`and`, `or` and `unless` are words"),
+        ("not up", "`unless` leaves out"),
+        ("up = 1", "values are compared by `==`"),
+        ("up === 1", "values are compared by `==`"),
+        ("up ! = 1", "values are compared by `==`"),
+        ("up <> 1", "values are compared by `==`"),
+        ("a ** b", "`^` is the power"),
+        ("http.requests", "a name with dots stands in quotes"),
+        ("rate(up[5m]) by (job)", "only aggregations have groups"),
+        ("sum(rate(up[5m]) by (job)", "only aggregations have groups"),
+        ("a ignoring(x) * b", "what is matched stands behind the operator"),
+        ("a * group_left(x) b", "`group_left` and `group_right` stand behind"),
+        ("rate(up[$__rate_interval])", "variables of a dashboard"),
+        ("up + $x", "variables of a dashboard"),
+        ("up[5min]", "durations have the units"),
+        ("up{job=api}", "values of labels stand in quotes"),
+        ("up{job==\"api\"}", "labels are compared by"),
+        ("up{job~=\"api\"}", "labels are compared by"),
+        ("up{job:\"api\"}", "labels are compared by"),
+        ("up{job<\"api\"}", "labels are compared by"),
+        ("up{job=\"a\" or job=\"b\"}", "one label takes several values"),
+        ("{job=~\".*\"}", "a metric name, or a matcher"),
+        ("topk(up, 5)", "the parameter stands before what is aggregated: `topk(5, …)`"),
+        (
+            "count_values(up, \"v\")",
+            "the parameter stands before what is aggregated: `count_values(\"v\", …)`",
+        ),
+        ("label_join(up, a, \"b\")", "text stands in quotes"),
+    ] {
+        let error = &errors(query)[0];
+        let help = error.help.as_deref().unwrap_or_default();
+        assert!(help.starts_with(advice), "{query}: {help:?}");
+        assert!(error.render(query).contains(advice), "{query}");
+    }
+    for query in ["up b", "up +", "sum(up", "up{job=", "up, down", "1x", "0xg", "1e", "up[5 m]", "*", ""] {
+        assert_eq!(errors(query)[0].help, None, "{query}");
+    }
+}

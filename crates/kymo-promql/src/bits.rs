@@ -60,6 +60,12 @@ impl Bits {
         self.words[index / 64] >> (index % 64) & 1 == 1
     }
 
+    /// The last bit that is set.
+    pub(crate) fn last(&self) -> Option<usize> {
+        let word = self.words.iter().rposition(|word| *word != 0)?;
+        Some(word * 64 + self.words[word].ilog2() as usize)
+    }
+
     pub(crate) fn any(&self) -> bool {
         self.words.iter().any(|w| *w != 0)
     }

@@ -160,7 +160,7 @@ fn conflicts_between_series_are_named() {
     check_error(
         "errors_total / on (job) requests_total",
         "found duplicate series for the match group {job=\"a\"} on the right hand-side of the operation: \
-         [{__name__=\"requests_total\", job=\"a\", zone=\"y\"}, {__name__=\"requests_total\", job=\"a\", zone=\"x\"}];\
+         [{__name__=\"requests_total\", job=\"a\", zone=\"x\"}, {__name__=\"requests_total\", job=\"a\", zone=\"y\"}];\
          many-to-many matching not allowed: matching labels must be unique on one side",
     );
     check_error(

@@ -268,7 +268,7 @@ fn trap_20_duplicates_on_the_one_side_matter_unmatched() {
     let message = |side| {
         format!(
             "found duplicate series for the match group {{k=\"b\"}} on the {side} hand-side of the operation: \
-             [{{__name__=\"one\", k=\"b\", n=\"2\"}}, {{__name__=\"one\", k=\"b\", n=\"1\"}}];many-to-many matching not \
+             [{{__name__=\"one\", k=\"b\", n=\"1\"}}, {{__name__=\"one\", k=\"b\", n=\"2\"}}];many-to-many matching not \
              allowed: matching labels must be unique on one side"
         )
     };

@@ -94,7 +94,9 @@ pub(crate) fn read_expect(expected: &mut Expectations, when: When, lines: &Lines
     let mut range_vector = false;
     for (index, &(line, text)) in lines.iter().enumerate() {
         if legacy_fail && let Some(message) = text.strip_prefix("expected_fail_message") {
-            expected.fail = Some(Text::Exactly(message.trim().to_owned()));
+            let message = message.trim();
+            expected.fail =
+                Some(if message.is_empty() { Text::Any } else { Text::Exactly(message.to_owned()) });
             return Ok(index + 1);
         }
         if legacy_fail && let Some(pattern) = text.strip_prefix("expected_fail_regexp") {
@@ -110,7 +112,7 @@ pub(crate) fn read_expect(expected: &mut Expectations, when: When, lines: &Lines
             expected.not_as_range = true;
         } else if text.split(' ').next() == Some("expect") {
             annotation(expected, line, text, legacy_fail)?;
-        } else if let Ok(value) = number(text) {
+        } else if let Some(value) = number(text) {
             expected.scalar = Some(value);
             return Ok(index + 1);
         } else {
@@ -128,12 +130,29 @@ pub(crate) fn read_expect(expected: &mut Expectations, when: When, lines: &Lines
     Ok(lines.len())
 }
 
-/// A line that is nothing but a number says that the result is a scalar.
-fn number(text: &str) -> Result<f64, ()> {
-    if let Some(hex) = text.strip_prefix("0x") {
-        return i64::from_str_radix(hex, 16).map(|n| n as f64).map_err(|_| ());
+/// A line that is nothing but a number says that the result is a scalar. Integers are written as in Go.
+fn number(text: &str) -> Option<f64> {
+    integer(text).or_else(|| parse_float(text).ok())
+}
+
+/// `12`, `-0x1f`, `0b11`, `0o17`, `017`, `1_000`.
+fn integer(text: &str) -> Option<f64> {
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let (prefix, radix) = match unsigned.as_bytes() {
+        [b'0', b'x' | b'X', ..] => (2, 16),
+        [b'0', b'b' | b'B', ..] => (2, 2),
+        [b'0', b'o' | b'O', ..] => (2, 8),
+        [b'0', _, ..] => (1, 8),
+        _ => (0, 10),
+    };
+    let digits = &unsigned[prefix..];
+    let separated = if prefix == 0 { digits } else { digits.strip_prefix('_').unwrap_or(digits) };
+    if separated.is_empty() || separated.split('_').any(|part| !part.starts_with(|c: char| c.is_digit(radix)))
+    {
+        return None;
     }
-    parse_float(text).map_err(|_| ())
+    let value = i64::from_str_radix(&digits.replace('_', ""), radix).ok()? as f64;
+    Some(if text.starts_with('-') { -value } else { value })
 }
 
 fn pattern_text(line: usize, pattern: &str) -> Scripted<Text> {

@@ -323,3 +323,17 @@ fn changed_corpus_fails() {
         assert!(evals * 3 > total, "{name}: only {evals} of {total} evals could be changed");
     }
 }
+
+#[test]
+fn numbers_of_results_are_written_as_in_go() {
+    for number in ["1000", "1_000", "0x3e8", "0X3_E8", "01750", "0b1111101000", "0o1750", "1e3", "+1000.0"] {
+        let report = run("s", &format!("eval instant at 0s 1000\n  {number}"), &mut KymoEngine::new());
+        assert_eq!((report.passed, &report.failures[..]), (1, &[][..]), "{number}");
+    }
+    for other in ["0750", "1__000", "_1000", "0x", "1000x", "08"] {
+        let report = run("s", &format!("eval instant at 0s 1000\n  {other}"), &mut KymoEngine::new());
+        assert_eq!(report.passed, 0, "{other}");
+    }
+    let report = run("s", "eval instant at 0s -8\n  -010", &mut KymoEngine::new());
+    assert_eq!(report.passed, 1);
+}

@@ -85,8 +85,16 @@ impl FloatHistogram {
     }
 
     fn each_count(&mut self, mut change: impl FnMut(&mut f64)) {
+        self.forget_zero();
         [&mut self.zero_count, &mut self.count, &mut self.sum].into_iter().for_each(&mut change);
         self.positive_buckets.iter_mut().chain(&mut self.negative_buckets).for_each(change);
+    }
+
+    /// Custom buckets have no zero bucket. Upstream's copies leave out what an infinite factor has made of its count.
+    pub(super) fn forget_zero(&mut self) {
+        if self.has_custom_buckets() {
+            self.zero_count = 0.0;
+        }
     }
 
     /// Adds `sign` times the other.
@@ -139,6 +147,7 @@ impl FloatHistogram {
             (self.negative_spans, self.negative_buckets) =
                 unindexed(united(mine.negative, signed(theirs.negative)));
         }
+        self.forget_zero();
         Ok(combined)
     }
 

@@ -143,6 +143,7 @@ impl FloatHistogram {
         ] {
             counts.iter_mut().zip(rests).for_each(|(count, rest)| *count += rest);
         }
+        self.forget_zero();
     }
 
     fn add_custom_compensated(&mut self, other: &FloatHistogram, c: &mut Compensation) {

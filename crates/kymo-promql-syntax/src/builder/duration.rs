@@ -93,6 +93,12 @@ impl Builder<'_> {
         self.waiting_durations.push(WaitingDuration::Open);
     }
 
+    /// A chain that starts with so many negative signs.
+    pub(crate) fn duration_signs(&mut self, negative: usize) {
+        self.duration_open();
+        (0..negative).for_each(|_| self.duration_sign());
+    }
+
     pub(crate) fn duration_sign(&mut self) {
         self.waiting_durations.push(WaitingDuration::Sign);
     }

@@ -8,6 +8,7 @@ use crate::ast::{
 };
 use crate::builder::{Builder, Built, span};
 use crate::error::{Fault, ParseErrorKind};
+use crate::print::begins_with_paren;
 use crate::quote::quoted;
 
 const ONLY_SELECTORS: &str = "ranges only allowed for vector selectors";
@@ -126,7 +127,13 @@ impl Builder<'_> {
     }
 
     pub(crate) fn offset(&mut self, r: u32) -> Built<()> {
-        let offset = self.pop_millis();
+        let offset = match self.pop_millis() {
+            // Written with two signs, which are gone; without parentheses it would be arithmetic with the selector.
+            chain @ DurationExpr::Binary(..) if !begins_with_paren(&chain) => {
+                DurationExpr::Paren(Box::new(chain))
+            }
+            offset => offset,
+        };
         let expr = self.top();
         let at = expr.span;
         expr.span.end = r;

@@ -221,7 +221,7 @@ impl<'q> Foldable<'q> for Input<'q> {
         let _held = context.budget.hold_bytes(cells.saturating_mul(size_of::<T>()))?;
         let mut states = vec![empty; cells];
         let mut valid = vec![0u64; groups.len() * words];
-        let mut names = vec![Name::Kept; groups.len()];
+        let mut names = vec![GroupName::default(); groups.len()];
         let mut natives = NativeGroups::new(context, plan, histograms, steps);
         vector.each_row(context, steps, |at, row| {
             natives.filter(row);
@@ -229,9 +229,7 @@ impl<'q> Foldable<'q> for Input<'q> {
                 return Ok(());
             }
             let (series, group) = (&vector.series[at], groups.of_series[at] as usize);
-            if series.name_state() == Name::DropAtEnd {
-                names[group] = Name::DropAtEnd;
-            }
+            names[group].see(series, row);
             let states = &mut states[group * steps..][..steps];
             let valid = &mut valid[group * words..][..words];
             Cells { group, states, valid }.add_row(row, &mut natives, series.metric_name(), &add)
@@ -248,7 +246,29 @@ impl<'q> Foldable<'q> for Input<'q> {
             natives.finish(group, &mut row);
             block.push(&row)?;
         }
+        let names = names.into_iter().map(|name| name.name).collect();
         Ok(of_groups(plan, &vector, &groups, names, block))
+    }
+}
+
+/// What becomes of the name of a group. As upstream has it, the series of its last step decide: one whose name is to be dropped
+/// is enough.
+#[derive(Clone, Copy, Default)]
+pub(super) struct GroupName {
+    pub(super) name: Name,
+    step: Option<usize>,
+}
+
+impl GroupName {
+    pub(super) fn see(&mut self, series: &Series, row: &Row) {
+        let step = row.valid.last();
+        let drops = series.name_state() == Name::DropAtEnd;
+        if step > self.step {
+            *self = GroupName { name: Name::Kept, step };
+        }
+        if drops && step == self.step {
+            self.name = Name::DropAtEnd;
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use super::aggregate::{Cells, Input, of_groups};
+use super::aggregate::{Cells, GroupName, Input, of_groups};
 use super::native_groups::{Histograms, NativeGroups};
 use crate::bits::words_of;
 use crate::budget::Held;
@@ -69,7 +69,7 @@ pub(super) fn fold<'q, T: Copy + Send + Sync>(
         let mut valid = vec![0u64; words_of(steps)];
         let mut natives = NativeGroups::new(context, plan, fold.histograms, steps);
         let mut row = scratch.take_row();
-        out.name = Name::Kept;
+        let mut name = GroupName::default();
         let mut add = |at: usize| {
             vector.fill(at, scratch, &mut row)?;
             natives.filter(&mut row);
@@ -77,9 +77,7 @@ pub(super) fn fold<'q, T: Copy + Send + Sync>(
                 return Ok(());
             }
             let series = &vector.series[at];
-            if series.name_state() == Name::DropAtEnd {
-                out.name = Name::DropAtEnd;
-            }
+            name.see(series, &row);
             let cells = Cells { group: 0, states: &mut states, valid: &mut valid };
             cells.add_row(&row, &mut natives, series.metric_name(), &fold.add)
         };
@@ -89,6 +87,7 @@ pub(super) fn fold<'q, T: Copy + Send + Sync>(
                 break;
             }
         }
+        out.name = name.name;
         out.row.reset(steps);
         out.row.valid.copy_from(&valid);
         out.row.values.iter_mut().zip(&states).for_each(|(value, state)| *value = (fold.finish)(*state));

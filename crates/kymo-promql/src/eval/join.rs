@@ -330,12 +330,14 @@ impl Sides<'_, '_> {
             let Some(earlier) = first.insert(groups[at], at as u32) else { continue };
             let key = matching_key(self.matching);
             let side = if self.matching.cardinality == Cardinality::OneToMany { "left" } else { "right" };
+            let mut two = [series, &self.one[earlier as usize]].map(Series::labels);
+            two.sort();
             return QueryError::execution(format!(
                 "found duplicate series for the match group {} on the {side} hand-side of the operation: [{}, {}];many-to-many \
                  matching not allowed: matching labels must be unique on one side",
                 label_list(&series.labels().filtered(|name| key.wants(name))),
-                label_list(&series.labels()),
-                label_list(&self.one[earlier as usize].labels())
+                label_list(&two[0]),
+                label_list(&two[1])
             ));
         }
         QueryError::execution("found duplicate series on one side of the operation")

@@ -26,9 +26,10 @@ pub(super) struct NativeRange<'a> {
     pub(super) natives: Natives<'a>,
     /// As many as there are windows of floats.
     pub(super) native_windows: &'a [Window],
-    /// The metric and the place that notes name.
+    /// The metric and the place that notes name, and the place of the call.
     pub(super) metric: &'a str,
     pub(super) span: Span,
+    pub(super) call: Span,
 }
 
 /// How a function deals with the two kinds.
@@ -88,7 +89,7 @@ impl NativeRange<'_> {
     }
 
     fn note(&self, note: Note) {
-        self.context.notes.add(note, self.span);
+        self.context.notes.add_of_argument(note, self.span, self.call);
     }
 
     fn note_findings(&self, findings: Findings) {

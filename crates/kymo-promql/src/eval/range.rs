@@ -297,6 +297,7 @@ impl RangeRows<'_> {
             native_windows,
             metric: &self.samples.metric_name(index),
             span: self.plan.span,
+            call: self.plan.call,
         };
         native.run(work, pulse, out)?;
         self.note_overlap(index, work);
@@ -325,7 +326,7 @@ impl RangeRows<'_> {
                 None => Note::PossibleNonCounter(name.to_owned()),
                 Some(kind) => Note::PossibleNonCounterType(kind.to_owned(), name.to_owned()),
             };
-            notes.add(note, self.plan.span);
+            notes.add_of_argument(note, self.plan.span, self.plan.call);
             self.names.set_noted(index);
         }
         if self.function == RangeFunction::Quantile {
@@ -343,7 +344,7 @@ impl RangeRows<'_> {
             let wrong = !(0.0..=1.0).contains(&q.at(step));
             if wrong && (out.valid.get(step) || (steps == 1 && out.valid.any())) {
                 let note = Note::InvalidQuantile(q.at(step).into());
-                self.samples.context.notes.add(note, self.plan.span);
+                self.samples.context.notes.add_of_argument(note, self.plan.span, self.plan.call);
             }
         }
     }

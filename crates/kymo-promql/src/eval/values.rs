@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use kymo_model::{Labels, LabelsBuilder, format_float};
 
-use super::aggregate::{Input, key};
+use super::aggregate::{GroupName, Input, key};
 use crate::QueryError;
 use crate::context::Context;
 use crate::grid::Grid;
@@ -76,13 +76,11 @@ impl Quantile<'_, '_> {
         Ok(())
     }
 
-    fn keep(&self, member: u32, row: &Row, rows: &mut Block, name: &mut Name) -> Result<(), QueryError> {
+    fn keep(&self, member: u32, row: &Row, rows: &mut Block, name: &mut GroupName) -> Result<(), QueryError> {
         if !row.valid.any() {
             return Ok(());
         }
-        if self.vector.series[member as usize].name_state() == Name::DropAtEnd {
-            *name = Name::DropAtEnd;
-        }
+        name.see(&self.vector.series[member as usize], row);
         rows.push(row)
     }
 
@@ -95,7 +93,7 @@ impl Quantile<'_, '_> {
     /// One worker does all of a group.
     fn group(&self, members: &[u32], scratch: &mut Scratch) -> Result<(Row, Name), QueryError> {
         let mut rows = Block::new(self.grid.steps, &scratch.budget);
-        let (mut row, mut name) = (Row::default(), Name::Kept);
+        let (mut row, mut name) = (Row::default(), GroupName::default());
         for member in members {
             self.fill(*member, scratch, &mut row)?;
             self.keep(*member, &row, &mut rows, &mut name)?;
@@ -106,14 +104,14 @@ impl Quantile<'_, '_> {
             scratch.pulse.tick(rows.len())?;
             self.at(step, &rows, &mut values).into_iter().for_each(|value| row.set(step, value));
         }
-        Ok((row, name))
+        Ok((row, name.name))
     }
 
     /// Workers share the series, and then the steps, of a group.
     fn large_group(&self, members: &[u32]) -> Result<(Row, Name), QueryError> {
         let (context, steps) = (self.context, self.grid.steps);
         let mut rows = Block::new(steps, &context.budget);
-        let (mut result, mut name) = (Row::default(), Name::Kept);
+        let (mut result, mut name) = (Row::default(), GroupName::default());
         let fill = |at: usize, scratch: &mut Scratch, row: &mut Row| self.fill(members[at], scratch, row);
         context.in_order(members.len(), steps, fill, |at, row| {
             self.keep(members[at], row, &mut rows, &mut name)
@@ -127,7 +125,7 @@ impl Quantile<'_, '_> {
             value.iter().for_each(|value| result.set(step, *value));
             Ok(())
         })?;
-        Ok((result, name))
+        Ok((result, name.name))
     }
 }
 

@@ -1,5 +1,7 @@
 //! `double_exponential_smoothing`: level and trend, each a weighted average of old and new.
 
+use kymo_model::format_float_g;
+
 use super::Call;
 use crate::QueryError;
 use crate::row::Row;
@@ -34,7 +36,8 @@ pub(crate) fn weights(call: &Call<'_>, step: usize) -> Result<(f64, f64), QueryE
     for (name, weight, short) in [("smoothing", level_weight, "sf"), ("trend", trend_weight, "tf")] {
         if weight <= 0.0 || weight >= 1.0 {
             return Err(QueryError::execution(format!(
-                "invalid {name} factor. Expected: 0 < {short} < 1, got: {weight:.6}"
+                "invalid {name} factor. Expected: 0 < {short} < 1, got: {}",
+                if weight.is_finite() { format!("{weight:.6}") } else { format_float_g(weight) }
             )));
         }
     }

@@ -194,6 +194,11 @@ impl Notes {
         }
     }
 
+    /// What a function notes of its argument; of one without a place, after all of the call.
+    pub(crate) fn add_of_argument(&self, note: Note, span: Span, call: Span) {
+        self.add_after(note, span, if span == Span::default() { call } else { span });
+    }
+
     /// The same thing several times in one series. What is said of a series again replaces what was said: its row may be
     /// computed more than once.
     pub(crate) fn counted(&self, note: Note, span: Span, series: usize, times: u64) {
@@ -274,8 +279,7 @@ impl Seen {
     }
 
     fn merge_after(&mut self, note: Note, span: Span, part: Span) -> &mut Merged {
-        // What has no place is noted by a function over a subquery, after all that is inside of it.
-        let order = |span: Span| (span == Span::default(), span.end, Reverse(span.start));
+        let order = |span: Span| (span.end, Reverse(span.start));
         let merged = self.notes.entry(note).or_insert_with(|| Merged {
             first: (span, part),
             last: (span, part),

@@ -1,6 +1,6 @@
 //! Calls of functions: which operator each one becomes.
 
-use kymo_model::{Labels, LabelsBuilder, METRIC_NAME, MatchOp, Regex};
+use kymo_model::{Labels, LabelsBuilder, METRIC_NAME, MatchOp, Matcher, Regex};
 use kymo_promql_syntax::Function;
 use kymo_promql_syntax::ast::{Call, Expr, ExprKind, Span};
 
@@ -155,7 +155,7 @@ impl Lower {
         // Upstream evaluates a subquery into a selector of its own making, which has no place.
         let first = bare(args.at(0)?);
         let span = if let ExprKind::Subquery(_) = first.kind { Span::default() } else { first.span };
-        Ok(VectorPlan::Range(Box::new(RangeCallPlan { function, params, range, span })))
+        Ok(VectorPlan::Range(Box::new(RangeCallPlan { function, params, range, span, call: args.span })))
     }
 }
 
@@ -227,16 +227,21 @@ fn label_join(args: &Args<'_>) -> Result<LabelJoin, QueryError> {
     })
 }
 
-/// The labels that `absent` can know: those that are asked for by one `=` and nothing else.
+/// The labels that `absent` can know: those that are asked for by one `=` and nothing behind it. Upstream's store puts matchers
+/// that only take series away behind the others before `absent` looks at them.
 fn absent_labels(arg: &Expr) -> Labels {
     let matchers = match &bare(arg).kind {
         ExprKind::Selector(selector) => &selector.matchers,
         ExprKind::Matrix(matrix) => &matrix.selector.matchers,
         _ => return Labels::empty(),
     };
+    let takes_away = |matcher: &&Matcher| {
+        matches!(matcher.op(), MatchOp::NotEqual | MatchOp::NotRegex) && matcher.matches_empty()
+    };
+    let named = || matchers.iter().filter(|m| m.name() != METRIC_NAME);
     let mut builder = LabelsBuilder::new();
     let mut seen: Vec<&str> = Vec::new();
-    for matcher in matchers.iter().filter(|m| m.name() != METRIC_NAME) {
+    for matcher in named().filter(|m| !takes_away(m)).chain(named().filter(takes_away)) {
         if matcher.op() == MatchOp::Equal && !seen.contains(&matcher.name()) {
             builder.set(matcher.name(), matcher.value());
             seen.push(matcher.name());

@@ -32,7 +32,9 @@ impl Invariants {
                 subquery.time.at.is_some()
             }
             ExprKind::Call(call) => {
-                let args = call.args.iter().fold(true, |all, arg| self.mark(arg) & all);
+                // What info() is to add is no part of what is evaluated.
+                let evaluated = if call.function == Function::Info { 1 } else { call.args.len() };
+                let args = call.args.iter().take(evaluated).fold(true, |all, arg| self.mark(arg) & all);
                 args && !looks_at_time(call.function)
             }
             ExprKind::Aggregate(aggregate) => {

@@ -188,7 +188,8 @@ impl Lower {
 
     fn matrix(&mut self, matrix: &MatrixSelector, span: Span, grid: Grid) -> Result<RangePlan, QueryError> {
         let edges = matrix.selector.edges;
-        if let Some(function) = self.function {
+        // Where there is no step, nothing is called.
+        if let Some(function) = self.function.filter(|_| grid.steps > 0) {
             check_edges(edges, function).map_err(|e| e.at(span))?;
         }
         let range_ms = positive_millis(&matrix.range, &self.times, span)?;

@@ -148,6 +148,8 @@ pub(crate) struct RangeCallPlan {
     pub(crate) range: RangePlan,
     /// Where the first argument stands: the place of notes.
     pub(crate) span: Span,
+    /// Where the call stands.
+    pub(crate) call: Span,
 }
 
 /// Functions of one value.
