@@ -1,4 +1,4 @@
-//! Chunks: nanoseconds per sample of encode, iterate and batch decode, by kind of data. Asserts decoded == pushed.
+//! Chunks: nanoseconds per sample of encode (sample by sample, at once), iterate and batch decode, by kind of data. Asserts decoded == pushed.
 //!
 //! `cargo bench -p kymo-benches --bench chunk`. One second divided by the throughput printed is the time of a sample.
 
@@ -79,6 +79,9 @@ fn bench(c: &mut Criterion) {
             values.clear();
             decode(chunk, &mut timestamps_ms, &mut values).expect("a chunk just written");
             assert_eq!((&timestamps_ms, &values), (&wanted.0, &wanted.1));
+            let mut at_once = XorAppender::new();
+            at_once.push_all(wanted.0.iter().copied().zip(wanted.1.iter().copied()));
+            assert_eq!(at_once.bytes(), chunk);
             let iterated = XorIter::new(chunk).expect("a chunk just written");
             assert!(iterated.map(Result::unwrap).eq(wanted.0.iter().copied().zip(wanted.1.iter().copied())));
         }
@@ -101,6 +104,16 @@ fn bench(c: &mut Criterion) {
                     for sample in XorIter::new(black_box(chunk)).expect("a chunk just written") {
                         black_box(sample).expect("a chunk just written");
                     }
+                }
+            });
+        });
+        group.bench_function("encode_at_once", |b| {
+            let mut buffer = Vec::new();
+            b.iter(|| {
+                for (timestamps_ms, values) in &columns {
+                    let mut chunk = XorAppender::with_buffer(std::mem::take(&mut buffer));
+                    chunk.push_all(black_box(timestamps_ms).iter().copied().zip(values.iter().copied()));
+                    buffer = chunk.into_bytes();
                 }
             });
         });

@@ -49,10 +49,17 @@ fn kinds() -> Vec<(&'static str, Columns)> {
         .collect();
     let gauge = (0..SAMPLES).map(|_| random.below(10_000) as f64 / 100.0).collect();
     let real = (0..SAMPLES).map(|_| f64::from_bits(0x3ff0_0000_0000_0000 | random.next() >> 12)).collect();
+    let now_and_then = (0..SAMPLES)
+        .scan(0, |count, _| {
+            *count += random.below(2) * random.below(10);
+            Some(*count as f64)
+        })
+        .collect();
     vec![
         ("constant", (times.clone(), vec![1.0; SAMPLES])),
         ("counter, exact interval", (times.clone(), counter.clone())),
         ("counter, 3 ms of jitter", (jittered, counter)),
+        ("counter, rises now and then", (times.clone(), now_and_then)),
         ("gauge of two decimals", (times.clone(), gauge)),
         ("random mantissa", (times, real)),
     ]
@@ -108,9 +115,8 @@ fn measure(
 fn main() {
     for (kind, columns) in kinds() {
         println!("{kind:<30} bytes encode ns decode ns");
-        measure("kymo", &columns, 120, xor, |chunk, times, values| {
-            decode(chunk, times, values).expect("a chunk just written");
-        });
+        measure("kymo", &columns, 120, xor, xor_back);
+        measure("kymo, sample by sample", &columns, 120, xor_singly, xor_back);
         measure("tsz", &columns, 120, tsz, tsz_back);
         measure("rusty-chunkenc", &columns, 120, rusty, rusty_back);
         let level = ChunkConfig::default();
@@ -122,8 +128,18 @@ fn main() {
 
 fn xor(times: &[i64], values: &[f64]) -> Vec<u8> {
     let mut chunk = XorAppender::with_buffer(Vec::with_capacity(XorAppender::ROOMY_BYTES));
+    chunk.push_all(times.iter().copied().zip(values.iter().copied()));
+    chunk.into_bytes()
+}
+
+fn xor_singly(times: &[i64], values: &[f64]) -> Vec<u8> {
+    let mut chunk = XorAppender::with_buffer(Vec::with_capacity(XorAppender::ROOMY_BYTES));
     times.iter().zip(values).for_each(|(t_ms, value)| chunk.push(*t_ms, *value));
     chunk.into_bytes()
+}
+
+fn xor_back(chunk: &[u8], times: &mut Vec<i64>, values: &mut Vec<f64>) {
+    decode(chunk, times, values).expect("a chunk just written");
 }
 
 /// Its first time is written as 32 bits, so it gets times from the first sample on, in milliseconds.

@@ -3,30 +3,6 @@
 /// What is written at once.
 const FIELD_BYTES: usize = size_of::<u128>();
 
-/// Appends the low 1 to 120 bits of `bits`; the ones above must be zero. `free_bits` are unused in the last byte, which
-/// must be there. A buffer that is full grows by `step_bytes`.
-#[inline(always)]
-pub(crate) fn push_bits(bytes: &mut Vec<u8>, free_bits: &mut u8, step_bytes: usize, bits: u128, count: u32) {
-    let free = u32::from(*free_bits);
-    let last = bytes.len() - 1;
-    if count <= free {
-        bytes[last] |= (bits as u8) << (free - count);
-        *free_bits = (free - count) as u8;
-        return;
-    }
-    if bytes.capacity() - bytes.len() < FIELD_BYTES {
-        bytes.reserve_exact(step_bytes);
-    }
-    let rest = count - free;
-    // With no bit free this is zero: the bits above `count` are.
-    bytes[last] |= (bits >> rest) as u8;
-    // A copy of fixed length that is cut back is several times faster than one of the right length.
-    let whole = rest.div_ceil(8) as usize;
-    bytes.extend_from_slice(&(bits << (128 - rest)).to_be_bytes());
-    bytes.truncate(last + 1 + whole);
-    *free_bits = (8 * whole as u32 - rest) as u8;
-}
-
 /// A chunk that is being written.
 #[derive(Clone, Debug)]
 pub(crate) struct BitWriter {
@@ -57,7 +33,25 @@ impl BitWriter {
 
     /// Appends the low 1 to 120 bits of `bits`; the ones above must be zero.
     pub(crate) fn push(&mut self, bits: u128, count: u32) {
-        push_bits(&mut self.bytes, &mut self.free_bits, BitWriter::STEP_BYTES, bits, count);
+        let BitWriter { bytes, free_bits } = self;
+        let free = u32::from(*free_bits);
+        let last = bytes.len() - 1;
+        if count <= free {
+            bytes[last] |= (bits as u8) << (free - count);
+            *free_bits = (free - count) as u8;
+            return;
+        }
+        if bytes.capacity() - bytes.len() < FIELD_BYTES {
+            bytes.reserve_exact(BitWriter::STEP_BYTES);
+        }
+        let rest = count - free;
+        // With no bit free this is zero: the bits above `count` are.
+        bytes[last] |= (bits >> rest) as u8;
+        // A copy of fixed length that is cut back is several times faster than one of the right length.
+        let whole = rest.div_ceil(8) as usize;
+        bytes.extend_from_slice(&(bits << (128 - rest)).to_be_bytes());
+        bytes.truncate(last + 1 + whole);
+        *free_bits = (8 * whole as u32 - rest) as u8;
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
