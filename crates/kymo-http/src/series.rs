@@ -65,14 +65,17 @@ pub(crate) async fn series(State(api): State<Api>, params: Params) -> Response {
         let range = time_range(&params)?;
         let limit = params.limit("limit")?;
         let mut found: BTreeSet<Labels> = BTreeSet::new();
-        let mut warnings = Vec::new();
+        let (mut warnings, mut pulse) = (Vec::new(), cancel.pulse());
         for matchers in sets {
             let mut wanted = Selector::new(matchers, range);
             wanted.hints.function = Some("series".into());
             wanted.cancel = cancel.clone();
             let set = api.store.select(&wanted)?;
             warnings.extend_from_slice(set.warnings());
-            found.extend(set.iter().map(|series| series.labels()));
+            for series in set.iter() {
+                pulse.tick(64)?;
+                found.insert(series.labels());
+            }
         }
         let cut = limit > 0 && found.len() > limit;
         let mut data = String::from("[");
@@ -80,6 +83,7 @@ pub(crate) async fn series(State(api): State<Api>, params: Params) -> Response {
             if index > 0 {
                 data.push(',');
             }
+            pulse.tick(64)?;
             json::push_labels(&mut data, labels);
         }
         data.push(']');

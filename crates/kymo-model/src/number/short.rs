@@ -133,7 +133,7 @@ mod tests {
             let text = String::from_utf8((eight_digits(number) | ZEROS).to_le_bytes().to_vec());
             assert_eq!(text.as_deref(), Ok(format!("{number:08}").as_str()));
         };
-        (0..10_000).for_each(|number| check(number));
+        (0..10_000).for_each(check);
         (0..10_000).for_each(|number| check(number * 10_000));
         check(99_999_999);
     }

@@ -69,8 +69,8 @@ impl Head {
         if self.time().is_none_or(|time| time.min.millis() >= of_idle_ms) {
             return dropped;
         }
-        let (pages, era) = (self.pages(), self.eras.current());
         let rescue = self.eras.rescue(&self.store);
+        let (pages, era) = (self.pages(), self.eras.current());
         let mut directory = write(&self.directory);
         let mut oldest_ms = i64::MAX;
         let dead: Vec<(SeriesId, Series)> = pages.take_out(|id, series| {
