@@ -1,7 +1,7 @@
 //! A fleet of instances scraped for an hour: what writing, keeping, restarting and asking costs each server.
 //!
-//! 100 instances of 1,000 series by default (`KYMO_PEERS_INSTANCES`), 240 scrapes 15 s apart with a jitter of some ms for each
-//! instance. More than half are counters (of bytes, seconds and requests, classic histograms among them), the rest gauges of two
+//! 100 instances of 1,000 series by default (`KYMO_PEERS_INSTANCES`), 240 scrapes (`KYMO_PEERS_SCRAPES`) 15 s apart with a jitter of
+//! some ms for each instance. More than half are counters (of bytes, seconds and requests, classic histograms among them), the rest gauges of two
 //! decimals, whole numbers, constants and full-mantissa noise.
 
 use kymo_model::Labels;
@@ -13,7 +13,6 @@ use crate::server::{Kind, Server};
 
 const START_MS: i64 = 1_700_000_000_000;
 const INTERVAL_MS: i64 = 15_000;
-const SCRAPES: i64 = 240;
 const SERIES_PER_BODY: usize = 2_000;
 const LE: [&str; 12] =
     ["0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1", "2.5", "5", "10", "+Inf"];
@@ -118,11 +117,11 @@ impl Member {
 }
 
 /// The bodies of remote write, in order of time.
-fn bodies(instances: usize) -> Vec<Vec<u8>> {
+fn bodies(instances: usize, scrapes: i64) -> Vec<Vec<u8>> {
     let mut members = members(instances);
     let mut random = Random(0x9E37_79B9_7F4A_7C15);
     let (mut bodies, mut request) = (Vec::new(), RequestEncoder::new());
-    for scrape in 0..SCRAPES {
+    for scrape in 0..scrapes {
         for part in members.chunks_mut(SERIES_PER_BODY) {
             request.clear();
             for member in part {
@@ -137,8 +136,8 @@ fn bodies(instances: usize) -> Vec<Vec<u8>> {
     bodies
 }
 
-fn queries() -> Vec<Query> {
-    let last_ms = START_MS + (SCRAPES - 1) * INTERVAL_MS + 100;
+fn queries(scrapes: i64) -> Vec<Query> {
+    let last_ms = START_MS + (scrapes - 1) * INTERVAL_MS + 100;
     let instant = |name, text: &str| (name, text.to_owned(), 0, 0);
     let range = |name, back_s: i64, step_s: i64, text: &str| (name, text.to_owned(), back_s, step_s);
     let all = vec![
@@ -198,12 +197,14 @@ fn queries() -> Vec<Query> {
 
 /// Prints what the fleet cost each server.
 pub(crate) fn run(kymo: &Kind, peers: &[Kind]) {
-    let instances = std::env::var("KYMO_PEERS_INSTANCES").ok().and_then(|n| n.parse().ok()).unwrap_or(100);
-    let bodies = bodies(instances);
+    let number = |name: &str| std::env::var(name).ok().and_then(|n| n.parse().ok());
+    let instances = number("KYMO_PEERS_INSTANCES").unwrap_or(100);
+    let scrapes = number("KYMO_PEERS_SCRAPES").unwrap_or(240) as i64;
+    let bodies = bodies(instances, scrapes);
     let series = members(instances).len();
-    let samples = series as f64 * SCRAPES as f64;
+    let samples = series as f64 * scrapes as f64;
     println!("{series} series, {samples} samples");
-    let queries = queries();
+    let queries = queries(scrapes);
     let mut costs: Vec<(&'static str, Vec<Cost>)> = Vec::new();
     for kind in [kymo].into_iter().chain(peers) {
         let server = Server::start(kind);
@@ -216,8 +217,15 @@ pub(crate) fn run(kymo: &Kind, peers: &[Kind]) {
             samples / wall,
             cpu / samples * 1e6,
             server.peak_rss() as f64 / series as f64,
-            server.disk_bytes() as f64 / samples,
+            server.disk_bytes("data") as f64 / samples,
         );
+        if let Kind::Kymo(_) = kind {
+            println!(
+                "{:<10} {:.2} log bytes/sample",
+                kind.name(),
+                server.disk_bytes("data/head/wal") as f64 / samples
+            );
+        }
         if let Kind::VictoriaMetrics = kind {
             // Makes what was written a moment ago visible.
             let flushed = crate::http::get(server.port, "/internal/force_flush");

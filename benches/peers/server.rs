@@ -64,10 +64,15 @@ pub(crate) struct Server {
 impl Server {
     /// With an empty directory.
     pub(crate) fn start(kind: &Kind) -> Server {
+        Server::start_with(kind, "")
+    }
+
+    /// With an empty directory and a configuration.
+    pub(crate) fn start_with(kind: &Kind, config: &str) -> Server {
         let dir = std::env::temp_dir().join(format!("kymo-peers-{}-{}", kind.name(), std::process::id()));
         let _ = std::fs::remove_dir_all(&dir);
         std::fs::create_dir_all(&dir).expect("a temporary directory");
-        std::fs::write(dir.join("empty.yml"), "").expect("a temporary file");
+        std::fs::write(dir.join("config.yml"), config).expect("a temporary file");
         Server::start_in(kind, dir)
     }
 
@@ -76,7 +81,7 @@ impl Server {
             .and_then(|listener| listener.local_addr())
             .expect("a free port")
             .port();
-        let (data, config, listen) = (dir.join("data"), dir.join("empty.yml"), format!("127.0.0.1:{port}"));
+        let (data, config, listen) = (dir.join("data"), dir.join("config.yml"), format!("127.0.0.1:{port}"));
         let (data, config) = (data.display(), config.display());
         let words = match kind {
             Kind::Kymo(path) => format!(
@@ -89,7 +94,7 @@ impl Server {
                  --web.enable-remote-write-receiver --storage.tsdb.retention.time=100y --query.timeout=10m --log.level=warn"
             ),
             Kind::VictoriaMetrics => format!(
-                "victoria-metrics -storageDataPath={data} -httpListenAddr={listen} -retentionPeriod=100y \
+                "victoria-metrics -storageDataPath={data} -httpListenAddr={listen} -retentionPeriod=100y -promscrape.config={config} \
                  -search.latencyOffset=0s -search.maxQueryDuration=300s -search.maxPointsPerTimeseries=1000000 \
                  -loggerLevel=WARN"
             ),
@@ -150,9 +155,9 @@ impl Server {
         line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()).unwrap_or(0) * 1024
     }
 
-    /// Bytes of all files in its data directory.
-    pub(crate) fn disk_bytes(&self) -> u64 {
-        let (mut folders, mut bytes) = (vec![self.dir.join("data")], 0);
+    /// Bytes of all files in a directory of its own.
+    pub(crate) fn disk_bytes(&self, folder: &str) -> u64 {
+        let (mut folders, mut bytes) = (vec![self.dir.join(folder)], 0);
         while let Some(folder) = folders.pop() {
             for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
                 match entry.metadata() {

@@ -23,7 +23,7 @@ use crate::index::SeriesId;
 use crate::lock::{lock, write};
 use crate::maintain::spill_if_much;
 use crate::options::{LabelBound, Options, SyncMode};
-use crate::wal::{BatchRecord, Log, put_exemplars, put_metadata};
+use crate::wal::{BatchRecord, Log, Packer, put_exemplars, put_metadata};
 
 /// A row that is taken.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,6 +42,7 @@ pub(crate) struct Writer {
     /// Where each record of a batch ends.
     record_ends: Vec<usize>,
     record: Vec<u8>,
+    packer: Packer,
     taken: Vec<Taken>,
     /// For each taken row 1 + the index of the taken row before it of the same series, 0 for none.
     before: Vec<u32>,
@@ -71,6 +72,7 @@ impl Writer {
             disk_room: DiskRoom::new(options.disk_reserve_bytes),
             record_ends: Vec::new(),
             record: Vec::new(),
+            packer: Packer::new(),
             taken: Vec::new(),
             before: Vec::new(),
             new: Vec::new(),
@@ -163,10 +165,10 @@ fn find_series(shared: &Shared, batch: &Batch) -> Vec<Option<SeriesId>> {
 }
 
 fn log(shared: &Shared, writer: &mut Writer) -> Result<u64, StoreError> {
-    let Writer { log, record_ends, record, taken, new, repeated, admitted, disk_room, .. } = writer;
+    let Writer { log, record_ends, record, packer, taken, new, repeated, admitted, disk_room, .. } = writer;
     record.clear();
     record_ends.clear();
-    let mut put = |put: &dyn Fn(&mut Vec<u8>)| {
+    let mut put = |put: &mut dyn FnMut(&mut Vec<u8>)| {
         let start = record.len();
         record.resize(start + RECORD_HEADER_BYTES, 0);
         put(record);
@@ -180,13 +182,13 @@ fn log(shared: &Shared, writer: &mut Writer) -> Result<u64, StoreError> {
         Ok(())
     };
     if !taken.is_empty() {
-        put(&|out| BatchRecord { repeated, new, rows: taken }.put(out))?;
+        put(&mut |out| BatchRecord { repeated, new, rows: taken }.put(out, packer))?;
     }
     if !admitted.exemplars.is_empty() {
-        put(&|out| put_exemplars(out, admitted.first_sequence, &admitted.exemplars))?;
+        put(&mut |out| put_exemplars(out, admitted.first_sequence, &admitted.exemplars))?;
     }
     if !admitted.families.is_empty() {
-        put(&|out| put_metadata(out, &admitted.families))?;
+        put(&mut |out| put_metadata(out, &admitted.families))?;
     }
     disk_room.claim(record.len() as u64, &shared.options, &shared.paths.wal)?;
     log.append(record, record_ends)
@@ -200,7 +202,7 @@ fn apply(shared: &Shared, writer: &mut Writer) {
     let mut sealed_bytes = 0;
     let _whole_batches = write(&head.isolation);
     if !writer.new.is_empty() {
-        head.create(writer.new.iter().cloned());
+        head.create(&writer.new);
     }
     let pages = head.pages();
     let mut cursor = Cursor::new(&pages);

@@ -510,12 +510,12 @@ fn a_newer_version_is_refused_and_not_touched() {
     db.close().unwrap();
     let file = disk.files().into_iter().find(|file| file.ends_with("00000001")).unwrap();
     let mut bytes = disk.read(&file).unwrap();
-    bytes[8] = 3;
+    bytes[8] = 4;
     let crc = crc32fast::hash(&bytes[..12]);
     bytes[12..16].copy_from_slice(&crc.to_le_bytes());
     disk.put(&file, bytes.clone());
     let error = Db::open("/data", options(&disk)).unwrap_err();
-    assert_eq!(error.to_string(), "expected format version 2, found 3 (/data/head/wal/00000001, offset 8)");
+    assert_eq!(error.to_string(), "expected format version 3, found 4 (/data/head/wal/00000001, offset 8)");
     assert_eq!(disk.read(&file).unwrap(), bytes);
 }
 

@@ -1,8 +1,8 @@
-//! The format on disk, held by golden files: what versions 1 and 2 wrote is read, and what is written is version 2 byte for
+//! The format on disk, held by golden files: what versions 1 to 3 wrote is read, and what is written is version 3 byte for
 //! byte.
 //!
-//! tests/golden/v2 has a file for each file of a database, in hexadecimal, and tests/golden/v2-exemplars of one with exemplars
-//! and metadata. `KYMO_WRITE_GOLDEN=1` writes them anew, which is
+//! tests/golden/v3 has a file for each file of a database, in hexadecimal, tests/golden/v3-exemplars of one with exemplars
+//! and metadata, and tests/golden/v3-packed of one with batches that are packed. `KYMO_WRITE_GOLDEN=1` writes them anew, which is
 //! right only together with a new version number, or before the first release.
 
 use std::collections::BTreeMap;
@@ -29,15 +29,15 @@ fn options(disk: &SimDisk) -> Options {
     }
 }
 
-/// A directory of golden files and what writes them: samples alone, and with exemplars and
-/// metadata.
+/// A directory of golden files and what writes them: samples alone, with exemplars and metadata, and many at once.
 type Golden = (&'static str, fn() -> SimDisk);
 
-const SAMPLES: Golden = ("v2", written);
-const BESIDE: Golden = ("v2-exemplars", written_beside);
+const SAMPLES: Golden = ("v3", written);
+const BESIDE: Golden = ("v3-exemplars", written_beside);
+const PACKED: Golden = ("v3-packed", written_packed);
 
-fn golden(of: Golden) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(of.0)
+fn golden(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
 }
 
 fn labels(number: i64) -> Labels {
@@ -165,13 +165,31 @@ fn written_beside() -> SimDisk {
     disk
 }
 
+const PACKED_SERIES: i64 = 40;
+const PACKED_BATCHES: i64 = 3;
+
+fn written_packed() -> SimDisk {
+    let disk = SimDisk::new(1);
+    let db = Db::open("/data", options(&disk)).unwrap();
+    for i in 0..PACKED_BATCHES {
+        let mut rows = Batch::new();
+        for series in 0..PACKED_SERIES {
+            let value = if series == 30 { histogram(i) } else { SampleValue::Float(float(series + i)) };
+            rows.push(labels(series), Timestamp::from_millis(START_MS + i * 15_000), value);
+        }
+        assert_eq!(db.append(&rows).unwrap().refused, []);
+    }
+    db.close().unwrap();
+    disk
+}
+
 fn files(disk: &SimDisk) -> Vec<PathBuf> {
     disk.files().into_iter().filter(|file| file.starts_with("/data/head")).collect()
 }
 
 fn golden_path(of: Golden, file: &Path) -> PathBuf {
     let parts: Vec<_> = file.iter().skip(3).filter_map(|part| part.to_str()).collect();
-    golden(of).join(format!("{}.hex", parts.join("-")))
+    golden(of.0).join(format!("{}.hex", parts.join("-")))
 }
 
 fn to_hex(bytes: &[u8]) -> String {
@@ -186,9 +204,10 @@ fn from_hex(text: &str) -> Vec<u8> {
 }
 
 #[test]
-fn what_is_written_is_version_2() {
+fn what_is_written_is_version_3() {
     check_written(SAMPLES);
     check_written(BESIDE);
+    check_written(PACKED);
 }
 
 fn check_written(of: Golden) {
@@ -198,7 +217,7 @@ fn check_written(of: Golden) {
     for file in files(&disk) {
         let (path, found) = (golden_path(of, &file), to_hex(&disk.read(&file).unwrap()));
         if renew {
-            std::fs::create_dir_all(golden(of)).unwrap();
+            std::fs::create_dir_all(golden(of.0)).unwrap();
             std::fs::write(&path, &found).unwrap();
         }
         let expected =
@@ -210,24 +229,53 @@ fn check_written(of: Golden) {
         names.push(path);
     }
     let mut listed: Vec<_> =
-        std::fs::read_dir(golden(of)).unwrap().map(|entry| entry.unwrap().path()).collect();
+        std::fs::read_dir(golden(of.0)).unwrap().map(|entry| entry.unwrap().path()).collect();
     listed.sort();
     names.sort();
     assert_eq!(listed, names);
 }
 
-fn golden_disk(of: Golden) -> SimDisk {
+fn golden_disk(name: &str) -> SimDisk {
     let disk = SimDisk::new(1);
-    for file in files(&of.1()) {
+    for entry in std::fs::read_dir(golden(name)).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap().replace('-', "/");
+        let file = Path::new("/data/head").join(name);
         disk.vfs().create_dir_all(file.parent().unwrap()).unwrap();
-        disk.put(&file, from_hex(&std::fs::read_to_string(golden_path(of, &file)).unwrap()));
+        disk.put(&file, from_hex(&std::fs::read_to_string(&path).unwrap()));
     }
     disk
 }
 
 #[test]
+fn packed_batches_are_read() {
+    let disk = golden_disk(PACKED.0);
+    let log = disk.read(Path::new("/data/head/wal/00000001")).unwrap();
+    // Behind the header of the file and that of the record.
+    assert_eq!(log[32], 11, "the first batch is packed");
+    let db = Db::open("/data", options(&disk)).unwrap();
+    let mut expected = Vec::new();
+    for i in 0..PACKED_BATCHES {
+        for series in 0..PACKED_SERIES {
+            let value = if series == 30 { histogram(i) } else { SampleValue::Float(float(series + i)) };
+            expected.push((series, START_MS + i * 15_000, value));
+        }
+    }
+    check_samples(&db, &expected);
+}
+
+#[test]
 fn exemplars_and_metadata_of_version_2_are_read() {
-    let disk = golden_disk(BESIDE);
+    check_beside("v2-exemplars");
+}
+
+#[test]
+fn exemplars_and_metadata_of_version_3_are_read() {
+    check_beside("v3-exemplars");
+}
+
+fn check_beside(name: &str) {
+    let disk = golden_disk(name);
     let db = Db::open("/data", options(&disk)).unwrap();
     let replay = db.stats().replay;
     assert_eq!((&replay.damaged[..], replay.orphans), (&[][..], 0));
@@ -252,26 +300,21 @@ fn exemplars_and_metadata_of_version_2_are_read() {
 }
 
 #[test]
-fn what_version_1_wrote_is_read() {
-    check_read(1);
+fn what_older_versions_wrote_is_read() {
+    check_read("v1");
+    check_read("v2");
 }
 
 #[test]
-fn what_version_2_wrote_is_read() {
-    check_read(2);
+fn what_version_3_wrote_is_read() {
+    check_read("v3");
 }
 
 /// Everything is there: as it was written, and again when this version has made a checkpoint of it.
-fn check_read(version: u32) {
-    let disk = SimDisk::new(1);
-    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/v{version}"));
-    for entry in std::fs::read_dir(golden).unwrap() {
-        let path = entry.unwrap().path();
-        let name = path.file_stem().unwrap().to_str().unwrap().replace('-', "/");
-        let file = Path::new("/data/head").join(name);
-        disk.vfs().create_dir_all(file.parent().unwrap()).unwrap();
-        disk.put(&file, from_hex(&std::fs::read_to_string(&path).unwrap()));
-    }
+fn check_read(name: &str) {
+    let disk = golden_disk(name);
+    let all: Vec<_> = (0..BATCHES).flat_map(batch).collect();
+    let check_samples = |db: &Db| check_samples(db, &all);
     let db = Db::open("/data", options(&disk)).unwrap();
     check_samples(&db);
     let replay = db.stats().replay;
@@ -284,13 +327,13 @@ fn check_read(version: u32) {
     assert_eq!(db.stats().replay.records, 0);
 }
 
-fn check_samples(db: &Db) {
+fn check_samples(db: &Db, expected: &[(i64, i64, SampleValue)]) {
     let replay = db.stats().replay;
     assert_eq!((&replay.damaged[..], replay.orphans), (&[][..], 0));
     let text = |labels: &Labels, t_ms: i64, value: &str| format!("{labels} {t_ms} {value}");
-    let mut expected: Vec<String> = (0..BATCHES)
-        .flat_map(batch)
-        .map(|(series, t_ms, value)| text(&labels(series), t_ms, &value_text(&value)))
+    let mut expected: Vec<String> = expected
+        .iter()
+        .map(|(series, t_ms, value)| text(&labels(*series), *t_ms, &value_text(value)))
         .collect();
     let (mut found, mut samples) = (Vec::new(), Samples::new());
     for series in db.select(&Selector::new(Vec::new(), TimeRange::ALL)).unwrap().iter() {

@@ -20,6 +20,7 @@ use crate::lock::lock;
 #[derive(Debug)]
 pub(super) struct Appliers<'a> {
     head: &'a Head,
+    threads: usize,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -36,7 +37,7 @@ struct State {
 
 /// Runs `read` with appliers, on `threads` threads with this one.
 pub(super) fn with_appliers<T>(head: &Head, threads: usize, read: impl FnOnce(&Appliers<'_>) -> T) -> T {
-    let appliers = Appliers { head, state: Mutex::default(), changed: Condvar::new() };
+    let appliers = Appliers { head, threads, state: Mutex::default(), changed: Condvar::new() };
     std::thread::scope(|scope| {
         // However `read` ends, the threads do too.
         let _end = End(&appliers);
@@ -63,15 +64,20 @@ impl Drop for End<'_, '_> {
 impl Appliers<'_> {
     /// Hands over pages, when those of the time before are done. No page may come twice.
     pub(super) fn hand_over(&self, pages: Vec<(usize, PageRows)>) {
-        self.finish();
+        self.finish(|| {});
         lock(&self.state).waiting.extend(pages);
         self.changed.notify_all();
     }
 
-    /// Returns when everything was applied.
-    pub(super) fn finish(&self) {
+    /// Returns when everything was applied. Where there is no other thread, `between` is called after each page, while it lies in the
+    /// processor's caches.
+    pub(super) fn finish(&self, mut between: impl FnMut()) {
         let mut scratch = Scratch::default();
-        while self.work_on_one(&mut scratch) {}
+        while self.work_on_one(&mut scratch) {
+            if self.threads == 1 {
+                between();
+            }
+        }
         let mut state = lock(&self.state);
         while state.working > 0 {
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);

@@ -52,6 +52,10 @@ pub(crate) struct Resumed {
     pub(crate) size: u64,
 }
 
+/// While everything is read, chunks wait until there are so many times as many of them as otherwise: writing them can wait until the
+/// database is open, and takes a fifth of the time.
+const SPILL_FACTOR: u64 = 64;
+
 /// Reads everything into the head, on so many threads, and makes the directory ready to be written to. What comes out does
 /// not depend on the threads.
 pub(crate) fn load(
@@ -64,7 +68,7 @@ pub(crate) fn load(
     let quarantine = Quarantine::new(vfs, &paths.dir);
     head.beside.set_bounds(options);
     let seen = with_appliers(head, threads, |appliers| {
-        let spill = SpillAt { target, bytes: options.spill_bytes };
+        let spill = SpillAt { target, bytes: options.spill_bytes.saturating_mul(SPILL_FACTOR) };
         let whose = Whose::Owner { quarantine, spill };
         read_files(vfs, paths, head, appliers, whose, options.on_progress.as_ref())
     })?;

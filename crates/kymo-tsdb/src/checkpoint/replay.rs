@@ -32,6 +32,7 @@ pub(crate) struct Replay<'a> {
     timestamps_ms: Vec<i64>,
     values: Vec<f64>,
     histograms: Vec<(i64, SampleValue)>,
+    unpacked: Vec<u8>,
     gather: Gather,
     appliers: &'a Appliers<'a>,
     beside: BesideReplay,
@@ -76,6 +77,7 @@ impl<'a> Replay<'a> {
             timestamps_ms: Vec::new(),
             values: Vec::new(),
             histograms: Vec::new(),
+            unpacked: Vec::new(),
             gather: Gather::default(),
             appliers,
             beside: BesideReplay::default(),
@@ -93,9 +95,8 @@ impl<'a> Replay<'a> {
     /// The end: everything that was read is in the head. No id that was used is used again.
     pub(super) fn finish(mut self, next_id: u32) -> Replayed {
         self.hand_over();
-        self.appliers.finish();
+        self.apply_all();
         self.finish_beside();
-        self.spill_if_due();
         self.head.reserve_ids(self.next_id.max(next_id));
         Replayed { report: self.report, chunks: self.chunks, sync_failed: self.sync_failed }
     }
@@ -129,7 +130,10 @@ impl<'a> Replay<'a> {
             (RecordKind::Activity, bytes) => self.activity(bytes),
             (RecordKind::KeptExemplars, bytes) => self.beside.kept_exemplars(&self.head.beside, bytes),
             (RecordKind::Metadata, bytes) => self.beside.metadata(&self.head.beside, bytes),
-            (RecordKind::Batch | RecordKind::Segment | RecordKind::Exemplars, _) => None,
+            (
+                RecordKind::Batch | RecordKind::PackedBatch | RecordKind::Segment | RecordKind::Exemplars,
+                _,
+            ) => None,
         }
     }
 
@@ -162,7 +166,7 @@ impl<'a> Replay<'a> {
         }
         self.report.records += 1;
         match kind {
-            RecordKind::Batch => self.batch(bytes),
+            RecordKind::Batch | RecordKind::PackedBatch => self.batch(kind, bytes),
             RecordKind::Exemplars => {
                 let highest = self.beside.exemplars(&self.head.beside, bytes)?;
                 self.next_id = self.next_id.max(highest.map_or(0, |id| id.0.saturating_add(1)));
@@ -173,8 +177,18 @@ impl<'a> Replay<'a> {
         }
     }
 
-    fn batch(&mut self, bytes: Bytes<'_>) -> Option<()> {
-        let rows = read_batch(bytes, |id, labels| self.define(id, labels))?;
+    fn batch(&mut self, kind: RecordKind, bytes: Bytes<'_>) -> Option<()> {
+        let mut head = std::mem::take(&mut self.unpacked);
+        let read = self.batch_in(kind, bytes, &mut head);
+        self.unpacked = head;
+        read
+    }
+
+    fn batch_in(&mut self, kind: RecordKind, bytes: Bytes<'_>, head: &mut Vec<u8>) -> Option<()> {
+        let mut new = Vec::new();
+        let rows = read_batch(kind, bytes, head, |id| self.is_new(id), |id, labels| new.push((id, labels)));
+        self.define(new);
+        let rows = rows?;
         self.report.samples += rows.count;
         let Replay { aliases, gather, next_id, report, values, .. } = self;
         let read = rows.read(values, |run, values| {
@@ -195,11 +209,17 @@ impl<'a> Replay<'a> {
     }
 
     fn hand_over(&mut self) {
-        // Those of the time before are done first, so that what is spilled does not depend on the threads.
-        self.appliers.finish();
-        self.spill_if_due();
+        self.apply_all();
         let pages = self.gather.take(|| self.appliers.spare());
         self.appliers.hand_over(pages);
+    }
+
+    /// Everything that was handed over is applied. Only then is anything spilled, so that what is does not depend on what threads have
+    /// done by then.
+    fn apply_all(&mut self) {
+        let appliers = self.appliers;
+        appliers.finish(|| self.spill_if_due());
+        self.spill_if_due();
     }
 
     fn spill_if_due(&mut self) {
@@ -224,23 +244,42 @@ impl<'a> Replay<'a> {
     }
 
     fn define_all(&mut self, mut bytes: Bytes<'_>) -> Option<()> {
-        read_definitions(&mut bytes, |id, labels| self.define(id, labels))
+        let mut new = Vec::new();
+        let read = read_definitions(&mut bytes, |id| self.is_new(id), |id, labels| new.push((id, labels)));
+        self.define(new);
+        read
     }
 
-    fn define(&mut self, id: SeriesId, labels: Labels) {
-        if id.0 == u32::MAX || self.gather.knows(id) || self.aliases.contains_key(&id.0) {
-            return;
+    fn is_new(&self, id: SeriesId) -> bool {
+        id.0 != u32::MAX && !self.gather.knows(id) && !self.aliases.contains_key(&id.0)
+    }
+
+    /// Defines series that were new when they were read.
+    fn define(&mut self, mut series: Vec<(SeriesId, Labels)>) {
+        if !series.is_sorted_by(|(a, _), (b, _)| a < b) {
+            // Of definitions of one id the first counts.
+            series.sort_by_key(|(id, _)| *id);
+            series.dedup_by_key(|(id, _)| *id);
         }
-        self.next_id = self.next_id.max(id.0 + 1);
-        match self.head.find(&labels) {
-            Some(other) => {
-                self.aliases.insert(id.0, other.0);
+        let Some((last, _)) = series.last() else { return };
+        self.next_id = self.next_id.max(last.0 + 1);
+        let known = self.head.find_all(series.iter().map(|(_, labels)| Some(labels)));
+        let mut known = known.into_iter();
+        let mut new: HashMap<Labels, SeriesId> = HashMap::new();
+        series.retain(|(id, labels)| {
+            let known = known.next().flatten().or_else(|| new.get(labels).copied());
+            match known {
+                Some(other) => {
+                    self.aliases.insert(id.0, other.0);
+                }
+                None => {
+                    new.insert(labels.clone(), *id);
+                    self.gather.define(*id);
+                }
             }
-            None => {
-                self.head.create([(id, labels)]);
-                self.gather.define(id);
-            }
-        }
+            known.is_none()
+        });
+        self.head.create(&series);
     }
 
     /// `place` is where in a chunk file it lies, if it can be found again there.

@@ -27,7 +27,7 @@ pub(crate) const RECORD_HEADER_BYTES: usize = 16;
 pub(crate) const PAYLOAD_BYTES_MAX: usize = 256 << 20;
 
 /// The version this crate writes, and the newest it reads.
-pub(crate) const VERSION: u32 = 2;
+pub(crate) const VERSION: u32 = 3;
 
 /// The oldest version this crate reads.
 pub(crate) const VERSION_MIN: u32 = 1;

@@ -130,22 +130,22 @@ impl Head {
         read(&self.directory).find(labels, &mut Cursor::new(&pages))
     }
 
-    /// Adds series under ids that no series has. They have no samples yet.
-    pub(crate) fn create(&self, new: impl IntoIterator<Item = (SeriesId, Labels)>) {
+    /// Adds series, sorted by id, that are not there yet. They have no samples yet.
+    pub(crate) fn create(&self, new: &[(SeriesId, Labels)]) {
         let mut directory = write(&self.directory);
-        for (id, labels) in new {
-            let pages = self.page_for(id);
+        let mut rest = new.iter().peekable();
+        while let Some((id, _)) = rest.peek() {
+            let pages = self.page_for(*id);
             let mut cursor = Cursor::new(&pages);
-            let hash = labels.hash64();
-            cursor.put(id, Series::new(labels.clone()));
-            drop(cursor);
-            let mut cursor = Cursor::new(&pages);
-            let Directory { table, postings, next, live } = &mut *directory;
-            table.insert(hash, id, |id| cursor.get(id).map(|series| series.labels().hash64()));
-            postings.add(id, &labels);
-            *next = (*next).max(id.0 + 1);
-            *live += 1;
+            while let Some((id, labels)) = rest.next_if(|(id, _)| pages.covers(*id)) {
+                cursor.put(*id, Series::new(*id, labels.clone()));
+                let hash_of = |id| cursor.get(id).map(|series| series.labels().hash64());
+                directory.table.insert(labels.hash64(), *id, hash_of);
+            }
         }
+        directory.postings.add_all(new);
+        directory.next = directory.next.max(new.last().map_or(0, |(id, _)| id.0 + 1));
+        directory.live += new.len();
     }
 
     fn page_for(&self, id: SeriesId) -> Arc<PageTable> {

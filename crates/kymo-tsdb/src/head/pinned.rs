@@ -41,7 +41,7 @@ pub(super) struct Pinned {
     closed: Option<Arc<Closed>>,
     id: SeriesId,
     open_min_ms: i64,
-    open_number: u32,
+    open_number: u16,
     /// How many samples of the open chunk belong to the snapshot.
     open_count: u16,
 }
@@ -136,7 +136,7 @@ impl Snapshot {
         let mut cursor = Cursor::new(&self.pages);
         let series = cursor.get(pinned.id);
         let (encoding, mut bytes) = match series.as_ref().and_then(|series| series.open()) {
-            Some((_, number, open)) if number == pinned.open_number => {
+            Some((min_ms, number, open)) if (min_ms, number) == (pinned.open_min_ms, pinned.open_number) => {
                 (open.encoding(), open.bytes().to_vec())
             }
             _ => {

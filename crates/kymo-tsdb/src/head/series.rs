@@ -2,26 +2,37 @@
 
 mod cut;
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use kymo_chunk::{CutPolicy, Encoding, XorAppender};
+use kymo_chunk::{Encoding, XorAppender};
 use kymo_model::{Labels, Refusal, SampleValue, TimeRange};
 
 use super::activity::Second;
 use super::closed::Closed;
 use super::open::{Open, OpenHistograms};
+use super::page::place;
 use super::sealed::{Data, SealedChunk};
 use super::value::{judge_same_time, value_in};
 use crate::chunks::{ChunkPlace, ChunkStore};
+use crate::index::SeriesId;
 use crate::stats::MemoryStats;
 
 /// No chunk crosses a multiple of this, so that blocks of two hours and more take chunks as they are.
 const CHUNK_RANGE_MS: i64 = 2 * 3_600_000;
 
-/// An open chunk that was filled at once has so much room for what comes next.
-const OPEN_SPARE_BYTES: usize = 32;
+/// An open chunk that was filled at once has so much room for what comes next, at least and at most.
+const OPEN_SPARE_BYTES: RangeInclusive<usize> = 32..=256;
 
-const CUT: CutPolicy = CutPolicy { samples_target: 120, samples_max: 120, bytes_max: 1005 };
+/// How many samples and bytes end a chunk.
+const SAMPLES_MAX: u8 = 120;
+const BYTES_MAX: usize = 1005;
+
+/// No sample is longer.
+const SAMPLE_BYTES_MAX: usize = 19;
+
+/// The first chunk of each two hours ends after so many samples at least.
+const FIRST_SAMPLES_MIN: u8 = 8;
 
 /// In which two hours a time lies.
 pub(crate) fn range_number(t_ms: i64) -> i64 {
@@ -35,8 +46,12 @@ pub(crate) struct Series {
     /// The time of the open chunk's first sample.
     open_min_ms: i64,
     closed: Option<Arc<Closed>>,
-    /// How many chunks were opened before this one; tells a select whether its chunk is still the open one.
-    open_number: u32,
+    /// How many chunks were opened before this one; with its first time it tells a select whether its chunk is still the open one.
+    open_number: u16,
+    /// From so many samples on the open chunk, if it is of floats, is full. 0 if that is not known, as it comes from a checkpoint.
+    open_samples_max: u8,
+    /// The same of the first chunk of each two hours.
+    first_samples_max: u8,
     /// While a batch is judged, and a row of it was taken for this series: PENDING, and 1 + the index of the newest such row.
     /// Otherwise the second in which it was last written to.
     mark: u32,
@@ -60,8 +75,20 @@ pub(crate) enum Verdict {
 }
 
 impl Series {
-    pub(crate) fn new(labels: Labels) -> Series {
-        Series { labels, open: Open::default(), open_min_ms: 0, closed: None, open_number: 0, mark: 0 }
+    pub(crate) fn new(id: SeriesId, labels: Labels) -> Series {
+        // Series of a page are sealed together, so that their chunks lie behind one another in a file. Any two numbers without a common
+        // divisor would do; these spread a few pages evenly.
+        let early = (place(id).0 * 70 % usize::from(SAMPLES_MAX - FIRST_SAMPLES_MIN + 1)) as u8;
+        Series {
+            labels,
+            open: Open::default(),
+            open_min_ms: 0,
+            closed: None,
+            open_number: 0,
+            open_samples_max: SAMPLES_MAX,
+            first_samples_max: SAMPLES_MAX - early,
+            mark: 0,
+        }
     }
 
     pub(crate) fn labels(&self) -> &Labels {
@@ -209,25 +236,73 @@ impl Series {
 
     #[inline]
     fn push_float(&mut self, t_ms: i64, value: f64) -> usize {
-        let mut begins = match &self.open {
+        if self.open_samples_max == 0 {
+            self.find_samples_max();
+        }
+        let begins = match &self.open {
             Open::Floats(open) if open.is_empty() => true,
-            Open::Floats(open) if !CUT.is_full(open) => false,
+            Open::Floats(open) if !self.is_full(open, t_ms) => false,
             _ => {
                 self.seal();
                 true
             }
         };
-        if !begins && range_number(t_ms) != range_number(self.open_min_ms) {
-            self.seal();
-            begins = true;
-        }
         if begins {
-            self.open_min_ms = t_ms;
+            self.begin(t_ms);
         }
         if let Open::Floats(open) = &mut self.open {
             open.push(t_ms, value);
         }
         usize::from(begins)
+    }
+
+    /// Does a sample of this time belong into another chunk?
+    #[inline]
+    fn is_full(&self, open: &XorAppender, t_ms: i64) -> bool {
+        let many = open.len() >= u16::from(self.open_samples_max) && self.is_full_of_samples(open);
+        many || open.bytes().len() > BYTES_MAX || t_ms >= self.range_end_ms()
+    }
+
+    /// The end of the two hours in which the open chunk began.
+    #[inline]
+    fn range_end_ms(&self) -> i64 {
+        self.open_min_ms.saturating_add(CHUNK_RANGE_MS - self.open_min_ms.rem_euclid(CHUNK_RANGE_MS))
+    }
+
+    /// So many samples of the same range can be pushed, at least one, before the open chunk may be full. It is not now.
+    fn fits(&self, open: &XorAppender) -> usize {
+        let (count, full) = (open.len(), u16::from(self.open_samples_max));
+        let samples = if count < full { full } else { u16::from(SAMPLES_MAX) } - count;
+        let bytes = BYTES_MAX.saturating_sub(open.bytes().len()) / SAMPLE_BYTES_MAX + 1;
+        bytes.min(usize::from(samples))
+    }
+
+    /// The first chunk of a range ends early only where a whole one fits into the range behind it: otherwise there would be one more
+    /// for nothing.
+    #[cold]
+    fn is_full_of_samples(&self, open: &XorAppender) -> bool {
+        let count = i64::from(open.len());
+        let newest_ms = open.last().map_or(self.open_min_ms, |(t_ms, _)| t_ms);
+        let left_ms = CHUNK_RANGE_MS - newest_ms.rem_euclid(CHUNK_RANGE_MS);
+        let whole_ms = (newest_ms - self.open_min_ms) / (count - 1).max(1) * i64::from(SAMPLES_MAX);
+        count >= i64::from(SAMPLES_MAX) || left_ms >= whole_ms
+    }
+
+    /// A chunk begins. How long the first one of a range is depends on the page: so not all series have their longest chunks at the
+    /// same time, and not all are sealed by the same scrape.
+    fn begin(&mut self, t_ms: i64) {
+        let is_first = self.open_number == 0 || range_number(t_ms) != range_number(self.open_min_ms);
+        self.open_min_ms = t_ms;
+        self.open_samples_max = if is_first { self.first_samples_max } else { SAMPLES_MAX };
+    }
+
+    /// The open chunk comes from a checkpoint: is it the first one of its range?
+    #[cold]
+    fn find_samples_max(&mut self) {
+        let range = range_number(self.open_min_ms);
+        let closed = self.closed.iter().flat_map(|closed| &closed.chunks);
+        let is_first = closed.filter(|chunk| !chunk.late()).all(|chunk| chunk.range() != range);
+        self.open_samples_max = if is_first { self.first_samples_max } else { SAMPLES_MAX };
     }
 
     fn push_histogram(&mut self, t_ms: i64, value: &SampleValue) -> usize {
@@ -259,6 +334,9 @@ impl Series {
         if let Open::Histograms(_) = self.open {
             return (1, self.push_float(samples[0].0, samples[0].1));
         }
+        if self.open_samples_max == 0 {
+            self.find_samples_max();
+        }
         let Open::Floats(mut open) = std::mem::take(&mut self.open) else { return (0, 0) };
         buffer.reserve(XorAppender::ROOMY_BYTES);
         let mut own = open.move_to(std::mem::take(buffer));
@@ -266,27 +344,26 @@ impl Series {
         let mut rest = &samples[..count];
         while let Some((t_ms, _)) = rest.first() {
             let empty = open.is_empty();
-            let full = CUT.is_full(&open) || range_number(*t_ms) != range_number(self.open_min_ms);
+            let full = self.is_full(&open, *t_ms);
             if !empty && full {
                 let max_ms = open.last().map_or(self.open_min_ms, |(t_ms, _)| t_ms);
                 self.close(max_ms, open.len(), Encoding::Xor, open.bytes());
                 open = XorAppender::with_buffer(open.into_bytes());
             }
             if empty || full {
-                self.open_min_ms = *t_ms;
+                self.begin(*t_ms);
                 chunks += 1;
             }
             // The last range of all has no end that could be told; its samples may be added one by one.
-            let end_ms = (range_number(*t_ms) + 1).saturating_mul(CHUNK_RANGE_MS);
-            let room = &rest[..rest.len().min(CUT.room(&open))];
-            let fit = room.partition_point(|(t_ms, _)| *t_ms < end_ms).max(1);
-            let (now, later) = rest.split_at(fit);
+            let end_ms = self.range_end_ms();
+            let room = &rest[..rest.len().min(self.fits(&open))];
+            let fitting = room.partition_point(|(t_ms, _)| *t_ms < end_ms).max(1);
+            let (now, later) = rest.split_at(fitting);
             open.push_all(now.iter().copied());
             rest = later;
         }
-        let missing = (open.bytes().len() + OPEN_SPARE_BYTES).saturating_sub(own.capacity());
-        if missing > 0 {
-            own = Vec::with_capacity(own.capacity() + missing);
+        if !OPEN_SPARE_BYTES.contains(&own.capacity().saturating_sub(open.bytes().len())) {
+            own = Vec::with_capacity(open.bytes().len() + OPEN_SPARE_BYTES.end() / 2);
         }
         *buffer = open.move_to(own);
         self.open = Open::Floats(open);
@@ -302,9 +379,7 @@ impl Series {
     fn seal(&mut self) {
         self.close_open();
         match &mut self.open {
-            // The next chunk will be about as long, so it goes on in the same buffer: allocations that come and go by the
-            // hundred thousand, each of another length, would leave holes.
-            Open::Floats(open) => open.restart(),
+            Open::Floats(open) => *open = XorAppender::new(),
             histograms @ Open::Histograms(_) => *histograms = Open::default(),
         }
     }
@@ -336,11 +411,12 @@ impl Series {
         let Some(open) = Open::resume(encoding, bytes) else { return false };
         self.open = open;
         self.open_min_ms = min_ms;
+        self.open_samples_max = 0;
         true
     }
 
     /// The open chunk: the time of its first sample, its number, its bytes. `None` when it has no samples.
-    pub(crate) fn open(&self) -> Option<(i64, u32, &Open)> {
+    pub(crate) fn open(&self) -> Option<(i64, u16, &Open)> {
         (!self.open.is_empty()).then_some((self.open_min_ms, self.open_number, &self.open))
     }
 

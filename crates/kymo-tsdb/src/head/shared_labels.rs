@@ -100,7 +100,8 @@ mod tests {
                 ("job", job),
             ])
         };
-        (0..10_000).for_each(|id| postings.add(SeriesId(id), &series(id)));
+        let all: Vec<_> = (0..10_000).map(|id| (SeriesId(id), series(id))).collect();
+        postings.add_all(&all);
         let ids: Vec<u32> = (1000u32..9000).filter(|id| !id.is_multiple_of(7)).collect();
         let of = |names: &[&str], ids: &[u32]| {
             let names: Vec<Arc<str>> = names.iter().map(|name| Arc::from(*name)).collect();

@@ -189,13 +189,15 @@ mod tests {
         all
     }
 
+    fn numbered(all: &[Labels]) -> Vec<(SeriesId, Labels)> {
+        (0..).map(SeriesId).zip(all.iter().cloned()).collect()
+    }
+
     #[test]
     fn agrees_with_asking_every_series() {
         let all = series();
         let mut postings = Postings::default();
-        for (i, labels) in all.iter().enumerate() {
-            postings.add(SeriesId(i as u32), labels);
-        }
+        postings.add_all(&numbered(&all));
         let m = |op, name, value| Matcher::new(op, name, value).unwrap();
         use MatchOp::{Equal, NotEqual, NotRegex, Regex};
         let choices = [
@@ -254,9 +256,7 @@ mod tests {
     fn removal_leaves_the_others() {
         let all = series();
         let mut postings = Postings::default();
-        for (i, labels) in all.iter().enumerate() {
-            postings.add(SeriesId(i as u32), labels);
-        }
+        postings.add_all(&numbered(&all));
         let dead: std::collections::HashSet<u32> = (0..600).filter(|i| i % 5 != 1).collect();
         postings.remove(&dead, all.iter().enumerate().filter(|(i, _)| i % 5 != 1).map(|(_, l)| l));
         assert_eq!(postings.values("__name__").unwrap().len(), 1);

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use kymo_model::Labels;
+use kymo_model::{Label, Labels};
 
 use super::SeriesId;
 
@@ -60,22 +60,49 @@ impl List {
     }
 }
 
+/// Series behind one another that have the same label at the same place.
+#[derive(Debug, Default)]
+struct Same<'a> {
+    label: Option<Label<'a>>,
+    ids: Vec<u32>,
+}
+
 impl Postings {
-    /// Adds a series under each of its labels.
-    pub(crate) fn add(&mut self, id: SeriesId, labels: &Labels) {
-        for label in labels {
-            let values = match self.names.get_mut(label.name) {
-                Some(values) => values,
-                None => self.names.entry(label.name.into()).or_default(),
-            };
-            match values.get_mut(label.value) {
-                Some(list) => list.add(id.0),
-                None => {
-                    values.insert(label.value.into(), List::One(id.0));
-                    self.pairs += 1;
+    /// Adds series under each of their labels. Neighbours share most of theirs, which are looked up once for all of them.
+    pub(crate) fn add_all(&mut self, series: &[(SeriesId, Labels)]) {
+        let mut places: Vec<Same<'_>> = Vec::new();
+        for (id, labels) in series {
+            for (place, label) in labels.iter().enumerate() {
+                if place == places.len() {
+                    places.push(Same::default());
                 }
+                let same = &mut places[place];
+                if same.label != Some(label) {
+                    self.add(same);
+                    same.label = Some(label);
+                }
+                same.ids.push(id.0);
             }
         }
+        places.iter_mut().for_each(|same| self.add(same));
+    }
+
+    fn add(&mut self, same: &mut Same<'_>) {
+        let Some(Label { name, value }) = same.label else { return };
+        let values = match self.names.get_mut(name) {
+            Some(values) => values,
+            None => self.names.entry(name.into()).or_default(),
+        };
+        let mut ids = same.ids.drain(..);
+        let list = match values.get_mut(value) {
+            Some(list) => list,
+            None => {
+                let Some(first) = ids.next() else { return };
+                self.pairs += 1;
+                values.entry(value.into()).or_insert(List::One(first))
+            }
+        };
+        ids.for_each(|id| list.add(id));
     }
 
     /// Takes series out. `labels` are theirs, any number of them.

@@ -30,9 +30,10 @@ pub(crate) fn put_definitions<'a>(
     }
 }
 
-/// Reads definitions; `None` when the bytes are none.
+/// Reads definitions, and hands out those that are wanted; `None` when the bytes are none.
 pub(crate) fn read_definitions(
     bytes: &mut Bytes<'_>,
+    mut is_wanted: impl FnMut(SeriesId) -> bool,
     mut define: impl FnMut(SeriesId, Labels),
 ) -> Option<()> {
     let count = bytes.count()?;
@@ -42,8 +43,11 @@ pub(crate) fn read_definitions(
     for _ in 0..count {
         let id = u32::try_from(next_id.checked_add(bytes.signed()?)?).ok()?;
         next_id = i64::from(id) + 1;
-        let labels = before.take(bytes, &mut scratch).filter(|labels| !labels.is_empty())?;
-        define(SeriesId(id), labels);
+        before.take_pairs(bytes)?;
+        if is_wanted(SeriesId(id)) {
+            let labels = before.labels(&mut scratch).filter(|labels| !labels.is_empty())?;
+            define(SeriesId(id), labels);
+        }
     }
     Some(())
 }
@@ -79,6 +83,11 @@ impl<'a> LabelsBefore<'a> {
 
     /// Reads labels, of which there may be none; `None` when the bytes are no labels.
     pub(super) fn take(&mut self, bytes: &mut Bytes<'a>, scratch: &mut String) -> Option<Labels> {
+        self.take_pairs(bytes)?;
+        self.labels(scratch)
+    }
+
+    fn take_pairs(&mut self, bytes: &mut Bytes<'a>) -> Option<()> {
         self.pairs.clear();
         for place in 0..bytes.count()? {
             let flags = bytes.byte()?;
@@ -91,9 +100,13 @@ impl<'a> LabelsBefore<'a> {
             }
             self.pairs.push((name, value));
         }
-        let labels = Labels::from_sorted(self.pairs.iter().copied(), scratch)?;
         std::mem::swap(&mut self.before, &mut self.pairs);
-        Some(labels)
+        Some(())
+    }
+
+    /// The labels that were read last, if they are as labels should be.
+    fn labels(&self, scratch: &mut String) -> Option<Labels> {
+        Labels::from_sorted(self.before.iter().copied(), scratch)
     }
 }
 
@@ -115,14 +128,15 @@ mod tests {
             let mut out = Vec::new();
             put_definitions(&mut out, series.iter().map(|(id, labels)| (*id, labels)));
             let (mut bytes, mut found) = (Bytes(&out), Vec::new());
-            prop_assert_eq!(read_definitions(&mut bytes, |id, labels| found.push((id, labels))), Some(()));
+            let mut define = |id, labels| found.push((id, labels));
+            prop_assert_eq!(read_definitions(&mut bytes, |_| true, &mut define), Some(()));
             prop_assert_eq!(found, series);
             prop_assert!(bytes.0.is_empty());
         }
 
         #[test]
         fn any_bytes_are_read_or_refused(bytes: Vec<u8>) {
-            let _ = read_definitions(&mut Bytes(&bytes), |_, _| {});
+            let _ = read_definitions(&mut Bytes(&bytes), |_| true, |_, _| {});
         }
     }
 }

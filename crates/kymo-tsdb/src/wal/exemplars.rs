@@ -81,7 +81,7 @@ pub(crate) fn read_kept_exemplars(
     mut bytes: Bytes<'_>,
     define: impl FnMut(SeriesId, Labels),
 ) -> Option<Numbered> {
-    read_definitions(&mut bytes, define)?;
+    read_definitions(&mut bytes, |_| true, define)?;
     read_exemplars(bytes)
 }
 

@@ -13,5 +13,5 @@ pub(crate) use definitions::{put_definitions, read_definitions};
 pub(crate) use exemplars::{put_exemplars, put_kept_exemplars, read_exemplars, read_kept_exemplars};
 pub(crate) use log::{Log, WalTarget};
 pub(crate) use metadata::{put_metadata, read_metadata};
-pub(crate) use record::{BatchRecord, RecordKind, Run, RunValues, read_batch};
+pub(crate) use record::{BatchRecord, Packer, RecordKind, Run, RunValues, read_batch};
 pub(crate) use sync::Syncer;

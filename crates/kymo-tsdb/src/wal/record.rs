@@ -1,23 +1,29 @@
 //! The record of a batch: definitions of new series, then the rows that were taken, in the order in which they are applied.
 //!
 //! ```text
-//! batch  kind:byte   definitions (again, those of the record before)   definitions (new)   rows
-//! rows   count   run...   codes: four bits a float, lower half of a byte first   length of histograms   histograms   values
-//! run    id:signed, minus the id before minus 1   rows * 4 + histograms * 2 + late   t_ms:signed, minus the run's before
+//! batch   kind:byte   head   values
+//! packed  kind:byte   bytes of what follows   head (Snappy block)   values
+//! head    definitions (again, those of the record before)   definitions (new)   rows
+//! rows    count   run...   codes: four bits a float, lower half of a byte first   length of histograms   histograms
+//! run     id:signed, minus the id before minus 1   rows * 4 + histograms * 2 + late   t_ms:signed, minus the run's before
 //! ```
 //!
 //! A run is rows of neighbouring ids and of one kind at one time, as a scrape writes them. New definitions are written twice, in two
 //! records, so that losing one record to a damaged byte does not cost the samples of later ones.
+//!
+//! Heads repeat themselves: the instances of a fleet have the same series with values of the same kinds. Values do not, and stay as
+//! they are.
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use kymo_model::{Labels, SampleValue};
+use snap::raw::{Decoder, Encoder, decompress_len, max_compress_len};
 
 use super::definitions::{put_definitions, read_definitions};
 use super::histogram::{Scale, put_histogram, take_histogram};
 use super::value::{put_value, take_value};
 use crate::append::Taken;
-use crate::frame::{Bytes, put_signed, put_unsigned};
+use crate::frame::{Bytes, PAYLOAD_BYTES_MAX, put_signed, put_unsigned};
 use crate::head::is_sound;
 use crate::index::SeriesId;
 
@@ -40,6 +46,7 @@ pub(crate) enum RecordKind {
     Exemplars = 8,
     KeptExemplars = 9,
     Metadata = 10,
+    PackedBatch = 11,
 }
 
 impl RecordKind {
@@ -57,6 +64,7 @@ impl RecordKind {
             RecordKind::Exemplars,
             RecordKind::KeptExemplars,
             RecordKind::Metadata,
+            RecordKind::PackedBatch,
         ];
         let kind = all.into_iter().find(|known| *known as u8 == *kind)?;
         Some((kind, Bytes(rest)))
@@ -72,42 +80,86 @@ pub(crate) struct BatchRecord<'a> {
     pub(crate) rows: &'a [Taken],
 }
 
+/// Heads of so many bytes are packed: shorter ones are not worth it, longer ones no record has.
+const PACKED_BYTES: RangeInclusive<usize> = 64..=PAYLOAD_BYTES_MAX;
+
+/// What a batch is packed with, used again and again.
+#[derive(Debug)]
+pub(crate) struct Packer {
+    encoder: Encoder,
+    head: Vec<u8>,
+    packed: Vec<u8>,
+    values: Vec<u8>,
+}
+
+impl Packer {
+    pub(crate) fn new() -> Packer {
+        Packer { encoder: Encoder::new(), head: Vec::new(), packed: Vec::new(), values: Vec::new() }
+    }
+
+    /// Packs the head; says whether that made it shorter.
+    fn pack(&mut self) -> bool {
+        if !PACKED_BYTES.contains(&self.head.len()) {
+            return false;
+        }
+        self.packed.resize(max_compress_len(self.head.len()), 0);
+        let Ok(length) = self.encoder.compress(&self.head, &mut self.packed) else { return false };
+        self.packed.truncate(length);
+        length < self.head.len()
+    }
+}
+
 impl BatchRecord<'_> {
     /// Appends the payload.
-    pub(crate) fn put(&self, out: &mut Vec<u8>) {
-        out.push(RecordKind::Batch as u8);
-        put_definitions(out, self.repeated.iter().map(|(id, labels)| (*id, labels)));
-        put_definitions(out, self.new.iter().map(|(id, labels)| (*id, labels)));
-        put_unsigned(out, self.rows.len() as u64);
+    pub(crate) fn put(&self, out: &mut Vec<u8>, packer: &mut Packer) {
+        packer.head.clear();
+        packer.values.clear();
+        self.put_parts(&mut packer.head, &mut packer.values);
+        if packer.pack() {
+            out.push(RecordKind::PackedBatch as u8);
+            put_unsigned(out, packer.packed.len() as u64);
+            out.extend_from_slice(&packer.packed);
+        } else {
+            out.push(RecordKind::Batch as u8);
+            out.extend_from_slice(&packer.head);
+        }
+        out.extend_from_slice(&packer.values);
+    }
+
+    fn put_parts(&self, head: &mut Vec<u8>, values: &mut Vec<u8>) {
+        put_definitions(head, self.repeated.iter().map(|(id, labels)| (*id, labels)));
+        put_definitions(head, self.new.iter().map(|(id, labels)| (*id, labels)));
+        put_unsigned(head, self.rows.len() as u64);
         let (mut next_id, mut time, mut floats) = (0, 0, 0);
         for run in self.rows.chunk_by(Taken::is_followed_by) {
             let first = &run[0];
             let histograms = !matches!(first.value, SampleValue::Float(_));
             floats += if histograms { 0 } else { run.len() };
-            put_signed(out, i64::from(first.id.0) - next_id);
+            put_signed(head, i64::from(first.id.0) - next_id);
             let flags = if first.late { LATE } else { 0 } | if histograms { HISTOGRAMS } else { 0 };
-            put_unsigned(out, (run.len() as u64) << FLAG_BITS | flags);
-            put_signed(out, first.t_ms.wrapping_sub(time));
+            put_unsigned(head, (run.len() as u64) << FLAG_BITS | flags);
+            put_signed(head, first.t_ms.wrapping_sub(time));
             next_id = i64::from(first.id.0) + run.len() as i64;
             time = first.t_ms;
         }
-        let codes_at = out.len();
-        out.resize(codes_at + floats.div_ceil(2), 0);
-        if floats == self.rows.len() {
-            put_unsigned(out, 0);
-        } else {
-            let (mut histograms, mut before) = (Vec::new(), Scale::default());
-            self.rows.iter().for_each(|row| put_histogram(&mut histograms, &row.value, &mut before));
-            put_unsigned(out, histograms.len() as u64);
-            out.extend_from_slice(&histograms);
-        }
+        let codes_at = head.len();
+        head.resize(codes_at + floats.div_ceil(2), 0);
+        let codes = &mut head[codes_at..];
         let (mut place, mut before) = (0, 0);
         for row in self.rows {
             if let SampleValue::Float(value) = row.value {
-                let code = put_value(out, value, &mut before);
-                out[codes_at + place / 2] |= code << (4 * (place % 2));
+                let code = put_value(values, value, &mut before);
+                codes[place / 2] |= code << (4 * (place % 2));
                 place += 1;
             }
+        }
+        if floats == self.rows.len() {
+            put_unsigned(head, 0);
+        } else {
+            let (mut histograms, mut before) = (Vec::new(), Scale::default());
+            self.rows.iter().for_each(|row| put_histogram(&mut histograms, &row.value, &mut before));
+            put_unsigned(head, histograms.len() as u64);
+            head.extend_from_slice(&histograms);
         }
     }
 }
@@ -122,15 +174,45 @@ impl Taken {
     }
 }
 
-/// Reads what [`BatchRecord::put`] wrote after the kind: hands out the definitions and gives the rows.
+/// Reads what [`BatchRecord::put`] wrote after the kind: hands out the definitions that are wanted and gives the rows. `head` is
+/// memory to work in.
 pub(crate) fn read_batch<'a>(
+    kind: RecordKind,
     mut bytes: Bytes<'a>,
+    head: &'a mut Vec<u8>,
+    is_wanted: impl FnMut(SeriesId) -> bool,
+    define: impl FnMut(SeriesId, Labels),
+) -> Option<BatchRows<'a>> {
+    if kind == RecordKind::Batch {
+        return read_head(&mut bytes, is_wanted, define).map(|rows| BatchRows { values: bytes.0, ..rows });
+    }
+    let length = usize::try_from(bytes.unsigned()?).ok()?;
+    unpack(bytes.take(length)?, head)?;
+    let mut rest = Bytes(head);
+    let rows = read_head(&mut rest, is_wanted, define)?;
+    rest.0.is_empty().then_some(BatchRows { values: bytes.0, ..rows })
+}
+
+fn unpack(packed: &[u8], head: &mut Vec<u8>) -> Option<()> {
+    let length = decompress_len(packed).ok()?;
+    // No element of a Snappy block gives more than 64 bytes for two.
+    if length > PAYLOAD_BYTES_MAX.min(packed.len().saturating_mul(32)) {
+        return None;
+    }
+    head.resize(length, 0);
+    Decoder::new().decompress(packed, head).ok().map(drop)
+}
+
+/// Reads a head from the front of the bytes.
+fn read_head<'a>(
+    bytes: &mut Bytes<'a>,
+    mut is_wanted: impl FnMut(SeriesId) -> bool,
     mut define: impl FnMut(SeriesId, Labels),
 ) -> Option<BatchRows<'a>> {
-    read_definitions(&mut bytes, &mut define)?;
-    read_definitions(&mut bytes, &mut define)?;
+    read_definitions(bytes, &mut is_wanted, &mut define)?;
+    read_definitions(bytes, &mut is_wanted, &mut define)?;
     let count = bytes.unsigned()?;
-    let runs = bytes;
+    let runs = *bytes;
     let (mut left, mut floats) = (count, count);
     while left > 0 {
         bytes.signed()?;
@@ -143,7 +225,7 @@ pub(crate) fn read_batch<'a>(
     let codes = bytes.take(usize::try_from(floats.div_ceil(2)).ok()?)?;
     let length = bytes.unsigned()?;
     let histograms = Bytes(bytes.take(usize::try_from(length).ok()?)?);
-    Some(BatchRows { count, runs, codes, histograms, values: bytes.0 })
+    Some(BatchRows { count, runs, codes, histograms, values: &[] })
 }
 
 /// A histogram of the usual size takes about so many times the memory of a float.
@@ -247,6 +329,12 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn put(record: BatchRecord<'_>) -> Vec<u8> {
+        let mut out = Vec::new();
+        record.put(&mut out, &mut Packer::new());
+        out
+    }
+
     /// A float, or a histogram now and then.
     fn value(bits: u64) -> SampleValue {
         let histogram = kymo_model::Histogram { count: bits, zero_count: bits, ..Default::default() };
@@ -265,12 +353,11 @@ mod tests {
                 .map(|(id, t_ms, bits, late)| Taken { id: SeriesId(id), t_ms, value: value(bits), late })
                 .collect();
             let new = [(SeriesId(3), Labels::from_pairs([("a", "b")]))];
-            let mut out = Vec::new();
-            BatchRecord { repeated: &new, new: &new, rows: &rows }.put(&mut out);
+            let out = put(BatchRecord { repeated: &new, new: &new, rows: &rows });
             let (kind, bytes) = RecordKind::of(&out).unwrap();
-            prop_assert_eq!(kind, RecordKind::Batch);
-            let (mut found, mut defined) = (Vec::new(), 0);
-            let read = read_batch(bytes, |_, _| defined += 1).unwrap();
+            prop_assert!(matches!(kind, RecordKind::Batch | RecordKind::PackedBatch));
+            let (mut found, mut defined, mut head) = (Vec::new(), 0, Vec::new());
+            let read = read_batch(kind, bytes, &mut head, |_| true, |_, _| defined += 1).unwrap();
             let all = read.read(&mut Vec::new(), |run, values| {
                 let values: Vec<SampleValue> = match values {
                     RunValues::Floats(values) => values.iter().copied().map(SampleValue::Float).collect(),
@@ -290,8 +377,10 @@ mod tests {
 
         #[test]
         fn any_bytes_are_read_or_refused(bytes: Vec<u8>) {
-            if let Some(rows) = read_batch(Bytes(&bytes), |_, _| {}) {
-                let _ = rows.read(&mut Vec::new(), |_, _| {});
+            for kind in [RecordKind::Batch, RecordKind::PackedBatch] {
+                if let Some(rows) = read_batch(kind, Bytes(&bytes), &mut Vec::new(), |_| true, |_, _| {}) {
+                    let _ = rows.read(&mut Vec::new(), |_, _| {});
+                }
             }
         }
     }
@@ -306,9 +395,8 @@ mod tests {
                 late: false,
             })
             .collect();
-        let mut out = Vec::new();
-        BatchRecord { repeated: &[], new: &[], rows: &rows }.put(&mut out);
-        // One byte a value (none for zeros) and half a byte of code.
-        assert!(out.len() < 1500, "{}", out.len());
+        // One byte a value (none for zeros) and next to nothing for the codes, which are the same again and again.
+        let bytes = put(BatchRecord { repeated: &[], new: &[], rows: &rows }).len();
+        assert!(bytes < 1050, "{bytes}");
     }
 }
