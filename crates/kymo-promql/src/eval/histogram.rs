@@ -188,6 +188,11 @@ struct Native {
     row: Row,
 }
 
+/// The upper bound of a bucket, which is a number.
+fn bound(le: &str) -> Option<f64> {
+    parse_float(le).ok().filter(|bound| !bound.is_nan())
+}
+
 impl<'q> Histograms<'q> {
     fn of(function: Function<'q>, input: Vector<'q>) -> Result<Histograms<'q>, QueryError> {
         let mut numbering = Numbering::new(Key::without_exactly(&[LE.to_owned()]));
@@ -196,7 +201,7 @@ impl<'q> Histograms<'q> {
         let mut others: Vec<usize> = Vec::new();
         for (at, one) in input.series.iter().enumerate() {
             function.context.check_now_and_then(at)?;
-            let Ok(bound) = parse_float(one.get(LE).unwrap_or("")) else {
+            let Some(bound) = bound(one.get(LE).unwrap_or("")) else {
                 others.push(at);
                 continue;
             };
@@ -239,7 +244,7 @@ impl<'q> Histograms<'q> {
             let series = &self.input.series[others[at]];
             self.input.fill(others[at], scratch, row)?;
             let le = series.get(LE).unwrap_or("");
-            if row.has_floats() && parse_float(le).is_err() {
+            if row.has_floats() && bound(le).is_none() {
                 let metric = if context.delayed_name_removal { series.metric_name() } else { "" };
                 let note = Note::BadBucketLabel(metric.to_owned(), le.to_owned());
                 context.notes.add(note, self.function.span);

@@ -120,13 +120,13 @@ fn of_one(function: MapFunction) -> fn(f64) -> f64 {
         MapFunction::Ceil => f64::ceil,
         MapFunction::Cos => f64::cos,
         MapFunction::Cosh => f64::cosh,
-        MapFunction::Deg => |v| v * 180.0 / std::f64::consts::PI,
+        MapFunction::Deg => |v| v * (180.0 / std::f64::consts::PI),
         MapFunction::Exp => f64::exp,
         MapFunction::Floor => f64::floor,
         MapFunction::Ln => f64::ln,
         MapFunction::Log10 => f64::log10,
         MapFunction::Log2 => f64::log2,
-        MapFunction::Rad => |v| v * std::f64::consts::PI / 180.0,
+        MapFunction::Rad => |v| v * (std::f64::consts::PI / 180.0),
         MapFunction::Sgn => |v| {
             if v < 0.0 {
                 -1.0

@@ -60,12 +60,7 @@ pub(crate) fn quantile(q: f64, h: &FloatHistogram) -> (f64, Option<NanObservatio
     let rank = if upwards { rank - (count - bucket.count) } else { count - rank };
     let mut all = count;
     if h.sum.is_nan() {
-        for later in ascending {
-            all += later.count;
-            // Upstream looks for uncounted observations with the variable that holds the bucket it found, and goes on with the
-            // last one of all. Dashboards show what it shows.
-            bucket = later;
-        }
+        all = ascending.fold(all, |all, later| all + later.count);
     }
     let nan = h.sum.is_nan() && all < h.count;
     (value_at(&bucket, rank / bucket.count, h), nan.then_some(NanObservations::Skew))
@@ -146,9 +141,11 @@ pub(crate) fn fraction(lower: f64, upper: f64, h: &FloatHistogram) -> (f64, bool
 fn rank_of(value: f64, h: &FloatHistogram) -> Option<f64> {
     let mut rank = 0.0;
     for mut bucket in h.buckets() {
-        let zero = bucket.lower <= 0.0 && bucket.upper >= 0.0;
+        let zero = !h.has_custom_buckets() && bucket.lower <= 0.0 && bucket.upper >= 0.0;
         if zero {
             give_sign(&mut bucket, h);
+        } else if bucket.lower == f64::NEG_INFINITY && bucket.upper > 0.0 {
+            bucket.lower = 0.0;
         }
         if bucket.lower >= value {
             return Some(rank);
