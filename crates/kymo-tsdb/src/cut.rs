@@ -19,6 +19,7 @@ use kymo_model::{Labels, StoreError, StoreErrorKind};
 
 use crate::block::{
     Block, BlockError, BlockMeta, BlockOrigin, BlockWriter, BlockWriterOptions, EncodedChunk, Ulid, join,
+    refill,
 };
 use crate::checkpoint::{Retire, checkpoint};
 use crate::db::{Files, Shared};
@@ -295,6 +296,7 @@ pub(crate) fn write_series(
         match read.and_then(|chunks| join(chunks).map_err(undecodable)) {
             Ok(chunks) if chunks.is_empty() => {}
             Ok(chunks) => {
+                let chunks = refill(chunks);
                 let borrowed: Vec<_> = chunks.iter().map(EncodedChunk::borrowed).collect();
                 writer.add_series(labels, &borrowed)?;
             }

@@ -3,7 +3,7 @@
 use kymo_chunk::{
     ChunkError, CutPolicy, Encoding, FloatHistogramAppender, HistogramAppender, HistogramCutPolicy,
     HistogramIter, HistogramPushed, HistogramSample, HistogramValue, StartedSample, Xor2Iter, XorAppender,
-    XorIter,
+    XorIter, decode,
 };
 use kymo_model::{FloatHistogram, Histogram};
 
@@ -135,6 +135,45 @@ pub(crate) fn encode(rows: &[Row], chunks: &mut Vec<EncodedChunk>) {
     }
 }
 
+/// Chunks of floats behind one another in fewer chunks, if there are fewer: the head ends some early (docs/storage.md), which would
+/// cost a block one chunk more for each series. Those of which one does not decode stay as they are.
+pub(crate) fn refill(chunks: Vec<EncodedChunk>) -> Vec<EncodedChunk> {
+    let policy = CutPolicy::default();
+    let samples = |chunk: &EncodedChunk| match chunk.data[..] {
+        [high, low, ..] if chunk.encoding == Encoding::Xor => {
+            Some(usize::from(u16::from_be_bytes([high, low])))
+        }
+        _ => None,
+    };
+    let Some(total) = chunks.iter().map(samples).sum::<Option<usize>>() else { return chunks };
+    if chunks.len() <= total.div_ceil(usize::from(policy.samples_target)) {
+        return chunks;
+    }
+    let (mut times, mut values) = (Vec::with_capacity(total), Vec::with_capacity(total));
+    if chunks.iter().any(|chunk| decode(&chunk.data, &mut times, &mut values).is_err()) {
+        return chunks;
+    }
+    let (mut refilled, mut rest) = (Vec::new(), 0..times.len());
+    while !rest.is_empty() {
+        let mut chunk = XorAppender::with_buffer(Vec::with_capacity(XorAppender::ROOMY_BYTES));
+        let first = rest.start;
+        loop {
+            let room = policy.room(&chunk).min(usize::from(policy.samples_target - chunk.len()));
+            let now = rest.start..rest.end.min(rest.start + room);
+            if now.is_empty() {
+                break;
+            }
+            rest.start = now.end;
+            chunk.push_all(now.map(|at| (times[at], values[at])));
+        }
+        let (min_ms, max_ms) = (times[first], times[rest.start - 1]);
+        let mut data = chunk.into_bytes();
+        data.shrink_to_fit();
+        refilled.push(EncodedChunk { min_ms, max_ms, encoding: Encoding::Xor, data });
+    }
+    if refilled.len() < chunks.len() { refilled } else { chunks }
+}
+
 /// Calls `each` with the samples of a chunk, up to the first that does not decode.
 pub(crate) fn for_each_row(
     encoding: Encoding,
@@ -159,5 +198,61 @@ pub(crate) fn for_each_row(
                 each(Row { t_ms, start_ms, value });
             })
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chunks(lengths: &[i64], value: impl Fn(i64) -> f64) -> Vec<EncodedChunk> {
+        let mut next = 0;
+        let chunk = |len: &i64| {
+            let mut chunk = XorAppender::new();
+            let first = next;
+            next += len;
+            chunk.push_all((first..next).map(|at| (at * 1000, value(at))));
+            let data = chunk.into_bytes();
+            EncodedChunk { min_ms: first * 1000, max_ms: (next - 1) * 1000, encoding: Encoding::Xor, data }
+        };
+        lengths.iter().map(chunk).collect()
+    }
+
+    fn lengths(chunks: &[EncodedChunk]) -> Vec<usize> {
+        chunks.iter().map(|chunk| usize::from(u16::from_be_bytes([chunk.data[0], chunk.data[1]]))).collect()
+    }
+
+    #[test]
+    fn short_chunks_are_filled() {
+        let before = chunks(&[30, 120, 120, 90], |at| at as f64);
+        let after = refill(before.clone());
+        assert_eq!(lengths(&after), [120, 120, 120]);
+        let read = |chunks: &[EncodedChunk]| {
+            let (mut times, mut values) = (Vec::new(), Vec::new());
+            for chunk in chunks {
+                let from = times.len();
+                decode(&chunk.data, &mut times, &mut values).unwrap();
+                assert_eq!((times[from], times.last()), (chunk.min_ms, Some(&chunk.max_ms)));
+            }
+            (times, values)
+        };
+        assert_eq!(read(&after), read(&before));
+    }
+
+    #[test]
+    fn others_stay_as_they_are() {
+        let is_kept = |before: Vec<EncodedChunk>| {
+            let data = |chunks: &[EncodedChunk]| chunks.iter().map(|c| c.data.clone()).collect::<Vec<_>>();
+            assert_eq!(data(&refill(before.clone())), data(&before));
+        };
+        is_kept(Vec::new());
+        is_kept(chunks(&[30, 120, 120], |at| at as f64));
+        // Full of bytes, not of samples.
+        is_kept(chunks(&[100, 100, 100, 60], |at| {
+            (at as f64 + 0.1).sqrt().sin().exp() * f64::powi(-1.7, at as i32 % 700)
+        }));
+        let mut damaged = chunks(&[30, 30], |at| at as f64);
+        damaged[1].data.truncate(20);
+        is_kept(damaged);
     }
 }

@@ -42,7 +42,7 @@ pub use chunk_file::ChunkData;
 pub(crate) use compact::compact_blocks_as;
 pub use compact::{CompactError, CompactOptions, Compacted, CompactionPlan, compact_blocks};
 pub use cut::{CutError, write_select};
-pub(crate) use encode::{EncodedChunk, Open, Row, RowValue, encode, for_each_row};
+pub(crate) use encode::{EncodedChunk, Open, Row, RowValue, encode, for_each_row, refill};
 
 pub use error::{BlockDamage, BlockError, WriteBlockError};
 pub use index::ChunkMeta;
