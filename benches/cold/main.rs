@@ -266,7 +266,7 @@ fn peers(fleet: &Fleet, scrapes: usize, wanted: &str) {
         println!(
             "  {}: {:.3} bytes per sample in its directory",
             kind.name(),
-            server.disk_bytes() as f64 / samples
+            server.disk_bytes("data") as f64 / samples
         );
     }
 }
