@@ -10,7 +10,7 @@ pub(super) const SAMPLES_MAX: u8 = 120;
 const BYTES_MAX: usize = 1005;
 
 /// No sample is longer.
-const SAMPLE_BYTES_MAX: usize = 19;
+const SAMPLE_BYTES_MAX: usize = 20;
 
 /// The first chunk of each two hours ends after so many samples at least.
 pub(super) const FIRST_SAMPLES_MIN: u8 = 8;
