@@ -84,7 +84,8 @@ pub struct Options {
     /// Blocks all of whose samples are this much older than the newest of all, and that compaction will leave alone, become cold
     /// ([`crate::cold`]): a fourth of the bytes, which Prometheus passes over. [`Options::NEVER_COLD`] for never.
     pub cold_after_ms: i64,
-    /// Sealed chunks leave the heap for chunk files when there are so many bytes of them.
+    /// Sealed chunks leave the heap for chunk files when there are so many bytes of them; while an opening reads the log, 64 times
+    /// as many.
     pub spill_bytes: u64,
     /// On how many threads the log is replayed, the one that opens the database included. They end with the opening; what it
     /// finds does not depend on them. 0 for as many as there are processors, at most [`Options::REPLAY_THREADS_MAX`].

@@ -1,6 +1,7 @@
 //! Series: its labels, the open chunk that takes samples, and the closed part. Order is judged here and nowhere else.
 
 mod cut;
+mod length;
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -17,22 +18,13 @@ use super::value::{judge_same_time, value_in};
 use crate::chunks::{ChunkPlace, ChunkStore};
 use crate::index::SeriesId;
 use crate::stats::MemoryStats;
+use length::{FIRST_SAMPLES_MIN, SAMPLES_MAX};
 
 /// No chunk crosses a multiple of this, so that blocks of two hours and more take chunks as they are.
 const CHUNK_RANGE_MS: i64 = 2 * 3_600_000;
 
 /// An open chunk that was filled at once has so much room for what comes next, at least and at most.
 const OPEN_SPARE_BYTES: RangeInclusive<usize> = 32..=256;
-
-/// How many samples and bytes end a chunk.
-const SAMPLES_MAX: u8 = 120;
-const BYTES_MAX: usize = 1005;
-
-/// No sample is longer.
-const SAMPLE_BYTES_MAX: usize = 19;
-
-/// The first chunk of each two hours ends after so many samples at least.
-const FIRST_SAMPLES_MIN: u8 = 8;
 
 /// In which two hours a time lies.
 pub(crate) fn range_number(t_ms: i64) -> i64 {
@@ -254,55 +246,6 @@ impl Series {
             open.push(t_ms, value);
         }
         usize::from(begins)
-    }
-
-    /// Does a sample of this time belong into another chunk?
-    #[inline]
-    fn is_full(&self, open: &XorAppender, t_ms: i64) -> bool {
-        let many = open.len() >= u16::from(self.open_samples_max) && self.is_full_of_samples(open);
-        many || open.bytes().len() > BYTES_MAX || t_ms >= self.range_end_ms()
-    }
-
-    /// The end of the two hours in which the open chunk began.
-    #[inline]
-    fn range_end_ms(&self) -> i64 {
-        self.open_min_ms.saturating_add(CHUNK_RANGE_MS - self.open_min_ms.rem_euclid(CHUNK_RANGE_MS))
-    }
-
-    /// So many samples of the same range can be pushed, at least one, before the open chunk may be full. It is not now.
-    fn fits(&self, open: &XorAppender) -> usize {
-        let (count, full) = (open.len(), u16::from(self.open_samples_max));
-        let samples = if count < full { full } else { u16::from(SAMPLES_MAX) } - count;
-        let bytes = BYTES_MAX.saturating_sub(open.bytes().len()) / SAMPLE_BYTES_MAX + 1;
-        bytes.min(usize::from(samples))
-    }
-
-    /// The first chunk of a range ends early only where a whole one fits into the range behind it: otherwise there would be one more
-    /// for nothing.
-    #[cold]
-    fn is_full_of_samples(&self, open: &XorAppender) -> bool {
-        let count = i64::from(open.len());
-        let newest_ms = open.last().map_or(self.open_min_ms, |(t_ms, _)| t_ms);
-        let left_ms = CHUNK_RANGE_MS - newest_ms.rem_euclid(CHUNK_RANGE_MS);
-        let whole_ms = (newest_ms - self.open_min_ms) / (count - 1).max(1) * i64::from(SAMPLES_MAX);
-        count >= i64::from(SAMPLES_MAX) || left_ms >= whole_ms
-    }
-
-    /// A chunk begins. How long the first one of a range is depends on the page: so not all series have their longest chunks at the
-    /// same time, and not all are sealed by the same scrape.
-    fn begin(&mut self, t_ms: i64) {
-        let is_first = self.open_number == 0 || range_number(t_ms) != range_number(self.open_min_ms);
-        self.open_min_ms = t_ms;
-        self.open_samples_max = if is_first { self.first_samples_max } else { SAMPLES_MAX };
-    }
-
-    /// The open chunk comes from a checkpoint: is it the first one of its range?
-    #[cold]
-    fn find_samples_max(&mut self) {
-        let range = range_number(self.open_min_ms);
-        let closed = self.closed.iter().flat_map(|closed| &closed.chunks);
-        let is_first = closed.filter(|chunk| !chunk.late()).all(|chunk| chunk.range() != range);
-        self.open_samples_max = if is_first { self.first_samples_max } else { SAMPLES_MAX };
     }
 
     fn push_histogram(&mut self, t_ms: i64, value: &SampleValue) -> usize {
