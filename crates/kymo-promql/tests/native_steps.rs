@@ -290,6 +290,26 @@ fn groups_are_in_the_order_of_their_first_series_over_all_steps() {
 }
 
 #[test]
+fn a_stale_series_has_no_say_in_the_order_of_groups() {
+    let store = store::loaded(
+        "load 20s
+            n{a=\"x\", le=\"1\"} 1 stale
+            n{a=\"y\"} 2 2
+            n{a=\"z\", le=\"1\"} 3 3",
+    );
+    for aggregation in
+        ["sum by (le) (n)", "sum by (le) (+n)", "quantile by (le) (0.5, n)", "topk by (le) (1, n)"]
+    {
+        let expr = parse(aggregation);
+        let at = Timestamp::from_millis(STEP_MS);
+        let result = near().instant(&store, &expr, at, &QueryOptions::default()).unwrap();
+        let QueryValue::Vector(samples) = result.value else { panic!("{aggregation} is no vector") };
+        let values: Vec<_> = samples.iter().map(|sample| numbers(&sample.value)).collect();
+        assert_eq!(values, [[2.0], [3.0]], "{aggregation}");
+    }
+}
+
+#[test]
 fn of_what_an_operator_refuses_the_last_series_is_told() {
     // `p` is a native histogram first, which come before the classic ones, and a classic one later.
     let store = store::loaded(
