@@ -143,6 +143,11 @@ impl Groups {
         self.first.len()
     }
 
+    /// For each group the series given, which is the first that has a value, or its first of all.
+    pub(crate) fn first_with_values(&self, first: &[Option<usize>]) -> Vec<usize> {
+        self.first.iter().zip(first).map(|(any, first)| first.unwrap_or(*any)).collect()
+    }
+
     /// The series of each group.
     pub(crate) fn members(&self) -> Vec<Vec<u32>> {
         let mut members = vec![Vec::new(); self.len()];

@@ -13,9 +13,9 @@ use crate::grid::Grid;
 use crate::grouping::{Groups, Key};
 use crate::kernel::{Mean, Sum};
 use crate::plan::{AggregateOp, AggregatePlan};
-use crate::row::{Block, Point, Row};
+use crate::row::{Block, Point, Row, Rows};
 use crate::scalar::Scalar;
-use crate::vector::{Name, Series, Vector};
+use crate::vector::{Name, Scratch, Series, Vector};
 
 /// What an aggregation works on.
 pub(super) struct Input<'q> {
@@ -223,7 +223,11 @@ impl<'q> Foldable<'q> for Input<'q> {
         let mut valid = vec![0u64; groups.len() * words];
         let mut names = vec![GroupName::default(); groups.len()];
         let mut natives = NativeGroups::new(context, plan, histograms, steps);
+        let mut first: Vec<Option<usize>> = vec![None; groups.len()];
         vector.each_row(context, steps, |at, row| {
+            if row.valid.any() {
+                first[groups.of_series[at] as usize].get_or_insert(at);
+            }
             natives.filter(row);
             if !row.valid.any() {
                 return Ok(());
@@ -247,7 +251,7 @@ impl<'q> Foldable<'q> for Input<'q> {
             block.push(&row)?;
         }
         let names = names.into_iter().map(|name| name.name).collect();
-        Ok(of_groups(plan, &vector, &groups, names, block))
+        Ok(by_first(of_groups(plan, &vector, &groups, names, block), &groups.first_with_values(&first)))
     }
 }
 
@@ -286,6 +290,39 @@ pub(super) fn of_groups<'q>(
         Series::new(labels).with_name(name)
     });
     Vector { series: series.collect(), rows: Box::new(rows), one_name: plan.without || !named(plan) }
+}
+
+/// Groups in the order of the first series that each has a value of, as upstream knows no others.
+pub(super) fn by_first<'q>(vector: Vector<'q>, first: &[usize]) -> Vector<'q> {
+    if first.is_sorted() {
+        return vector;
+    }
+    let Vector { series, rows, one_name } = vector;
+    let order = order_by_first(first);
+    let series = order.iter().map(|group| series[*group].clone()).collect();
+    Vector { series, rows: Box::new(Ordered { rows, order }), one_name }
+}
+
+/// The groups in the order of their first series.
+pub(super) fn order_by_first(first: &[usize]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..first.len()).collect();
+    order.sort_by_key(|group| first[*group]);
+    order
+}
+
+struct Ordered<'q> {
+    rows: Box<dyn Rows + 'q>,
+    order: Vec<usize>,
+}
+
+impl Rows for Ordered<'_> {
+    fn fill(&self, index: usize, scratch: &mut Scratch, out: &mut Row) -> Result<(), QueryError> {
+        self.rows.fill(self.order[index], scratch, out)
+    }
+
+    fn may_note(&self) -> bool {
+        self.rows.may_note()
+    }
 }
 
 /// One group at all steps.

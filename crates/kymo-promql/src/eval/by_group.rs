@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use super::aggregate::{Cells, GroupName, Input, of_groups};
+use super::aggregate::{Cells, GroupName, Input, by_first, of_groups};
 use super::native_groups::{Histograms, NativeGroups};
 use crate::bits::words_of;
 use crate::budget::Held;
@@ -43,6 +43,8 @@ pub(super) struct Fold<T, A, F> {
 struct Group {
     row: Row,
     name: Name,
+    /// The first series that has a value.
+    first: Option<usize>,
     /// What its native histograms held while they were added up.
     held: Option<Held>,
 }
@@ -69,9 +71,12 @@ pub(super) fn fold<'q, T: Copy + Send + Sync>(
         let mut valid = vec![0u64; words_of(steps)];
         let mut natives = NativeGroups::new(context, plan, fold.histograms, steps);
         let mut row = scratch.take_row();
-        let mut name = GroupName::default();
+        let (mut name, mut first) = (GroupName::default(), None);
         let mut add = |at: usize| {
             vector.fill(at, scratch, &mut row)?;
+            if row.valid.any() {
+                first.get_or_insert(at);
+            }
             natives.filter(&mut row);
             if !row.valid.any() {
                 return Ok(());
@@ -88,6 +93,7 @@ pub(super) fn fold<'q, T: Copy + Send + Sync>(
             }
         }
         out.name = name.name;
+        out.first = first;
         out.row.reset(steps);
         out.row.valid.copy_from(&valid);
         out.row.values.iter_mut().zip(&states).for_each(|(value, state)| *value = (fold.finish)(*state));
@@ -98,11 +104,13 @@ pub(super) fn fold<'q, T: Copy + Send + Sync>(
     };
     let mut block = Block::new(steps, &context.budget);
     let mut names = Vec::with_capacity(groups.len());
+    let mut first = Vec::with_capacity(groups.len());
     let mut held = Vec::new();
     let mut kept = Ok(());
     context.in_order(groups.len(), 2 * steps, compute, |_, group| {
         held.extend(group.held.take().filter(|held| !held.is_nothing()));
         names.push(group.name);
+        first.push(group.first);
         // Series come first, then what becomes of groups: an error of a series counts, wherever it is.
         if kept.is_ok() {
             kept = block.push(&group.row);
@@ -114,7 +122,7 @@ pub(super) fn fold<'q, T: Copy + Send + Sync>(
         return Err(error);
     }
     kept?;
-    Ok(of_groups(plan, &vector, &groups, names, block))
+    Ok(by_first(of_groups(plan, &vector, &groups, names, block), &groups.first_with_values(&first)))
 }
 
 /// The error of the first series that has one, whoever comes to it first.

@@ -1,14 +1,15 @@
 //! Aggregations of an instant selector at one time, where the store has the newest sample of every series at hand: one pass over
 //! these samples, without rows, without a list of series, without labels that nobody asks for.
 //!
-//! Series are added up in their order and groups numbered by their first series, so answers are those of the longer way, which
-//! is taken wherever a series has to be read. Workers look at samples and labels; sums are made in order.
+//! Series are added up in their order and groups are in the order of the first series that each has a value of, so answers are
+//! those of the longer way, which is taken wherever a series has to be read. Workers look at samples and labels; sums are made in
+//! order.
 
 use std::collections::HashMap;
 
 use kymo_model::{Labels, STALE_NAN, is_stale};
 
-use super::aggregate::key;
+use super::aggregate::{by_first, key};
 use super::top::Chosen;
 use crate::QueryError;
 use crate::context::{Context, SelectedSet};
@@ -64,7 +65,8 @@ impl<'q> InstantInput<'q> {
         Some(InstantInput { context, plan, set, grid, from_ms, at_ms })
     }
 
-    /// Gives every sample with its group and series, in the order of series; the first series of each group.
+    /// Gives every sample with its group and series, in the order of series; the first series of each group, one with a sample if
+    /// there is any.
     fn each(
         &self,
         mut take: impl FnMut(usize, usize, f64) -> Result<(), QueryError> + Send,
@@ -112,6 +114,7 @@ impl<'q> InstantInput<'q> {
         };
         let mut numbers = HashMap::new();
         let mut first: Vec<usize> = Vec::new();
+        let mut has_values: Vec<bool> = Vec::new();
         let mut known: Vec<u32> = Vec::new();
         let mut held = self.context.budget.nothing();
         let hand_over = |number: usize, part: &mut Part| {
@@ -122,12 +125,17 @@ impl<'q> InstantInput<'q> {
                 if group as usize == first.len() {
                     held.more(0, bytes + size_of::<(Vec<u8>, u32)>())?;
                     first.push(index);
+                    has_values.push(false);
                 }
                 known.push(group);
             }
             for ((index, value), group) in indices(number).zip(&part.values).zip(&part.groups) {
                 if !is_stale(*value) {
-                    take(known[*group as usize] as usize, index, *value)?;
+                    let group = known[*group as usize] as usize;
+                    if !std::mem::replace(&mut has_values[group], true) {
+                        first[group] = index;
+                    }
+                    take(group, index, *value)?;
                 }
             }
             Ok(())
@@ -174,20 +182,20 @@ impl<'q> InstantInput<'q> {
             first.iter().map(|index| self.series(*index).labels().filtered(|label| key.wants(label)));
         let series = labels.map(Series::new).collect();
         let one_name = self.plan.without || !super::aggregate::named(self.plan);
-        Ok(Vector { series, rows: Box::new(rows), one_name })
+        Ok(by_first(Vector { series, rows: Box::new(rows), one_name }, &first))
     }
 
     /// `topk`, `bottomk`: the most extreme samples of each group.
     pub(super) fn extremes(self, k: usize, top: bool) -> Result<Vector<'q>, QueryError> {
         let mut held = self.context.budget.nothing();
         let mut chosen = Chosen::new(k, top);
-        self.each(|group, index, value| {
+        let first = self.each(|group, index, value| {
             let more = chosen.offer(group, index as u32, value);
             if more > 0 { held.more(0, more) } else { Ok(()) }
         })?;
         let mut rows = Block::new(1, &self.context.budget);
         let (mut row, mut series) = (Row::default(), Vec::new());
-        for (index, value) in chosen.ordered() {
+        for (index, value) in chosen.ordered(&first) {
             row.reset(1);
             row.set(0, value);
             rows.push(&row)?;

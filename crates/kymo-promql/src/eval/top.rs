@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use kymo_model::format_float_g;
 use xxhash_rust::xxh64::xxh64;
 
-use super::aggregate::Input;
+use super::aggregate::{Input, order_by_first};
 use super::sort::by_value;
 use crate::QueryError;
 use crate::notes::Note;
@@ -140,10 +140,11 @@ impl Chosen {
         more
     }
 
-    /// Series and values, in the order of the groups, best first.
-    pub(super) fn ordered(self) -> impl Iterator<Item = (u32, f64)> {
+    /// Series and values, in the order of the first series of groups, best first.
+    pub(super) fn ordered(mut self, first: &[usize]) -> impl Iterator<Item = (u32, f64)> {
         let top = self.top;
-        self.heaps.into_iter().flat_map(move |mut heap| {
+        order_by_first(first).into_iter().flat_map(move |group| {
+            let mut heap = self.heaps.get_mut(group).map(std::mem::take).unwrap_or_default();
             heap.sort_by(|a, b| by_value(a.value, b.value, top));
             heap.into_iter().map(|entry| (entry.series, entry.value))
         })
@@ -181,7 +182,11 @@ pub(super) fn extremes(input: Input<'_>, k: Scalar, top: bool) -> Result<Vector<
         lengths: vec![0; groups.len() * grid.steps],
         top,
     };
+    let mut first: Vec<Option<usize>> = vec![None; groups.len()];
     vector.each_row(context, grid.steps, |at, row| {
+        if row.valid.any() {
+            first[groups.of_series[at] as usize].get_or_insert(at);
+        }
         let ignored = |step: &usize| counts[*step] > 0;
         if row.histogram_steps().iter().any(ignored) {
             let name = if top { "topk" } else { "bottomk" };
@@ -202,7 +207,8 @@ pub(super) fn extremes(input: Input<'_>, k: Scalar, top: bool) -> Result<Vector<
         }
         Ok(())
     })?;
-    collect(context, &vector, heaps, groups.len(), grid.steps)
+    let order = order_by_first(&groups.first_with_values(&first));
+    collect(context, &vector, heaps, &order, grid.steps)
 }
 
 /// The chosen series with their points; in an instant query in the order of the groups, best first.
@@ -210,16 +216,16 @@ fn collect<'q>(
     context: &crate::context::Context,
     vector: &Vector<'q>,
     mut heaps: Heaps,
-    groups: usize,
+    groups: &[usize],
     steps: usize,
 ) -> Result<Vector<'q>, QueryError> {
     let mut numbers: HashMap<u32, usize> = HashMap::new();
     let mut chosen: Vec<u32> = Vec::new();
     let mut points: Vec<(usize, usize, f64)> = Vec::new();
     let mut held = context.budget.nothing();
-    for group in 0..groups {
+    for group in groups {
         for step in 0..steps {
-            for entry in heaps.ordered(group, step) {
+            for entry in heaps.ordered(*group, step) {
                 let number = *numbers.entry(entry.series).or_insert(chosen.len());
                 if number == chosen.len() {
                     chosen.push(entry.series);

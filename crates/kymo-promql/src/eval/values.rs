@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use kymo_model::{Labels, LabelsBuilder, format_float};
 
-use super::aggregate::{GroupName, Input, key};
+use super::aggregate::{GroupName, Input, by_first, key};
 use crate::QueryError;
 use crate::context::Context;
 use crate::grid::Grid;
@@ -14,7 +14,7 @@ use crate::notes::Note;
 use crate::plan::AggregatePlan;
 use crate::row::{Block, Point, Row};
 use crate::scalar::Scalar;
-use crate::vector::{Name, Scratch, Series, Vector};
+use crate::vector::{Scratch, Series, Vector};
 
 pub(super) fn quantile(input: Input<'_>, q: Scalar) -> Result<Vector<'_>, QueryError> {
     let Input { context, vector, grid, groups, plan } = input;
@@ -29,20 +29,22 @@ pub(super) fn quantile(input: Input<'_>, q: Scalar) -> Result<Vector<'_>, QueryE
     let of = Quantile { context, vector: &vector, grid, plan, q };
     let members = groups.members();
     let mut out = Block::new(grid.steps, &context.budget);
-    let mut names = Vec::with_capacity(groups.len());
+    let (mut names, mut first) = (Vec::with_capacity(groups.len()), Vec::with_capacity(groups.len()));
     if groups.len() >= GROUPS_PER_WORKER_MIN * context.workers.threads {
-        let compute = |group: usize, scratch: &mut Scratch, found: &mut (Row, Name)| {
+        let compute = |group: usize, scratch: &mut Scratch, found: &mut (Row, Seen)| {
             *found = of.group(&members[group], scratch)?;
             Ok(())
         };
-        context.in_order(groups.len(), grid.steps, compute, |_, (row, name)| {
-            names.push(*name);
+        context.in_order(groups.len(), grid.steps, compute, |_, (row, seen)| {
+            names.push(seen.name.name);
+            first.push(seen.first);
             out.push(row)
         })?;
     } else {
         for members in &members {
-            let (row, name) = of.large_group(members)?;
-            names.push(name);
+            let (row, seen) = of.large_group(members)?;
+            names.push(seen.name.name);
+            first.push(seen.first);
             out.push(&row)?;
         }
     }
@@ -51,11 +53,20 @@ pub(super) fn quantile(input: Input<'_>, q: Scalar) -> Result<Vector<'_>, QueryE
         let labels = vector.series[*first].labels().filtered(|label| key.wants(label));
         Series::new(labels).with_name(name)
     });
-    Ok(Vector { series: series.collect(), rows: Box::new(out), one_name: false })
+    let vector = Vector { series: series.collect(), rows: Box::new(out), one_name: false };
+    Ok(by_first(vector, &groups.first_with_values(&first)))
 }
 
 /// With fewer groups for each worker, workers share the series and steps of one.
 const GROUPS_PER_WORKER_MIN: usize = 4;
+
+/// What the series of a group make of it besides values.
+#[derive(Default)]
+struct Seen {
+    name: GroupName,
+    /// The first series that has a value, of either kind.
+    first: Option<usize>,
+}
 
 /// What is asked of each group.
 struct Quantile<'a, 'q> {
@@ -67,20 +78,18 @@ struct Quantile<'a, 'q> {
 }
 
 impl Quantile<'_, '_> {
-    /// The values of a series of the group.
-    fn fill(&self, member: u32, scratch: &mut Scratch, row: &mut Row) -> Result<(), QueryError> {
-        self.vector.fill(member as usize, scratch, row)?;
+    /// Keeps the values of a series of the group.
+    fn keep(&self, member: u32, row: &mut Row, rows: &mut Block, seen: &mut Seen) -> Result<(), QueryError> {
+        if row.valid.any() {
+            seen.first.get_or_insert(member as usize);
+        }
         if row.floats_only() {
             self.context.notes.add(Note::IgnoredInAggregation("quantile"), self.plan.input_span);
         }
-        Ok(())
-    }
-
-    fn keep(&self, member: u32, row: &Row, rows: &mut Block, name: &mut GroupName) -> Result<(), QueryError> {
         if !row.valid.any() {
             return Ok(());
         }
-        name.see(&self.vector.series[member as usize], row);
+        seen.name.see(&self.vector.series[member as usize], row);
         rows.push(row)
     }
 
@@ -91,12 +100,12 @@ impl Quantile<'_, '_> {
     }
 
     /// One worker does all of a group.
-    fn group(&self, members: &[u32], scratch: &mut Scratch) -> Result<(Row, Name), QueryError> {
+    fn group(&self, members: &[u32], scratch: &mut Scratch) -> Result<(Row, Seen), QueryError> {
         let mut rows = Block::new(self.grid.steps, &scratch.budget);
-        let (mut row, mut name) = (Row::default(), GroupName::default());
+        let (mut row, mut seen) = (Row::default(), Seen::default());
         for member in members {
-            self.fill(*member, scratch, &mut row)?;
-            self.keep(*member, &row, &mut rows, &mut name)?;
+            self.vector.fill(*member as usize, scratch, &mut row)?;
+            self.keep(*member, &mut row, &mut rows, &mut seen)?;
         }
         row.reset(self.grid.steps);
         let mut values = Vec::new();
@@ -104,17 +113,19 @@ impl Quantile<'_, '_> {
             scratch.pulse.tick(rows.len())?;
             self.at(step, &rows, &mut values).into_iter().for_each(|value| row.set(step, value));
         }
-        Ok((row, name.name))
+        Ok((row, seen))
     }
 
     /// Workers share the series, and then the steps, of a group.
-    fn large_group(&self, members: &[u32]) -> Result<(Row, Name), QueryError> {
+    fn large_group(&self, members: &[u32]) -> Result<(Row, Seen), QueryError> {
         let (context, steps) = (self.context, self.grid.steps);
         let mut rows = Block::new(steps, &context.budget);
-        let (mut result, mut name) = (Row::default(), GroupName::default());
-        let fill = |at: usize, scratch: &mut Scratch, row: &mut Row| self.fill(members[at], scratch, row);
+        let (mut result, mut seen) = (Row::default(), Seen::default());
+        let fill = |at: usize, scratch: &mut Scratch, row: &mut Row| {
+            self.vector.fill(members[at] as usize, scratch, row)
+        };
         context.in_order(members.len(), steps, fill, |at, row| {
-            self.keep(members[at], row, &mut rows, &mut name)
+            self.keep(members[at], row, &mut rows, &mut seen)
         })?;
         result.reset(steps);
         let of_step = |step: usize, scratch: &mut Scratch, (value, values): &mut (Option<f64>, Vec<f64>)| {
@@ -125,7 +136,7 @@ impl Quantile<'_, '_> {
             value.iter().for_each(|value| result.set(step, *value));
             Ok(())
         })?;
-        Ok((result, name.name))
+        Ok((result, seen))
     }
 }
 
