@@ -120,13 +120,13 @@ fn of_one(function: MapFunction) -> fn(f64) -> f64 {
         MapFunction::Ceil => f64::ceil,
         MapFunction::Cos => f64::cos,
         MapFunction::Cosh => f64::cosh,
-        MapFunction::Deg => |v| v * (180.0 / std::f64::consts::PI),
+        MapFunction::Deg => |v| turned(v, 180.0, std::f64::consts::PI),
         MapFunction::Exp => f64::exp,
         MapFunction::Floor => f64::floor,
         MapFunction::Ln => f64::ln,
         MapFunction::Log10 => f64::log10,
         MapFunction::Log2 => f64::log2,
-        MapFunction::Rad => |v| v * (std::f64::consts::PI / 180.0),
+        MapFunction::Rad => |v| turned(v, std::f64::consts::PI, 180.0),
         MapFunction::Sgn => |v| {
             if v < 0.0 {
                 -1.0
@@ -148,6 +148,12 @@ fn of_one(function: MapFunction) -> fn(f64) -> f64 {
         | MapFunction::Negate
         | MapFunction::Round => |v| v,
     }
+}
+
+/// A measure of angles in another unit. Divided first where the product is too large.
+fn turned(v: f64, times: f64, by: f64) -> f64 {
+    let turned = v * times / by;
+    if turned.is_infinite() { v * (times / by) } else { turned }
 }
 
 fn limits(function: MapFunction, params: Vec<Scalar>) -> (Scalar, Scalar) {
