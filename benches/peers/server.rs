@@ -148,6 +148,19 @@ impl Server {
         tasks.flatten().filter_map(nanos).sum::<u64>() as f64 / 1e9
     }
 
+    /// Waits until it has nothing to do any more: both look once a minute what can be cut into blocks.
+    pub(crate) fn settle(&self) {
+        std::thread::sleep(Duration::from_secs(65));
+        const LOOK: Duration = Duration::from_secs(2);
+        for _ in 0..60 {
+            let before = self.cpu_seconds();
+            std::thread::sleep(LOOK);
+            if self.cpu_seconds() - before < LOOK.as_secs_f64() / 50.0 {
+                return;
+            }
+        }
+    }
+
     /// Peak resident memory in bytes.
     pub(crate) fn peak_rss(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();

@@ -106,6 +106,7 @@ pub(crate) fn run(kymo: &Kind, peers: &[Kind]) {
     for kind in peers.iter().filter(|kind| matches!(kind, Kind::Prometheus)).chain([kymo]) {
         let server = Server::start(kind);
         push(&server, &shapes);
+        server.settle();
         costs.push((kind.name(), queries.iter().map(|query| ask(&server, query)).collect()));
     }
     let Some(((_, ours), theirs)) = costs.split_last() else { return };
