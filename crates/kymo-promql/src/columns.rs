@@ -92,6 +92,8 @@ impl Columns {
             let samples = self.samples.len() + self.left_out();
             budget.touch(samples, 0)?;
             if !reader.read(&mut self.next_run)? {
+                // Other chunks of the run may know some, but nothing is left out where they are wanted.
+                self.samples.start_timestamps_ms.clear();
                 context.read(selection, samples);
                 return Ok(());
             }

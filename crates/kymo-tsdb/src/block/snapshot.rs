@@ -275,7 +275,9 @@ fn leave_out<'a>(
     if chunks.peek().is_some() && out.is_empty() {
         out.floats_mut();
     }
-    let Samples { timestamps_ms, values: Values::Floats(values), .. } = out else { return 0 };
+    let Samples { timestamps_ms, values: Values::Floats(values), start_timestamps_ms } = out else {
+        return 0;
+    };
     let (mut open, mut count): (Option<Gap>, _) = (None, 0);
     for (chunk, summary) in chunks {
         count += 1;
@@ -302,6 +304,9 @@ fn leave_out<'a>(
         }
     }
     gaps.extend(open);
+    if !start_timestamps_ms.is_empty() {
+        start_timestamps_ms.resize(timestamps_ms.len(), 0);
+    }
     count
 }
 
@@ -385,5 +390,27 @@ impl SeriesSource for Snapshot {
         resume.a = self.read_sparse_run((index, from), sparing, out, gaps)? as u64;
         // Nothing but damage, perhaps.
         if out.is_empty() { self.read(index, resume, out) } else { Ok(true) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A chunk before them had start timestamps: columns stay as long as one another.
+    #[test]
+    fn what_is_left_out_has_no_start_timestamps() {
+        let chunk = ChunkMeta { min_ms: 20, max_ms: 40, reference: 8 };
+        let summary = Summary::of(&chunk, &[20, 30, 40], &[1.0, 2.0, 3.0]);
+        let mut out = Samples::new();
+        let (timestamps_ms, values) = out.floats_mut();
+        timestamps_ms.push(10);
+        values.push(0.5);
+        out.start_timestamps_ms = vec![5];
+        let sparing = Sparing { range: TimeRange::ALL, resets: false };
+        let mut gaps = Vec::new();
+        assert_eq!(leave_out([(&chunk, &summary)].into_iter(), sparing, &mut out, &mut gaps), 1);
+        assert_eq!((out.timestamps_ms, out.start_timestamps_ms), (vec![10, 20, 40], vec![5, 0, 0]));
+        assert_eq!(gaps, [Gap { after: 1, samples: 1, changes: 2, resets: 0 }]);
     }
 }
