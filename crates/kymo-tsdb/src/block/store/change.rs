@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::MutexGuard;
 use std::sync::atomic::Ordering::Relaxed;
 
-use kymo_model::{CancelToken, Matcher, Queryable, Selector, TimeRange};
+use kymo_model::{CancelToken, Matcher, Queryable, Selector, StoreError, StoreErrorKind, TimeRange};
 
 use super::{Block, BlockError, BlockMeta, BlockStore, StoredBlock, Ulid, lock};
 use crate::block::compact::{CompactError, CompactOptions, Compacted, compact_blocks_as, origin};
@@ -36,7 +36,8 @@ impl BlockStore {
     }
 
     /// Writes what `source` has from the first millisecond of a range up to the one before its end into a new block; `None`
-    /// when that is nothing. Only when this has returned may the source let go of it.
+    /// when that is nothing. Only when this has returned may the source let go of it; so it is an error if the source warns of
+    /// something that it could not read.
     pub fn cut(
         &self,
         source: &dyn Queryable,
@@ -50,7 +51,10 @@ impl BlockStore {
         let set = source.select(&wanted)?;
         let mut writer =
             BlockWriter::create(self.vfs.clone(), &self.dir, Ulid::generate(now_ms), self.options.writer)?;
-        let written = write_select(&mut writer, &set, &mut |_| ());
+        let written = write_select(&mut writer, &set, &mut |_| ()).and_then(|()| match &set.warnings()[..] {
+            [] => Ok(()),
+            warnings => Err(StoreError::new(StoreErrorKind::Corrupt, warnings.join("; ")).into()),
+        });
         if written.is_err() || writer.stats().num_series == 0 {
             // A failure to clean up says less than the failure before it; the next opening cleans up.
             let discarded = writer.discard();
