@@ -11,7 +11,7 @@ use crate::append::Writer;
 use crate::believed_time::BelievedTime;
 use crate::block::{Block, BlockStore, StoredBlock, Ulid, cut_blocks, name_block, remove_tree};
 use crate::checkpoint::{ChunkFiles, ChunkTarget, Resumed, load};
-use crate::chunks::ChunkStore;
+use crate::chunks::{ChunkPlace, ChunkStore};
 use crate::cut::{Cuts, write_checkpoint};
 use crate::error::OpenError;
 use crate::frame::{FileId, FileKind};
@@ -74,9 +74,12 @@ pub(crate) struct Files {
     /// What retention takes for now.
     pub(crate) time: BelievedTime,
     pub(crate) cuts: Cuts,
-    /// Chunk files in which something lies that was deleted. The next checkpoint writes anew what else is in them.
+    /// Chunk files in which something lies that was deleted, is in a block or is damaged. The next checkpoint writes anew what else is
+    /// in them.
     pub(crate) erased: BTreeSet<u32>,
-    /// Was something deleted that no checkpoint leaves out yet?
+    /// Chunks in them that are damaged.
+    pub(crate) damaged: BTreeSet<ChunkPlace>,
+    /// Was something deleted, or found to be damaged in a cut, that no checkpoint leaves out yet?
     pub(crate) unsettled: bool,
 }
 
@@ -219,6 +222,7 @@ impl Db {
                 time,
                 cuts: Cuts::default(),
                 erased: BTreeSet::new(),
+                damaged: BTreeSet::new(),
                 unsettled: false,
             }),
             counters: Counters::default(),

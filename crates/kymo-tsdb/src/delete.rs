@@ -54,10 +54,12 @@ impl Db {
             shared.head.erase(matchers, range)
         };
         shared.counters.series_removed.fetch_add(of_head.left.series as u64, Relaxed);
-        if of_head.series > 0 {
-            // What was deleted is in the log and in chunk files until a checkpoint leaves it out.
-            files.erased.extend(&of_head.files);
-            files.unsettled = true;
+        files.erased.extend(&of_head.files);
+        files.damaged.extend(&of_head.damaged);
+        // What was deleted is in the log and in chunk files until a checkpoint leaves it out; so is what was deleted before, if that
+        // failed, and what was cut into blocks, where a file had to stay.
+        files.unsettled |= of_head.series > 0 || !files.erased.is_empty();
+        if files.unsettled {
             settle(shared, &mut files)?;
         }
         of_head.failed.map_or(Ok(()), Err)?;

@@ -61,7 +61,8 @@ impl Db {
         let mut failed = enforce_size(shared, &mut files, now_ms, &mut done).err();
         failed = cut(shared, &mut files, now_ms, &mut done).err().or(failed);
         if checkpoint_is_due(shared, &files) {
-            failed = write_checkpoint(shared, &mut files, &mut done).err().or(failed);
+            let written = write_checkpoint(shared, &mut files, &mut done);
+            failed = written.unwrap_or_else(Some).or(failed);
         }
         if shared.head.unspilled.bytes() >= shared.options.spill_bytes {
             failed = spill_now(shared, &mut files).err().or(failed);
@@ -79,7 +80,7 @@ impl Db {
         shared.ensure_writable()?;
         let written = write_checkpoint(shared, &mut files, &mut Maintained::default());
         shared.note_sizes(&files);
-        written
+        written.map(drop)
     }
 }
 

@@ -24,4 +24,4 @@ pub(crate) use chunk_files::{ChunkFiles, ChunkTarget};
 pub(crate) use load::{Looked, Resumed, load, look};
 pub(crate) use record_file::RecordFile;
 pub(crate) use spill::spill;
-pub(crate) use write::{Retire, checkpoint};
+pub(crate) use write::{Checkpointed, Retire, checkpoint};

@@ -10,6 +10,7 @@ mod closed;
 mod cut;
 mod erase;
 mod late;
+mod missing;
 mod newest;
 mod open;
 mod page;
@@ -359,6 +360,7 @@ impl Head {
             max_time: time.map(|time| time.max),
             exemplars,
             metadata,
+            head_damage: self.store.damage(),
             ..Stats::default()
         }
     }

@@ -12,6 +12,7 @@ use kymo_model::{
 };
 
 use super::closed::Closed;
+use super::missing::Missing;
 use super::page::{Cursor, PageTable};
 use super::rescue::Era;
 use super::sealed::{Data, SealedChunk};
@@ -33,6 +34,7 @@ pub(crate) struct Snapshot {
     windows: Windows,
     /// Has what leaves the head meanwhile.
     era: Arc<Era>,
+    missing: Missing,
 }
 
 #[derive(Debug)]
@@ -52,6 +54,8 @@ struct Piece<'a> {
     bytes: ChunkBytes<'a>,
     /// Of a sealed chunk its times, which were checked on its way in.
     times: Option<TimeRange>,
+    /// The chunk, if it is a sealed one.
+    chunk: Option<&'a SealedChunk>,
 }
 
 impl Piece<'_> {
@@ -98,7 +102,8 @@ impl Snapshot {
     ) -> Snapshot {
         // Taken last, so that it has the files that were made meanwhile.
         let files = store.set();
-        Snapshot { pages, range, series, store, files, windows: Windows::default(), era }
+        let (windows, missing) = (Windows::default(), Missing::default());
+        Snapshot { pages, range, series, store, files, windows, era, missing }
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -153,10 +158,13 @@ impl Snapshot {
                 let Some((chunk, files)) = found else { return Ok(None) };
                 match chunk.data() {
                     Data::Heap(data) => (chunk.encoding(), data.to_vec()),
-                    Data::File(place) => {
-                        let (bytes, data) = self.store.read_one(&files, *place, chunk.data_bytes())?;
-                        (chunk.encoding(), bytes[data].to_vec())
-                    }
+                    Data::File(place) => match self.store.read_one(&files, *place, chunk.data_bytes()) {
+                        Ok((bytes, data)) => (chunk.encoding(), bytes[data].to_vec()),
+                        Err(error) => {
+                            self.note_missing(pinned, &chunk, error)?;
+                            return Ok(None);
+                        }
+                    },
                 }
             }
         };
@@ -166,7 +174,17 @@ impl Snapshot {
         Ok(Some((encoding, bytes)))
     }
 
-    /// The sealed chunks of a series that overlap the range.
+    /// A chunk in a file that is damaged is left out; any other error is one.
+    fn note_missing(
+        &self,
+        series: &Pinned,
+        chunk: &SealedChunk,
+        error: StoreError,
+    ) -> Result<(), StoreError> {
+        self.missing.note(&self.store, (series.id, &series.labels), chunk, error)
+    }
+
+    /// The sealed chunks of a series that overlap the range, but for damaged ones.
     fn sealed_pieces<'a>(
         &'a self,
         index: usize,
@@ -181,17 +199,17 @@ impl Snapshot {
                 Data::Heap(data) => ChunkBytes::Heap(data),
                 Data::File(place) => {
                     let end = || if read_ahead { self.end_of_neighbours(index, *place, chunk) } else { 0 };
-                    ChunkBytes::Read(self.windows.read(
-                        &self.store,
-                        &self.files,
-                        *place,
-                        chunk.data_bytes(),
-                        end,
-                    )?)
+                    match self.windows.read(&self.store, &self.files, *place, chunk.data_bytes(), end) {
+                        Ok(bytes) => ChunkBytes::Read(bytes),
+                        Err(error) => {
+                            self.note_missing(&self.series[index], chunk, error)?;
+                            continue;
+                        }
+                    }
                 }
             };
             let times = Some(TimeRange::from_millis(chunk.min_ms, chunk.max_ms()));
-            pieces.push(Piece { encoding: chunk.encoding(), bytes, times });
+            pieces.push(Piece { encoding: chunk.encoding(), bytes, times, chunk: Some(chunk) });
         }
         Ok(())
     }
@@ -234,9 +252,13 @@ impl Snapshot {
         out: &mut Samples,
     ) -> Result<Option<TimeRange>, StoreError> {
         let series = &self.series[index];
-        let undecodable = |error: ChunkError| {
+        let undecodable = |piece: &Piece<'_>, error: ChunkError| {
             let message = format!("chunk of series {} does not decode", series.labels);
-            StoreError::new(StoreErrorKind::Corrupt, message).caused_by(error)
+            let error = StoreError::new(StoreErrorKind::Corrupt, message).caused_by(error);
+            match piece.chunk {
+                Some(chunk) => self.note_missing(series, chunk, error),
+                None => Err(error),
+            }
         };
         let open = self.open_chunk(series, range)?;
         let mut pieces = Vec::new();
@@ -246,15 +268,16 @@ impl Snapshot {
             encoding: *encoding,
             bytes: ChunkBytes::Heap(bytes),
             times: None,
+            chunk: None,
         }));
         let late = within(late, range);
         let late_are_floats = |(_, value): &(i64, SampleValue)| matches!(value, SampleValue::Float(_));
         if pieces.iter().all(Piece::is_float) && late.iter().all(late_are_floats) {
-            read_floats(&pieces, late, range, out).map_err(undecodable)?;
+            read_floats(&pieces, late, range, out, undecodable)?;
             return Ok(None);
         }
         if !pieces.iter().any(Piece::is_float) && !late.iter().any(late_are_floats) {
-            read_histograms(&pieces, late, range, out).map_err(undecodable)?;
+            read_histograms(&pieces, late, range, out, undecodable)?;
             return Ok(None);
         }
         let first = first_times(&pieces, late, range);
@@ -266,10 +289,10 @@ impl Snapshot {
         let run = TimeRange::from_millis(range.min.millis(), until_ms);
         if floats {
             pieces.retain(Piece::is_float);
-            read_floats(&pieces, within(late, run), run, out).map_err(undecodable)?;
+            read_floats(&pieces, within(late, run), run, out, undecodable)?;
         } else {
             pieces.retain(|piece| !piece.is_float());
-            read_histograms(&pieces, within(late, run), run, out).map_err(undecodable)?;
+            read_histograms(&pieces, within(late, run), run, out, undecodable)?;
         }
         let rest =
             (until_ms < range.max.millis()).then(|| TimeRange::from_millis(until_ms + 1, range.max.millis()));
@@ -336,18 +359,26 @@ impl Order {
     }
 }
 
+/// Reads pieces of floats in order of time. `undecodable` says of a piece that cannot be decoded whether to go on without it.
 fn read_floats(
     pieces: &[Piece<'_>],
     late: &[(i64, SampleValue)],
     range: TimeRange,
     out: &mut Samples,
-) -> Result<(), ChunkError> {
+    undecodable: impl Fn(&Piece<'_>, ChunkError) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
     let (timestamps_ms, values) = out.floats_mut();
     let mut order = Order::default();
     for piece in pieces {
-        match piece.is_inside(range) {
-            true => decode(&piece.bytes, timestamps_ms, values)?,
-            false => decode_range(&piece.bytes, range, timestamps_ms, values)?,
+        let before = timestamps_ms.len();
+        let decoded = match piece.is_inside(range) {
+            true => decode(&piece.bytes, timestamps_ms, values),
+            false => decode_range(&piece.bytes, range, timestamps_ms, values),
+        };
+        if let Err(error) = decoded {
+            timestamps_ms.truncate(before);
+            values.truncate(before);
+            undecodable(piece, error)?;
         }
         order.check(timestamps_ms);
     }
@@ -364,16 +395,24 @@ fn read_floats(
     Ok(())
 }
 
+/// The same for histograms.
 fn read_histograms(
     pieces: &[Piece<'_>],
     late: &[(i64, SampleValue)],
     range: TimeRange,
     out: &mut Samples,
-) -> Result<(), ChunkError> {
+    undecodable: impl Fn(&Piece<'_>, ChunkError) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
     let (timestamps_ms, values) = out.histograms_mut();
     let mut order = Order::default();
-    for Piece { encoding, bytes, .. } in pieces {
-        decode_histograms(*encoding, bytes, range, (timestamps_ms, values, &mut Vec::new()))?;
+    for piece in pieces {
+        let before = timestamps_ms.len();
+        let out = (&mut *timestamps_ms, &mut *values, &mut Vec::new());
+        if let Err(error) = decode_histograms(piece.encoding, &piece.bytes, range, out) {
+            timestamps_ms.truncate(before);
+            values.truncate(before);
+            undecodable(piece, error)?;
+        }
         order.check(timestamps_ms);
     }
     for (t_ms, value) in late {
@@ -430,6 +469,10 @@ impl SeriesSource for Snapshot {
             None => Resume { a: AT_END, b: 0 },
         };
         Ok(!out.is_empty())
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        self.missing.warnings(&self.store)
     }
 }
 

@@ -98,6 +98,9 @@ impl Sources {
             total += all;
             listed.iter().for_each(|damage| complain(format_args!("damaged: {damage}")));
         }
-        total
+        // What the opening found is told elsewhere, and is not in the head.
+        let head = self.db.as_ref().map(|db| db.stats().head_damage).unwrap_or_default();
+        head.listed.iter().for_each(|damage| complain(format_args!("damaged: {damage}")));
+        total + head.chunks
     }
 }
