@@ -15,7 +15,7 @@ use crate::block::tombstones::Interval;
 use crate::block::write::{
     BlockOrigin, BlockWriter, name_block, remove_block, remove_tree, write_tombstones,
 };
-use crate::progress::Progress;
+use crate::progress::{Progress, ProgressUnit, Work};
 
 /// What a deletion from blocks did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -92,7 +92,8 @@ impl BlockStore {
     }
 
     /// Compacts the blocks that the plan chooses, if it does, and removes them. Blocks of which something could not be read go
-    /// to `quarantine/` instead.
+    /// to `quarantine/` instead. When the plan chooses none, a cold block of which something was deleted in more than a twentieth of the
+    /// series is written anew.
     pub fn compact(
         &self,
         now_ms: u64,
@@ -115,10 +116,12 @@ impl BlockStore {
         // What stays is tried again, and does not count as long as what it was replaced by is there.
         let _ = self.sweep();
         let chosen = self.choose();
-        if chosen.is_empty() {
-            return Ok(None);
-        }
         let mut go_on = |now| go_on(now) && self.waiting.load(Relaxed) == 0;
+        if chosen.is_empty() {
+            return self.clean_pruned_cold(now_ms, &mut |done, total| {
+                go_on(Progress { what: Work::Compacting, unit: ProgressUnit::Series, done, total })
+            });
+        }
         self.compact_these(&chosen, now_ms, &mut go_on).map(Some)
     }
 
@@ -299,7 +302,7 @@ impl BlockStore {
                 StoredBlock::Plain(block) => {
                     self.compact_these(std::slice::from_ref(block), now_ms, &mut |_| true)?.meta
                 }
-                StoredBlock::Cold(block) => self.clean_cold(block, now_ms)?,
+                StoredBlock::Cold(block) => self.clean_cold(block, now_ms, &mut |_, _| true)?.meta,
             };
             cleaned.push((block.meta().clone(), meta));
         }
