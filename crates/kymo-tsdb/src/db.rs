@@ -9,8 +9,9 @@ use kymo_model::{Appended, Refusal, StoreError, StoreErrorKind};
 
 use crate::append::Writer;
 use crate::believed_time::BelievedTime;
+use crate::beside::{let_go, take_in};
 use crate::block::{Block, BlockStore, StoredBlock, Ulid, cut_blocks, name_block, remove_tree};
-use crate::checkpoint::{ChunkFiles, ChunkTarget, Resumed, load};
+use crate::checkpoint::{ChunkFiles, ChunkTarget, Quarantine, Resumed, load};
 use crate::chunks::{ChunkPlace, ChunkStore};
 use crate::cut::{Cuts, write_checkpoint};
 use crate::error::OpenError;
@@ -199,6 +200,13 @@ impl Db {
         }
         let mut replay = loaded.report;
         replay.imported = imported.map(Box::new);
+        let brought = take_in(
+            &*options.vfs,
+            &paths.dir,
+            &head.beside,
+            Some(Quarantine::new(&*options.vfs, &paths.dir)),
+            &mut |damage| replay.add(damage),
+        )?;
         name_cut_blocks(&*options.vfs, &paths, loaded.published, loaded.manifest_lost)?;
         let blocks = open_blocks(&paths, &options, &mut replay)?;
         replay.duration_ms = options.clock.monotonic_ms().saturating_sub(started_ms);
@@ -239,8 +247,23 @@ impl Db {
             directory_lock: Mutex::new(Some(directory_lock)),
         };
         let db = Db { shared: Arc::new(shared) };
+        if brought {
+            db.keep_imported();
+        }
         db.enforce_retention_at_opening();
         Ok(db)
+    }
+
+    /// Makes a checkpoint of what an import has brought. If it cannot now, maintenance makes one, and the next opening takes the same in
+    /// again.
+    fn keep_imported(&self) {
+        let shared = self.shared();
+        let mut files = lock(&shared.files);
+        match write_checkpoint(shared, &mut files, &mut Maintained::default()) {
+            Ok(_) => let_go(&*shared.options.vfs, &shared.paths.dir),
+            Err(_) => files.unsettled = true,
+        }
+        shared.note_sizes(&files);
     }
 
     /// Makes everything that was appended durable.
@@ -358,6 +381,9 @@ fn import_before(paths: &Paths, options: &Options) -> Result<Option<ImportReport
     }
     let import = ImportOptions {
         series_max: options.series_max,
+        exemplars_max: options.exemplars_max,
+        metadata_bytes_max: options.metadata_bytes_max,
+        ahead_ms_max: options.ahead_ms_max,
         clock: options.clock.clone(),
         ..ImportOptions::default()
     };

@@ -224,6 +224,8 @@ async fn open(args: &ServeArgs, loaded: &Loaded, retention: Retention) -> Result
             blocks = imported.blocks.len(),
             series = imported.series,
             samples = imported.samples(),
+            exemplars = imported.exemplars,
+            metadata = imported.metadata,
             damaged = imported.damaged_total,
             "what a Prometheus left was imported"
         );
