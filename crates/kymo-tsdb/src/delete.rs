@@ -23,7 +23,10 @@ pub struct Deletion {
 
 impl Db {
     /// Deletes the samples in a range of all series that match. When this has returned without an error they do not come back;
-    /// after an error some may be gone and some not.
+    /// after an error some may be gone and some not, and another call finishes it.
+    ///
+    /// A damaged chunk of the head of which a part was to go, or that lies in a file with something that goes, leaves the head: what is
+    /// left of its bytes is in `quarantine/`, and [`Stats::head_damage`](crate::Stats::head_damage) names it.
     ///
     /// ```
     /// use kymo_model::{Append, Batch, Labels, Matcher, TimeRange, Timestamp};

@@ -189,5 +189,9 @@ fn read_file(
         }
         damaged(damage);
     }
+    if let Some(quarantine) = &mut quarantine {
+        // That it cannot is no reason not to go on.
+        let _ = quarantine.sync();
+    }
     Ok(true)
 }

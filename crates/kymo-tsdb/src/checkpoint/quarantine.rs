@@ -23,15 +23,24 @@ pub(crate) struct Quarantine<'a> {
     data_dir: PathBuf,
     dir: PathBuf,
     left: u64,
+    /// Copies whose names are not durable yet.
+    unsynced: Vec<PathBuf>,
 }
 
 impl<'a> Quarantine<'a> {
     pub(crate) fn new(vfs: &'a dyn Vfs, data_dir: &Path) -> Quarantine<'a> {
         let dir = data_dir.join("quarantine");
-        Quarantine { vfs, data_dir: data_dir.to_owned(), dir, left: QUARANTINE_BYTES_MAX }
+        Quarantine {
+            vfs,
+            data_dir: data_dir.to_owned(),
+            dir,
+            left: QUARANTINE_BYTES_MAX,
+            unsynced: Vec::new(),
+        }
     }
 
-    /// Copies the bytes of a damage, unless it is a torn tail, and says where to. That it cannot is no reason not to open.
+    /// Copies the bytes of a damage, unless it is a torn tail, and says where to; durable after [`Quarantine::sync`]. That it cannot is
+    /// no reason not to open.
     pub(crate) fn keep(&mut self, id: FileId, file: &dyn VfsFile, damage: &mut Damage) {
         if matches!(damage.kind, DamageKind::TornTail | DamageKind::Missing)
             || damage.bytes == 0
@@ -48,7 +57,7 @@ impl<'a> Quarantine<'a> {
     /// chunks, whatever is in them. Gives for each of them the damage that it is in. When this has returned without an error the copies
     /// are durable.
     pub(super) fn keep_of_chunk_file(
-        &self,
+        &mut self,
         store: &ChunkStore,
         (number, bytes): (u32, u64),
         doomed: &[ChunkPlace],
@@ -78,6 +87,7 @@ impl<'a> Quarantine<'a> {
         for damage in &mut damaged {
             self.keep_all(id, &*file, damage)?;
         }
+        self.sync()?;
         let lies_in = |damage: &&Damage, place: &ChunkPlace| {
             (damage.offset..damage.offset + damage.bytes).contains(&u64::from(place.offset))
         };
@@ -89,16 +99,29 @@ impl<'a> Quarantine<'a> {
         Ok(doomed.iter().map(damage_of).collect())
     }
 
+    /// Makes the names of the copies durable.
+    pub(crate) fn sync(&mut self) -> io::Result<()> {
+        if self.unsynced.is_empty() {
+            return Ok(());
+        }
+        let synced = [&self.data_dir, &self.dir].into_iter().try_for_each(|dir| self.vfs.sync_dir(dir));
+        if synced.is_err() {
+            // The next fsync would say nothing of what this one should have done: it has to be done anew.
+            self.unsynced.iter().for_each(|copy| drop(self.vfs.remove(copy)));
+            let _ = self.vfs.remove_dir(&self.dir);
+        }
+        self.unsynced.clear();
+        synced
+    }
+
     /// Copies the bytes of a damage, however many there are. Under the same name the same bytes are copied once.
-    fn keep_all(&self, id: FileId, file: &dyn VfsFile, damage: &mut Damage) -> io::Result<()> {
+    fn keep_all(&mut self, id: FileId, file: &dyn VfsFile, damage: &mut Damage) -> io::Result<()> {
         let kind = match id.kind {
             FileKind::Wal => "wal",
             FileKind::Checkpoint => "checkpoint",
             FileKind::Chunks => "chunks",
         };
         self.vfs.create_dir_all(&self.dir)?;
-        // After an fsync that failed the next one says nothing: what it was for is done anew.
-        self.vfs.sync_dir(&self.data_dir).inspect_err(|_| drop(self.vfs.remove_dir(&self.dir)))?;
         let name = format!("{kind}-{}-{}", id.name(), damage.offset);
         for copy in 0..COPIES_MAX {
             let path = match copy {
@@ -111,8 +134,8 @@ impl<'a> Quarantine<'a> {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => self.copy(file, damage, &path)?,
                 Err(error) => return Err(error),
             }
-            // Also of a copy that was made before: whoever made it may have ended before its name was durable.
-            self.vfs.sync_dir(&self.dir).inspect_err(|_| drop(self.vfs.remove(&path)))?;
+            // Also one that was made before: whoever made it may have ended before its name was durable.
+            self.unsynced.push(path.clone());
             damage.quarantine = Some(path);
             return Ok(());
         }

@@ -199,7 +199,7 @@ fn set_aside(
     for place in damaged.iter().filter_map(|(_, chunk)| chunk.place()) {
         by_file.entry(place.file).or_default().push(place);
     }
-    let quarantine = Quarantine::new(&*shared.options.vfs, &shared.paths.dir);
+    let mut quarantine = Quarantine::new(&*shared.options.vfs, &shared.paths.dir);
     let mut aside = Vec::new();
     for (number, places) in by_file {
         let bytes = files.chunks.files.get(&number).map_or(0, |file| file.bytes);
