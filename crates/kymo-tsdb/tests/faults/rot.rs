@@ -215,6 +215,46 @@ fn a_deletion_that_cannot_copy_what_is_damaged_says_so() {
     assert!(failed > 20 && quarantined > 0, "{failed} failed, {quarantined} put into quarantine");
 }
 
+/// The disk does not give something that a deletion reads: either it is done all the same, or it says why not and is done later;
+/// meanwhile checkpoints go on. A read that is refused is no damage: nothing is put into quarantine.
+#[test]
+fn a_deletion_with_a_read_that_fails() {
+    let (mut failed, mut done_at_once) = (0, 0);
+    for seed in first_seed()..first_seed() + 20 {
+        let (disk, model) = written(true);
+        let (matchers, range) = any_deletion(&mut Random::new(seed));
+        let opened = |disk: &SimDisk| Db::open("/data", options(disk)).unwrap();
+        let whole = disk.copy(seed);
+        let db = opened(&whole);
+        let first = whole.reads();
+        db.delete(&matchers, range).unwrap();
+        for read in 0..whole.reads() - first {
+            let what = format!("seed {seed}, read {read}");
+            let (disk, mut model) = (disk.copy(seed), model.clone());
+            model.synced();
+            let db = opened(&disk);
+            disk.plan_read(disk.reads() + read);
+            match db.delete(&matchers, range) {
+                Ok(_) => done_at_once += 1,
+                Err(error) => {
+                    failed += 1;
+                    assert!(error.to_string().contains("/data"), "{what}: {error}");
+                    db.checkpoint().unwrap_or_else(|error| panic!("{what}: a checkpoint failed: {error}"));
+                    db.delete(&matchers, range).unwrap_or_else(|error| panic!("{what}: {error}"));
+                }
+            }
+            model.delete(&matchers, range, true);
+            assert_eq!(db.stats().head_damage.quarantined, 0, "{what}");
+            assert_eq!(lost(model.compare(&db, false).unwrap(), &what), BTreeSet::new(), "{what}");
+            drop(db);
+            disk.restart(Crash::Power);
+            let db = reopened(&disk, &what);
+            assert_eq!(lost(model.compare_reopened(&db, true).unwrap(), &what), BTreeSet::new(), "{what}");
+        }
+    }
+    assert!(failed > 10, "{failed} failed, {done_at_once} did not");
+}
+
 /// What was cut into a block left its chunk file, too, though something else in it is damaged: a deletion from the block holds.
 #[test]
 fn a_deletion_from_a_block_holds_beside_a_damaged_chunk() {
