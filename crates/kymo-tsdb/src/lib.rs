@@ -42,6 +42,7 @@ mod stats;
 mod frame;
 mod index;
 mod lock;
+mod summary;
 
 mod beside;
 mod chunks;

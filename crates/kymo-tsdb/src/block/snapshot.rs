@@ -12,8 +12,8 @@ use super::chunk_file::ChunkData;
 use super::error::BlockError;
 use super::index::ChunkMeta;
 use super::reader::Inner;
-use super::summary::{Summary, is_inside};
 use super::tombstones::Interval;
+use crate::summary::{Summary, is_inside};
 
 pub(super) struct Snapshot {
     block: Arc<Inner>,

@@ -20,11 +20,11 @@ use super::error::BlockError;
 use super::meta::BlockMeta;
 use super::reader::Block;
 use super::stored::StoredBlock;
-use super::summary::Summaries;
 use super::ulid::Ulid;
 use super::union::union;
 use super::write::BlockWriterOptions;
 use crate::lock::{lock, read, write};
+use crate::summary::Summaries;
 use crate::vfs::Vfs;
 
 pub use change::Deleted;

@@ -11,25 +11,25 @@ use std::sync::{Arc, Mutex};
 
 use kymo_model::Sparing;
 
-use super::index::ChunkMeta;
+use crate::block::ChunkMeta;
 use crate::lock::lock;
 
 /// What is known of a chunk of floats.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Summary {
+pub(crate) struct Summary {
     reference: u64,
-    pub(super) first: f64,
-    pub(super) last: f64,
+    pub(crate) first: f64,
+    pub(crate) last: f64,
     /// 0 for a chunk that is to be read whenever it is wanted.
-    pub(super) samples: u32,
+    pub(crate) samples: u32,
     /// How often the value changes, and how often it goes down.
-    pub(super) changes: u32,
-    pub(super) resets: u32,
+    pub(crate) changes: u32,
+    pub(crate) resets: u32,
 }
 
 impl Summary {
     /// Of the samples of a chunk that was read whole.
-    pub(super) fn of(chunk: &ChunkMeta, times: &[i64], values: &[f64]) -> Summary {
+    pub(crate) fn of(chunk: &ChunkMeta, times: &[i64], values: &[f64]) -> Summary {
         let mut summary =
             Summary { reference: chunk.reference, first: 0.0, last: 0.0, samples: 0, changes: 0, resets: 0 };
         let ends = (times.first().copied(), times.last().copied());
@@ -46,23 +46,23 @@ impl Summary {
     }
 
     /// Need the chunk not be read?
-    pub(super) fn suffices(&self, sparing: Sparing) -> bool {
+    pub(crate) fn suffices(&self, sparing: Sparing) -> bool {
         self.samples > 0 && (sparing.resets || self.resets == 0)
     }
 }
 
 /// Is the chunk in the part of which samples can be spared?
-pub(super) fn is_inside(chunk: &ChunkMeta, sparing: Sparing) -> bool {
+pub(crate) fn is_inside(chunk: &ChunkMeta, sparing: Sparing) -> bool {
     chunk.min_ms >= sparing.range.min.millis() && chunk.max_ms <= sparing.range.max.millis()
 }
 
 /// The summaries of a series' chunks in a block, in order of their references.
 #[derive(Clone, Debug, Default)]
-pub(super) struct OfSeries(Option<Arc<[Summary]>>);
+pub(crate) struct OfSeries(Option<Arc<[Summary]>>);
 
 impl OfSeries {
     /// What is known of each of some chunks. Those of a series usually lie in the order of their references.
-    pub(super) fn each<'a>(
+    pub(crate) fn each<'a>(
         &'a self,
         chunks: &'a [ChunkMeta],
     ) -> impl Iterator<Item = Option<&'a Summary>> + 'a {
@@ -106,7 +106,7 @@ impl Hasher for Mix {
 
 /// The summaries of several blocks.
 #[derive(Debug)]
-pub(super) struct Summaries {
+pub(crate) struct Summaries {
     known: Mutex<Known>,
     /// When the young ones are so many they become the old ones.
     young_max: usize,
@@ -123,17 +123,17 @@ struct Known {
 
 impl Summaries {
     /// Of about so many bytes.
-    pub(super) fn new(bytes_max: usize) -> Summaries {
+    pub(crate) fn new(bytes_max: usize) -> Summaries {
         let young_max = bytes_max / 2 / size_of::<Summary>();
         Summaries { known: Mutex::default(), young_max, blocks: AtomicU64::new(0) }
     }
 
     /// A number for a block, which no other has.
-    pub(super) fn number_block(&self) -> u64 {
+    pub(crate) fn number_block(&self) -> u64 {
         self.blocks.fetch_add(1, Ordering::Relaxed)
     }
 
-    pub(super) fn get(&self, block: u64, series: u64) -> OfSeries {
+    pub(crate) fn get(&self, block: u64, series: u64) -> OfSeries {
         let key = (block, series);
         let known = &mut *lock(&self.known);
         if let Some(found) = known.young.get(&key) {
@@ -147,7 +147,7 @@ impl Summaries {
     }
 
     /// Adds what was learned of chunks of a series.
-    pub(super) fn add(&self, block: u64, series: u64, learned: Vec<Summary>) {
+    pub(crate) fn add(&self, block: u64, series: u64, learned: Vec<Summary>) {
         if learned.is_empty() || self.young_max == 0 {
             return;
         }
