@@ -42,6 +42,8 @@ mod stats;
 mod frame;
 mod index;
 mod lock;
+
+mod sparse;
 mod summary;
 
 mod beside;

@@ -1,8 +1,8 @@
 //! Summaries: what functions over long windows need to know of a chunk that lies inside all of them.
 //!
 //! `rate(x[1d])` over three hours looks at the samples of a day less three hours only to see whether the counter went down among
-//! them. A chunk that was read for such a query is remembered by four numbers, and not read for the next one. Blocks do not
-//! change, so what is known stays true; it is kept in memory alone, as much as fits.
+//! them. A chunk that was read for such a query is remembered by five numbers, and not read for the next one. Blocks do not change,
+//! nor does a sealed chunk of the head, so what is known stays true; it is kept in memory alone, as much as fits, of both.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -56,7 +56,7 @@ pub(crate) fn is_inside(chunk: &ChunkMeta, sparing: Sparing) -> bool {
     chunk.min_ms >= sparing.range.min.millis() && chunk.max_ms <= sparing.range.max.millis()
 }
 
-/// The summaries of a series' chunks in a block, in order of their references.
+/// The summaries of a series' chunks in a block or in the head, in order of their references.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct OfSeries(Option<Arc<[Summary]>>);
 
@@ -81,8 +81,8 @@ impl OfSeries {
     }
 }
 
-/// A series of a block.
-type Key = (u64, u64);
+/// A series: the number of the block it is in, or of the head, and its own there.
+pub(crate) type Key = (u64, u64);
 
 type BySeries = HashMap<Key, Arc<[Summary]>, BuildHasherDefault<Mix>>;
 
@@ -104,13 +104,13 @@ impl Hasher for Mix {
     }
 }
 
-/// The summaries of several blocks.
+/// The summaries of several blocks and of the head beside them.
 #[derive(Debug)]
 pub(crate) struct Summaries {
     known: Mutex<Known>,
     /// When the young ones are so many they become the old ones.
     young_max: usize,
-    blocks: AtomicU64,
+    owners: AtomicU64,
 }
 
 /// What was not used while the young ones came together is forgotten.
@@ -125,16 +125,15 @@ impl Summaries {
     /// Of about so many bytes.
     pub(crate) fn new(bytes_max: usize) -> Summaries {
         let young_max = bytes_max / 2 / size_of::<Summary>();
-        Summaries { known: Mutex::default(), young_max, blocks: AtomicU64::new(0) }
+        Summaries { known: Mutex::default(), young_max, owners: AtomicU64::new(0) }
     }
 
-    /// A number for a block, which no other has.
-    pub(crate) fn number_block(&self) -> u64 {
-        self.blocks.fetch_add(1, Ordering::Relaxed)
+    /// A number for a block, or for the head as long as what is known of its chunks stays true. No other has it.
+    pub(crate) fn number_owner(&self) -> u64 {
+        self.owners.fetch_add(1, Ordering::Relaxed)
     }
 
-    pub(crate) fn get(&self, block: u64, series: u64) -> OfSeries {
-        let key = (block, series);
+    pub(crate) fn get(&self, key: Key) -> OfSeries {
         let known = &mut *lock(&self.known);
         if let Some(found) = known.young.get(&key) {
             return OfSeries(Some(found.clone()));
@@ -146,16 +145,16 @@ impl Summaries {
         OfSeries(found)
     }
 
-    /// Adds what was learned of chunks of a series.
-    pub(crate) fn add(&self, block: u64, series: u64, learned: Vec<Summary>) {
+    /// Adds what was learned of chunks of a series, and forgets those with a reference below `oldest`.
+    pub(crate) fn add(&self, key: Key, oldest: u64, learned: Vec<Summary>) {
         if learned.is_empty() || self.young_max == 0 {
             return;
         }
-        let key = (block, series);
         let known = &mut *lock(&self.known);
         let mut all = learned;
         if let Some(before) = known.take(&key) {
-            all.extend_from_slice(&before);
+            let gone = before.partition_point(|summary| summary.reference < oldest);
+            all.extend_from_slice(&before[gone..]);
         }
         all.sort_unstable_by_key(|summary| summary.reference);
         all.dedup_by_key(|summary| summary.reference);
@@ -218,9 +217,9 @@ mod tests {
         let summaries = Summaries::new(200 * size_of::<Summary>());
         let of = |reference| Summary::of(&chunk(reference, 1, 1), &[1], &[1.0]);
         for series in 0..1000 {
-            summaries.add(0, series, (0..8).map(of).collect());
+            summaries.add((0, series), 0, (0..8).map(of).collect());
             // It is used all the time, so it stays.
-            let found = summaries.get(0, 0);
+            let found = summaries.get((0, 0));
             assert!(found.each(&[chunk(3, 1, 1)]).eq([Some(&of(3))]), "after {series}");
         }
         let known = lock(&summaries.known);
@@ -233,13 +232,25 @@ mod tests {
     fn what_is_learned_adds_up() {
         let summaries = Summaries::new(1 << 20);
         let of = |reference| Summary::of(&chunk(reference, 1, 1), &[1], &[1.0]);
-        summaries.add(0, 1, vec![of(5), of(2)]);
-        summaries.add(0, 1, vec![of(2), of(9)]);
-        summaries.add(0, 2, vec![of(3)]);
-        let found = summaries.get(0, 1);
+        summaries.add((0, 1), 0, vec![of(5), of(2)]);
+        summaries.add((0, 1), 0, vec![of(2), of(9)]);
+        summaries.add((0, 2), 0, vec![of(3)]);
+        let found = summaries.get((0, 1));
         let asked = [2, 5, 9, 3, 9, 2, 10].map(|reference| chunk(reference, 1, 1));
         let expected = [Some(2), Some(5), Some(9), None, Some(9), Some(2), None].map(|known| known.map(of));
         assert!(found.each(&asked).eq(expected.iter().map(Option::as_ref)));
         assert_eq!(lock(&summaries.known).young_chunks, 3 + 2 + 1 + 2);
+    }
+
+    #[test]
+    fn what_is_gone_is_forgotten() {
+        let summaries = Summaries::new(1 << 20);
+        let of = |reference| Summary::of(&chunk(reference, 1, 1), &[1], &[1.0]);
+        summaries.add((0, 1), 0, (0..1000).map(of).collect());
+        summaries.add((0, 1), 998, vec![of(1000)]);
+        let asked = [997, 998, 999, 1000].map(|reference| chunk(reference, 1, 1));
+        let expected = [None, Some(998), Some(999), Some(1000)].map(|known| known.map(of));
+        assert!(summaries.get((0, 1)).each(&asked).eq(expected.iter().map(Option::as_ref)));
+        assert_eq!(lock(&summaries.known).young_chunks, 3 + 2);
     }
 }

@@ -189,7 +189,7 @@ impl Inner {
 
     /// Lets it remember what it learns of its chunks.
     pub(super) fn share_summaries(&self, summaries: &Arc<Summaries>) {
-        self.summaries.get_or_init(|| (summaries.clone(), summaries.number_block()));
+        self.summaries.get_or_init(|| (summaries.clone(), summaries.number_owner()));
     }
 
     pub(super) fn summaries(&self) -> Option<(&Summaries, u64)> {

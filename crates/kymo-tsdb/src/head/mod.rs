@@ -14,6 +14,7 @@ mod newest;
 mod open;
 mod page;
 mod pinned;
+mod remembered;
 mod rescue;
 mod retain;
 mod sealed;
@@ -36,6 +37,7 @@ use crate::chunks::ChunkStore;
 use crate::index::{Cardinality, LabelsTable, Postings, SeriesId, Top, cardinality, resolve};
 use crate::lock::{read, write};
 use crate::stats::{MemoryStats, Stats};
+use remembered::Remembered;
 use rescue::Eras;
 
 pub(crate) use activity::Second;
@@ -65,6 +67,8 @@ pub(crate) struct Head {
     /// Where sealed chunks are that are not on the heap.
     pub(crate) store: Arc<ChunkStore>,
     pub(crate) unspilled: Unspilled,
+    /// What is known of its sealed chunks.
+    pub(crate) remembered: Remembered,
     eras: Eras,
 }
 
@@ -92,6 +96,7 @@ impl Head {
             beside: Beside::default(),
             store,
             unspilled: Unspilled::default(),
+            remembered: Remembered::default(),
             eras: Eras::default(),
         }
     }
@@ -191,6 +196,7 @@ impl Head {
         let pages = self.pages();
         let ids = self.resolve(&wanted.matchers, &pages, &wanted.cancel)?;
         let mut snapshot = Snapshot::pin(pages, &ids, wanted, self.store.clone(), era)?;
+        snapshot.remember_in(self.remembered.current());
         refuse_more(snapshot.count(), wanted.hints.series_limit)?;
         if wanted.hints.ordered {
             snapshot.sort_by_labels(&wanted.cancel)?;

@@ -3,16 +3,19 @@
 //! Samples are decoded without a lock. The open chunk's bytes are copied under the lock of its page (a kilobyte or so),
 //! and only as many of its samples are read as there were when the select was made: what is written later only adds bits.
 
+mod sparse;
+
 use std::sync::Arc;
 
 use kymo_chunk::{ChunkError, Encoding, XorIter, decode, decode_histograms, decode_range};
 use kymo_model::{
-    CancelToken, CounterResetHint, Labels, Resume, SampleValue, Samples, Selector, SeriesSource, StoreError,
-    StoreErrorKind, TimeRange, Timestamp,
+    CancelToken, CounterResetHint, Gap, Labels, Resume, SampleValue, Samples, Selector, SeriesSource,
+    Sparing, StoreError, StoreErrorKind, TimeRange, Timestamp,
 };
 
 use super::closed::Closed;
 use super::page::{Cursor, PageTable};
+use super::remembered::Known;
 use super::rescue::Era;
 use super::sealed::{Data, SealedChunk};
 use super::series::Series;
@@ -33,6 +36,7 @@ pub(crate) struct Snapshot {
     windows: Windows,
     /// Has what leaves the head meanwhile.
     era: Arc<Era>,
+    known: Option<Known>,
 }
 
 #[derive(Debug)]
@@ -62,6 +66,19 @@ impl Piece<'_> {
     /// Is it known that all its samples are in the range?
     fn is_inside(&self, range: TimeRange) -> bool {
         self.times.is_some_and(|times| range.min <= times.min && times.max <= range.max)
+    }
+
+    /// Adds its floats in a range.
+    fn add_floats(
+        &self,
+        range: TimeRange,
+        timestamps_ms: &mut Vec<i64>,
+        values: &mut Vec<f64>,
+    ) -> Result<(), ChunkError> {
+        match self.is_inside(range) {
+            true => decode(&self.bytes, timestamps_ms, values),
+            false => decode_range(&self.bytes, range, timestamps_ms, values),
+        }
     }
 }
 
@@ -98,7 +115,12 @@ impl Snapshot {
     ) -> Snapshot {
         // Taken last, so that it has the files that were made meanwhile.
         let files = store.set();
-        Snapshot { pages, range, series, store, files, windows: Windows::default(), era }
+        Snapshot { pages, range, series, store, files, windows: Windows::default(), era, known: None }
+    }
+
+    /// Lets it use what is known of sealed chunks, and add to it.
+    pub(super) fn remember_in(&mut self, known: Option<Known>) {
+        self.known = known;
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -175,25 +197,34 @@ impl Snapshot {
     ) -> Result<(), StoreError> {
         let Some(closed) = &self.series[index].closed else { return Ok(()) };
         let chunks = || closed.chunks.iter().filter(|chunk| chunk.overlaps(range));
-        let read_ahead = chunks().nth(CHUNKS_AHEAD_MAX).is_none();
-        for chunk in chunks() {
-            let bytes = match chunk.data() {
-                Data::Heap(data) => ChunkBytes::Heap(data),
-                Data::File(place) => {
-                    let end = || if read_ahead { self.end_of_neighbours(index, *place, chunk) } else { 0 };
-                    ChunkBytes::Read(self.windows.read(
-                        &self.store,
-                        &self.files,
-                        *place,
-                        chunk.data_bytes(),
-                        end,
-                    )?)
-                }
-            };
-            let times = Some(TimeRange::from_millis(chunk.min_ms, chunk.max_ms()));
-            pieces.push(Piece { encoding: chunk.encoding(), bytes, times });
+        let few = chunks().nth(CHUNKS_AHEAD_MAX).is_none();
+        for (at, chunk) in chunks().enumerate() {
+            pieces.push(self.sealed_piece((index, few), chunk, chunks().skip(at + 1))?);
         }
         Ok(())
+    }
+
+    /// A chunk of a series of which `few` or many are wanted, those in `rest` next.
+    fn sealed_piece<'a>(
+        &'a self,
+        (index, few): (usize, bool),
+        chunk: &'a SealedChunk,
+        rest: impl Iterator<Item = &'a SealedChunk>,
+    ) -> Result<Piece<'a>, StoreError> {
+        let bytes = match chunk.data() {
+            Data::Heap(data) => ChunkBytes::Heap(data),
+            Data::File(place) => {
+                // Where they are many, windows that reach into other series would be gone before these are read.
+                let end = || match few {
+                    true => self.end_of_neighbours(index, *place, chunk),
+                    false => end_of_own(*place, chunk.data_bytes(), rest),
+                };
+                let bytes = chunk.data_bytes();
+                ChunkBytes::Read(self.windows.read(&self.store, &self.files, *place, bytes, end)?)
+            }
+        };
+        let times = Some(TimeRange::from_millis(chunk.min_ms, chunk.max_ms()));
+        Ok(Piece { encoding: chunk.encoding(), bytes, times })
     }
 
     /// Up to where in the file the chunks lie that will be wanted next, as long as they lie close behind one another.
@@ -226,6 +257,11 @@ impl Snapshot {
         end
     }
 
+    fn undecodable(&self, index: usize, error: ChunkError) -> StoreError {
+        let message = format!("chunk of series {} does not decode", self.series[index].labels);
+        StoreError::new(StoreErrorKind::Corrupt, message).caused_by(error)
+    }
+
     /// Reads the next run of samples of one kind, from `range` on. Gives what is left of the range behind it.
     fn read_run(
         &self,
@@ -234,10 +270,7 @@ impl Snapshot {
         out: &mut Samples,
     ) -> Result<Option<TimeRange>, StoreError> {
         let series = &self.series[index];
-        let undecodable = |error: ChunkError| {
-            let message = format!("chunk of series {} does not decode", series.labels);
-            StoreError::new(StoreErrorKind::Corrupt, message).caused_by(error)
-        };
+        let undecodable = |error| self.undecodable(index, error);
         let open = self.open_chunk(series, range)?;
         let mut pieces = Vec::new();
         let late = series.closed.as_ref().map_or(&[][..], |closed| &closed.late);
@@ -275,6 +308,24 @@ impl Snapshot {
             (until_ms < range.max.millis()).then(|| TimeRange::from_millis(until_ms + 1, range.max.millis()));
         Ok(rest)
     }
+}
+
+/// Up to where in the file the next chunks of the same series lie close behind one another.
+fn end_of_own<'a>(place: ChunkPlace, data_bytes: usize, rest: impl Iterator<Item = &'a SealedChunk>) -> u64 {
+    let (mut last, mut end) = (place.offset, place.end(data_bytes));
+    for chunk in rest {
+        let Some(next) = chunk.place() else { break };
+        let next_end = next.end(chunk.data_bytes());
+        if next.file != place.file
+            || next.offset <= last
+            || u64::from(next.offset) > end + GAP_BYTES_MAX
+            || next_end - u64::from(place.offset) > WINDOW_BYTES_MAX
+        {
+            break;
+        }
+        (last, end) = (next.offset, next_end);
+    }
+    end
 }
 
 /// After so many series that have nothing close behind, no more is looked for.
@@ -345,10 +396,7 @@ fn read_floats(
     let (timestamps_ms, values) = out.floats_mut();
     let mut order = Order::default();
     for piece in pieces {
-        match piece.is_inside(range) {
-            true => decode(&piece.bytes, timestamps_ms, values)?,
-            false => decode_range(&piece.bytes, range, timestamps_ms, values)?,
-        }
+        piece.add_floats(range, timestamps_ms, values)?;
         order.check(timestamps_ms);
     }
     for (t_ms, value) in late {
@@ -429,6 +477,22 @@ impl SeriesSource for Snapshot {
             Some(rest) => Resume { a: BEHIND, b: rest.min.millis() as u64 },
             None => Resume { a: AT_END, b: 0 },
         };
+        Ok(!out.is_empty())
+    }
+
+    fn read_sparse(
+        &self,
+        index: usize,
+        resume: &mut Resume,
+        sparing: Sparing,
+        out: &mut Samples,
+        gaps: &mut Vec<Gap>,
+    ) -> Result<bool, StoreError> {
+        gaps.clear();
+        if resume.a != AT_BEGIN || !self.read_sparsely(index, sparing, out, gaps)? {
+            return self.read(index, resume, out);
+        }
+        *resume = Resume { a: AT_END, b: 0 };
         Ok(!out.is_empty())
     }
 }
