@@ -63,6 +63,7 @@ fn value(kind: &str, minute: i64, before: f64, random: &mut Random) -> Option<Sa
 }
 
 struct Stores {
+    disk: SimDisk,
     db: Db,
     clock: SimClock,
     memory: MemoryStore,
@@ -72,7 +73,7 @@ struct Stores {
 fn empty(seed: u64, options: Options) -> Stores {
     let (disk, clock) = (SimDisk::new(seed), SimClock::at_ms(START_MS));
     let options = Options { vfs: disk.vfs(), clock: clock.shared(), ..options };
-    Stores { db: Db::open("/data", options).unwrap(), clock, memory: MemoryStore::default() }
+    Stores { disk, db: Db::open("/data", options).unwrap(), clock, memory: MemoryStore::default() }
 }
 
 /// Nothing is cut, and small chunk files are written early.
@@ -362,6 +363,41 @@ fn what_comes_again_after_a_deletion_counts() {
         let known = left_out(&stores.db, "counter", false);
         assert!(known >= 1000, "{known}");
     }
+}
+
+/// How many samples a series has, left out or not; `None` when they cannot be read.
+fn samples_of(store: &dyn Queryable, kind: &str, sparing: Option<Sparing>) -> Option<usize> {
+    let set = store.select(&Selector::new(vec![Matcher::equal("kind", kind)], TimeRange::ALL)).unwrap();
+    let (mut samples, mut gaps, mut all) = (Samples::new(), Vec::new(), 0);
+    let mut reader = set.series(0).reader();
+    while match sparing {
+        Some(sparing) => reader.read_sparse(sparing, &mut samples, &mut gaps).ok()?,
+        None => reader.read(&mut samples).ok()?,
+    } {
+        all += samples.len() + gaps.iter().map(|gap| gap.samples).sum::<usize>();
+    }
+    Some(all)
+}
+
+/// A chunk that cannot be read means the same whichever way a series is read.
+#[test]
+fn damage_counts() {
+    let stores = stores_with(4, head_alone());
+    let files = stores.disk.files().into_iter().filter(|path| path.to_string_lossy().contains("/chunks/"));
+    for path in files {
+        let bytes = stores.disk.read(&path).unwrap().len() as u64;
+        (1..4).for_each(|part| stores.disk.flip(&path, bytes * part / 4, 1).unwrap());
+    }
+    let mut damaged = 0;
+    for kind in KINDS {
+        let plain = samples_of(&stores.db, kind, None);
+        for resets in [true, true, false] {
+            let sparing = Sparing { range: minutes(120, 20 * 60), resets };
+            assert_eq!(samples_of(&stores.db, kind, Some(sparing)), plain, "{kind}");
+        }
+        damaged += usize::from(plain != samples_of(&stores.memory, kind, None));
+    }
+    assert!(damaged >= 3, "{damaged}");
 }
 
 /// Samples in order and late, deletions, cuts and queries in any order.

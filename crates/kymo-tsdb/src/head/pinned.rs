@@ -257,11 +257,6 @@ impl Snapshot {
         end
     }
 
-    fn undecodable(&self, index: usize, error: ChunkError) -> StoreError {
-        let message = format!("chunk of series {} does not decode", self.series[index].labels);
-        StoreError::new(StoreErrorKind::Corrupt, message).caused_by(error)
-    }
-
     /// Reads the next run of samples of one kind, from `range` on. Gives what is left of the range behind it.
     fn read_run(
         &self,
@@ -270,7 +265,10 @@ impl Snapshot {
         out: &mut Samples,
     ) -> Result<Option<TimeRange>, StoreError> {
         let series = &self.series[index];
-        let undecodable = |error| self.undecodable(index, error);
+        let undecodable = |error: ChunkError| {
+            let message = format!("chunk of series {} does not decode", series.labels);
+            StoreError::new(StoreErrorKind::Corrupt, message).caused_by(error)
+        };
         let open = self.open_chunk(series, range)?;
         let mut pieces = Vec::new();
         let late = series.closed.as_ref().map_or(&[][..], |closed| &closed.late);
@@ -489,7 +487,8 @@ impl SeriesSource for Snapshot {
         gaps: &mut Vec<Gap>,
     ) -> Result<bool, StoreError> {
         gaps.clear();
-        if resume.a != AT_BEGIN || !self.read_sparsely(index, sparing, out, gaps)? {
+        if resume.a != AT_BEGIN || !self.read_sparsely(index, sparing, out, gaps) {
+            gaps.clear();
             return self.read(index, resume, out);
         }
         *resume = Resume { a: AT_END, b: 0 };
