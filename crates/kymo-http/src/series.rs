@@ -71,11 +71,11 @@ pub(crate) async fn series(State(api): State<Api>, params: Params) -> Response {
             wanted.hints.function = Some("series".into());
             wanted.cancel = cancel.clone();
             let set = api.store.select(&wanted)?;
-            warnings.extend_from_slice(set.warnings());
             for series in set.iter() {
                 pulse.tick(64)?;
                 found.insert(series.labels());
             }
+            warnings.extend(set.warnings());
         }
         let cut = limit > 0 && found.len() > limit;
         let mut data = String::from("[");

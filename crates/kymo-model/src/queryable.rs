@@ -109,6 +109,12 @@ pub trait SeriesSource: Send + Sync {
     fn newest(&self, _index: usize) -> Option<(i64, f64)> {
         None
     }
+
+    /// What a reader should be told as things are now: a part of the data that could not be read and was left out, say. Reading
+    /// may add to it, so whoever answers somebody asks at the end.
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// Which samples a reader can do without, as functions over sliding windows can that need the samples at the edges of a window
@@ -153,7 +159,7 @@ pub struct SeriesSet {
 
 impl std::fmt::Debug for SeriesSet {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SeriesSet").field("len", &self.len()).field("warnings", &self.warnings).finish()
+        f.debug_struct("SeriesSet").field("len", &self.len()).field("warnings", &self.warnings()).finish()
     }
 }
 
@@ -181,15 +187,25 @@ impl SeriesSet {
         SeriesSet::new(Arc::new(Empty))
     }
 
-    /// The same set with things its reader should be told (a part of the data that could not be read, say).
+    /// The same set with things its reader should be told that are known already (a store that does not answer, say). What
+    /// reading finds is told by [`SeriesSource::warnings`].
     pub fn with_warnings(mut self, warnings: Vec<String>) -> SeriesSet {
         self.warnings = warnings;
         self
     }
 
-    /// What the reader should be told.
-    pub fn warnings(&self) -> &[String] {
-        &self.warnings
+    /// What the reader should be told: what was known when the set was made, and then what reading it has found up to now. So it
+    /// is asked when everything was read.
+    ///
+    /// ```
+    /// use kymo_model::SeriesSet;
+    /// let set = SeriesSet::empty().with_warnings(vec!["one of three stores did not answer".to_owned()]);
+    /// assert_eq!(set.warnings(), ["one of three stores did not answer"]);
+    /// ```
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = self.warnings.clone();
+        warnings.extend(self.source.warnings());
+        warnings
     }
 
     /// How many series.

@@ -118,9 +118,6 @@ impl Context {
                     format!("query would read {found} series or more, expected at most {series_max}");
                 return Err(self.refused(Bound::Series, message, selection));
             }
-            for warning in series.warnings() {
-                self.notes.add(Note::Store(warning.clone()), Span::default());
-            }
             let samples_read = Arc::new(AtomicU64::new(0));
             self.sets.push(SelectedSet {
                 series,
@@ -130,6 +127,13 @@ impl Context {
             });
         }
         Ok(())
+    }
+
+    /// Takes what the store has to say, when everything was read: some of it is found by reading.
+    pub(crate) fn note_warnings(&self) {
+        for warning in self.sets.iter().flat_map(|set| set.series.warnings()) {
+            self.notes.add(Note::Store(warning), Span::default());
+        }
     }
 
     /// An error of the store, as that of the query: whoever stopped it said why.

@@ -349,6 +349,7 @@ impl Query<'_> {
             value = evaluate(root, &context);
         }
         let value = value?;
+        context.note_warnings();
         let (warnings, infos) = context.notes.texts(self.options.text.as_deref());
         let (stats, samples_per_step) = (context.stats(), context.counters.per_step());
         Ok((QueryResult { value, warnings, infos, stats, samples_per_step }, context))

@@ -21,7 +21,8 @@ use crate::block::{
     Block, BlockError, BlockMeta, BlockOrigin, BlockWriter, BlockWriterOptions, EncodedChunk, Ulid, join,
     refill,
 };
-use crate::checkpoint::{Retire, checkpoint};
+use crate::checkpoint::{Checkpointed, Retire, checkpoint};
+use crate::chunks::ChunkPlace;
 use crate::db::{Files, Shared};
 use crate::head::{Data, Finality, HeadChunk, SealedChunk, Second};
 use crate::index::SeriesId;
@@ -110,25 +111,28 @@ pub(crate) fn finish(shared: &Shared, files: &mut Files, done: &mut Maintained) 
     Ok(())
 }
 
-/// Makes a checkpoint. What is on its way to a block, and what was deleted, does not come back from then on.
+/// Makes a checkpoint. What is on its way to a block, and what was deleted, does not come back from then on; unless a chunk file
+/// has to stay that holds some of it: then this says why.
 pub(crate) fn write_checkpoint(
     shared: &Shared,
     files: &mut Files,
     done: &mut Maintained,
-) -> Result<(), StoreError> {
+) -> Result<Option<StoreError>, StoreError> {
     let publishes = files.cuts.pending.as_ref().is_some_and(|pending| !pending.published);
-    let mut retire = Retire { files: files.erased.clone(), ..Retire::default() };
+    let mut retire =
+        Retire { files: files.erased.clone(), damaged: files.damaged.clone(), ..Retire::default() };
     retire.publish = files.cuts.pending.as_ref().map(|pending| pending.ulid);
     let is_marked = |_: SeriesId, chunk: &SealedChunk| chunk.is_cut();
     if publishes {
         retire.gone = Some(&is_marked);
         retire.files.extend(shared.head.files_of_marked());
     }
-    let retired = checkpoint(shared, files, &retire)?.retired;
+    let Checkpointed { retired, stay } = checkpoint(shared, files, &retire)?;
     done.checkpoint = true;
     shared.counters.checkpoints.fetch_add(1, Relaxed);
-    // A file that holds something damaged stays, and is tried again.
-    files.erased.retain(|number| !retired.contains(number));
+    // A file that stays holds something that is not to come back, and is tried again.
+    files.erased = stay.keys().copied().collect();
+    files.damaged.retain(|place| stay.contains_key(&place.file));
     files.unsettled = false;
     if publishes {
         let left = {
@@ -145,7 +149,7 @@ pub(crate) fn write_checkpoint(
     for number in retired {
         done.files_removed += u64::from(files.chunks.remove(vfs, store, number));
     }
-    Ok(())
+    Ok(stay.into_values().next())
 }
 
 /// The range that is to be cut next, the oldest first.
@@ -212,7 +216,7 @@ fn cut_range(
 ) -> Result<(), StoreError> {
     let finality = finality(shared, now_ms, shared.second());
     let marked = shared.head.mark_cut(range, &finality);
-    let written = write_block(shared, &marked, range, now_ms);
+    let written = write_block(shared, files, &marked, range, now_ms);
     drop(marked);
     match written {
         Ok(Some(block)) => {
@@ -223,9 +227,11 @@ fn cut_range(
         }
         Ok(None) => {
             shared.head.unmark_cut(None);
-            // There is no use in trying again at once, and others are not to wait for it.
-            let number = range.0.div_euclid(shared.options.block_range_ms_effective());
-            files.cuts.unreadable.insert(number, shared.second());
+            if files.damaged.is_empty() {
+                // There is no use in trying again at once, and others are not to wait for it.
+                let number = range.0.div_euclid(shared.options.block_range_ms_effective());
+                files.cuts.unreadable.insert(number, shared.second());
+            }
             Ok(())
         }
         Err(error) => {
@@ -238,6 +244,7 @@ fn cut_range(
 /// Writes what is marked; `None` when nothing of it can be read.
 fn write_block(
     shared: &Shared,
+    files: &mut Files,
     marked: &[(Labels, SeriesId)],
     range: (i64, i64),
     now_ms: i64,
@@ -245,9 +252,15 @@ fn write_block(
     let ulid = Ulid::generate(u64::try_from(now_ms).unwrap_or(0));
     let (vfs, dir) = (shared.options.vfs.clone(), &shared.paths.dir);
     let mut writer = BlockWriter::create_cut(vfs.clone(), dir, ulid, shared.options.block_store().writer)?;
-    let left_out = |id| {
+    let left_out = |id, place: Option<ChunkPlace>| {
         shared.head.unmark_cut(Some(id));
         shared.counters.block_failures.fetch_add(1, Relaxed);
+        // The next checkpoint lets go of it, and the next cut finds the rest of the series.
+        if let Some(place) = place {
+            files.erased.insert(place.file);
+            files.damaged.insert(place);
+            files.unsettled = true;
+        }
     };
     let written = write_series(shared, &mut writer, marked, |id| shared.head.marked_chunks(id), left_out);
     if written.is_err() || writer.stats().num_series == 0 {
@@ -273,13 +286,14 @@ fn check(block: &Block, meta: &BlockMeta) -> Result<(), BlockError> {
     block.expect_counts((meta.stats.num_series, series), (meta.stats.num_chunks, chunks))
 }
 
-/// Adds series of the head to a block, in order of labels. A series of which a chunk is damaged is left out.
+/// Adds series of the head to a block, in order of labels. A series of which a chunk is damaged is left out, and `left_out` is told
+/// where that chunk is, if it is one in a file.
 pub(crate) fn write_series(
     shared: &Shared,
     writer: &mut BlockWriter,
     wanted: &[(Labels, SeriesId)],
     chunks_of: impl Fn(SeriesId) -> Vec<HeadChunk>,
-    mut left_out: impl FnMut(SeriesId),
+    mut left_out: impl FnMut(SeriesId, Option<ChunkPlace>),
 ) -> Result<(), StoreError> {
     /// How often other duties are looked after.
     const SERIES_PER_LOOK: usize = 1024;
@@ -287,8 +301,10 @@ pub(crate) fn write_series(
         if done % SERIES_PER_LOOK == 0 && !shared.go_on() {
             return Err(StoreError::new(StoreErrorKind::Canceled, "the database is being closed"));
         }
-        let read =
-            chunks_of(*id).into_iter().map(|chunk| encoded(shared, chunk)).collect::<Result<Vec<_>, _>>();
+        let mut damaged = None;
+        let encoded =
+            |chunk: HeadChunk| encoded(shared, *id, &chunk).inspect_err(|_| damaged = chunk.place());
+        let read = chunks_of(*id).into_iter().map(encoded).collect::<Result<Vec<_>, _>>();
         let undecodable = |error| {
             let message = format!("chunk of series {labels} does not decode");
             StoreError::new(StoreErrorKind::Corrupt, message).caused_by(error)
@@ -300,16 +316,17 @@ pub(crate) fn write_series(
                 let borrowed: Vec<_> = chunks.iter().map(EncodedChunk::borrowed).collect();
                 writer.add_series(labels, &borrowed)?;
             }
-            Err(error) if error.kind() == StoreErrorKind::Corrupt => left_out(*id),
+            Err(error) if error.kind() == StoreErrorKind::Corrupt => left_out(*id, damaged),
             Err(error) => return Err(error),
         }
     }
     Ok(())
 }
 
-fn encoded(shared: &Shared, chunk: HeadChunk) -> Result<EncodedChunk, StoreError> {
+fn encoded(shared: &Shared, id: SeriesId, chunk: &HeadChunk) -> Result<EncodedChunk, StoreError> {
     let chunk = match chunk {
         HeadChunk::Copied { times_ms: (min_ms, max_ms), encoding, data } => {
+            let (min_ms, max_ms, encoding, data) = (*min_ms, *max_ms, *encoding, data.clone());
             return Ok(EncodedChunk { min_ms, max_ms, encoding, data });
         }
         HeadChunk::Sealed(chunk) => chunk,
@@ -318,7 +335,12 @@ fn encoded(shared: &Shared, chunk: HeadChunk) -> Result<EncodedChunk, StoreError
         Data::Heap(data) => data.to_vec(),
         Data::File(place) => {
             let store = &shared.head.store;
-            let (bytes, range) = store.read_one(&store.set(), *place, chunk.data_bytes())?;
+            let read = store.read_one(&store.set(), *place, chunk.data_bytes());
+            let (bytes, range) = read.inspect_err(|error| {
+                if error.kind() == StoreErrorKind::Corrupt {
+                    store.note_damage(*place, chunk.record_bytes(id));
+                }
+            })?;
             bytes[range].to_vec()
         }
     };
@@ -329,7 +351,7 @@ fn encoded(shared: &Shared, chunk: HeadChunk) -> Result<EncodedChunk, StoreError
 pub(crate) fn settle(shared: &Shared, files: &mut Files) -> Result<(), StoreError> {
     let written = write_checkpoint(shared, files, &mut Maintained::default());
     shared.note_sizes(files);
-    written
+    written?.map_or(Ok(()), Err)
 }
 
 /// Writes everything that the head has in a range to a block in a directory; `None` when there is nothing.
@@ -343,7 +365,7 @@ pub(crate) fn copy_range(
     let (vfs, options) = (shared.options.vfs.clone(), BlockWriterOptions::default());
     let mut writer = BlockWriter::create(vfs, dir, Ulid::generate(now_ms), options)?;
     let mut damaged = 0;
-    write_series(shared, &mut writer, &wanted, |id| shared.head.chunks_in(id, range), |_| damaged += 1)?;
+    write_series(shared, &mut writer, &wanted, |id| shared.head.chunks_in(id, range), |_, _| damaged += 1)?;
     if damaged > 0 {
         let message = format!("expected chunks that can be read, found {damaged} series with damaged ones");
         return Err(StoreError::new(StoreErrorKind::Corrupt, message));

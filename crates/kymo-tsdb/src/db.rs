@@ -9,9 +9,10 @@ use kymo_model::{Appended, Refusal, StoreError, StoreErrorKind};
 
 use crate::append::Writer;
 use crate::believed_time::BelievedTime;
+use crate::beside::{let_go, take_in};
 use crate::block::{Block, BlockStore, StoredBlock, Ulid, cut_blocks, name_block, remove_tree};
-use crate::checkpoint::{ChunkFiles, ChunkTarget, Resumed, load};
-use crate::chunks::ChunkStore;
+use crate::checkpoint::{ChunkFiles, ChunkTarget, Quarantine, Resumed, load};
+use crate::chunks::{ChunkPlace, ChunkStore};
 use crate::cut::{Cuts, write_checkpoint};
 use crate::error::OpenError;
 use crate::frame::{FileId, FileKind};
@@ -74,9 +75,12 @@ pub(crate) struct Files {
     /// What retention takes for now.
     pub(crate) time: BelievedTime,
     pub(crate) cuts: Cuts,
-    /// Chunk files in which something lies that was deleted. The next checkpoint writes anew what else is in them.
+    /// Chunk files in which something lies that was deleted, is in a block or is damaged. The next checkpoint writes anew what else is
+    /// in them.
     pub(crate) erased: BTreeSet<u32>,
-    /// Was something deleted that no checkpoint leaves out yet?
+    /// Chunks in them that are damaged.
+    pub(crate) damaged: BTreeSet<ChunkPlace>,
+    /// Was something deleted, or found to be damaged in a cut, that no checkpoint leaves out yet?
     pub(crate) unsettled: bool,
 }
 
@@ -196,6 +200,13 @@ impl Db {
         }
         let mut replay = loaded.report;
         replay.imported = imported.map(Box::new);
+        let brought = take_in(
+            &*options.vfs,
+            &paths.dir,
+            &head.beside,
+            Some(Quarantine::new(&*options.vfs, &paths.dir)),
+            &mut |damage| replay.add(damage),
+        )?;
         name_cut_blocks(&*options.vfs, &paths, loaded.published, loaded.manifest_lost)?;
         let blocks = open_blocks(&paths, &options, &mut replay)?;
         head.remembered.share(blocks.summaries());
@@ -220,6 +231,7 @@ impl Db {
                 time,
                 cuts: Cuts::default(),
                 erased: BTreeSet::new(),
+                damaged: BTreeSet::new(),
                 unsettled: false,
             }),
             counters: Counters::default(),
@@ -236,8 +248,23 @@ impl Db {
             directory_lock: Mutex::new(Some(directory_lock)),
         };
         let db = Db { shared: Arc::new(shared) };
+        if brought {
+            db.keep_imported();
+        }
         db.enforce_retention_at_opening();
         Ok(db)
+    }
+
+    /// Makes a checkpoint of what an import has brought. If it cannot now, maintenance makes one, and the next opening takes the same in
+    /// again.
+    fn keep_imported(&self) {
+        let shared = self.shared();
+        let mut files = lock(&shared.files);
+        match write_checkpoint(shared, &mut files, &mut Maintained::default()) {
+            Ok(_) => let_go(&*shared.options.vfs, &shared.paths.dir),
+            Err(_) => files.unsettled = true,
+        }
+        shared.note_sizes(&files);
     }
 
     /// Makes everything that was appended durable.
@@ -355,6 +382,9 @@ fn import_before(paths: &Paths, options: &Options) -> Result<Option<ImportReport
     }
     let import = ImportOptions {
         series_max: options.series_max,
+        exemplars_max: options.exemplars_max,
+        metadata_bytes_max: options.metadata_bytes_max,
+        ahead_ms_max: options.ahead_ms_max,
         clock: options.clock.clone(),
         ..ImportOptions::default()
     };

@@ -23,7 +23,10 @@ pub struct Deletion {
 
 impl Db {
     /// Deletes the samples in a range of all series that match. When this has returned without an error they do not come back;
-    /// after an error some may be gone and some not.
+    /// after an error some may be gone and some not, and another call finishes it.
+    ///
+    /// A damaged chunk of the head of which a part was to go, or that lies in a file with something that goes, leaves the head: what is
+    /// left of its bytes is in `quarantine/`, and [`Stats::head_damage`](crate::Stats::head_damage) names it.
     ///
     /// ```
     /// use kymo_model::{Append, Batch, Labels, Matcher, TimeRange, Timestamp};
@@ -54,10 +57,12 @@ impl Db {
             shared.head.erase(matchers, range)
         };
         shared.counters.series_removed.fetch_add(of_head.left.series as u64, Relaxed);
-        if of_head.series > 0 {
-            // What was deleted is in the log and in chunk files until a checkpoint leaves it out.
-            files.erased.extend(&of_head.files);
-            files.unsettled = true;
+        files.erased.extend(&of_head.files);
+        files.damaged.extend(&of_head.damaged);
+        // What was deleted is in the log and in chunk files until a checkpoint leaves it out; so is what was deleted before, if that
+        // failed, and what was cut into blocks, where a file had to stay.
+        files.unsettled |= of_head.series > 0 || !files.erased.is_empty();
+        if files.unsettled {
             settle(shared, &mut files)?;
         }
         of_head.failed.map_or(Ok(()), Err)?;

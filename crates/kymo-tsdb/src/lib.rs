@@ -77,8 +77,8 @@ pub use options::{LabelBound, Options, SyncMode};
 pub use progress::{OnProgress, Progress, ProgressUnit, Work};
 pub use read_only::ReadOnlyDb;
 pub use stats::{
-    BlocksStats, Damage, DamageKind, DiskStats, ExemplarStats, MemoryStats, MetadataStats, ReplayReport,
-    Stats, WalStats,
+    BlocksStats, Damage, DamageKind, DiskStats, ExemplarStats, HeadDamage, MemoryStats, MetadataStats,
+    ReplayReport, Stats, WalStats,
 };
 pub use thread::MaintenanceThread;
 pub use vfs::{DirEntry, OpenMode, OsVfs, Vfs, VfsFile, VfsLock};

@@ -53,6 +53,7 @@ impl Db {
             self.sync()?;
             done.synced = true;
         }
+        sync_ahead(shared)?;
         let mut files = lock(&shared.files);
         shared.ensure_writable()?;
         // Retention comes first: it makes room for what needs some.
@@ -61,7 +62,8 @@ impl Db {
         let mut failed = enforce_size(shared, &mut files, now_ms, &mut done).err();
         failed = cut(shared, &mut files, now_ms, &mut done).err().or(failed);
         if checkpoint_is_due(shared, &files) {
-            failed = write_checkpoint(shared, &mut files, &mut done).err().or(failed);
+            let written = write_checkpoint(shared, &mut files, &mut done);
+            failed = written.unwrap_or_else(Some).or(failed);
         }
         if shared.head.unspilled.bytes() >= shared.options.spill_bytes {
             failed = spill_now(shared, &mut files).err().or(failed);
@@ -79,7 +81,7 @@ impl Db {
         shared.ensure_writable()?;
         let written = write_checkpoint(shared, &mut files, &mut Maintained::default());
         shared.note_sizes(&files);
-        written
+        written.map(drop)
     }
 }
 
@@ -152,6 +154,24 @@ fn checkpoint_is_due(shared: &Shared, files: &Files) -> bool {
     let last = files.checkpoint.map_or(0, |(_, bytes)| bytes);
     let log = lock(&shared.writer).log.disk_bytes();
     log >= shared.options.checkpoint_wal_bytes_effective().max(last)
+}
+
+/// A checkpoint waits until chunk files are durable, and no chunk leaves the heap meanwhile. So most of them is made durable before it
+/// begins.
+fn sync_ahead(shared: &Shared) -> Result<(), StoreError> {
+    let unsynced = {
+        let files = lock(&shared.files);
+        if checkpoint_is_due(shared, &files) { files.chunks.unsynced() } else { Vec::new() }
+    };
+    for file in unsynced {
+        let mut sync_failed = None;
+        let synced = file.sync(&mut sync_failed);
+        if let Some(reason) = sync_failed {
+            shared.syncer.fail(reason);
+        }
+        synced?;
+    }
+    Ok(())
 }
 
 fn spill_now(shared: &Shared, files: &mut Files) -> Result<(), StoreError> {

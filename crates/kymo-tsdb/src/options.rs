@@ -147,7 +147,7 @@ impl Default for Options {
             metadata_bytes_max: 32 << 20,
             batch_rows_max: 1_000_000,
             wal_segment_bytes: 64 << 20,
-            checkpoint_wal_bytes: 256 << 20,
+            checkpoint_wal_bytes: 64 << 20,
             checkpoint_close_bytes: 1 << 20,
             chunk_file_bytes: 128 << 20,
             block_range_ms: 2 * HOUR_MS,

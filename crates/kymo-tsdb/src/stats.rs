@@ -47,6 +47,21 @@ pub struct Stats {
     pub metadata: MetadataStats,
     /// What the opening found.
     pub replay: ReplayReport,
+    /// Chunks of the head that could not be read since.
+    pub head_damage: HeadDamage,
+}
+
+/// Chunks of the head that were not what was written when they were wanted, since the opening. A query leaves them out and says
+/// so in a warning. When a deletion or a cut lets go of the file that they are in, what is left of their bytes is copied to
+/// `quarantine/`, and the head lets go of them, too.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HeadDamage {
+    /// Chunks that could not be read, each once.
+    pub chunks: u64,
+    /// Those of them that have left the head.
+    pub quarantined: u64,
+    /// Where they were, in the order found; at most [`ReplayReport::DAMAGED_MAX`].
+    pub listed: Vec<Damage>,
 }
 
 /// The figures of the exemplars.
@@ -248,6 +263,8 @@ pub enum DamageKind {
     Block,
     /// The file is shorter than it was.
     Cut,
+    /// A chunk of the head that was whole when it was written or opened, and is not any more.
+    Chunk,
 }
 
 impl fmt::Display for Damage {
@@ -261,6 +278,7 @@ impl fmt::Display for Damage {
             DamageKind::Missing => "file is missing",
             DamageKind::Block => "block cannot be opened",
             DamageKind::Cut => "file is shorter than it was",
+            DamageKind::Chunk => "unreadable chunk of the head",
         };
         write!(f, "{what}, {} bytes skipped ({}, offset {})", self.bytes, self.file.display(), self.offset)
     }

@@ -188,6 +188,27 @@ fn deleted_and_cleaned() {
     assert_eq!(rows(&db, TimeRange::ALL), wanted);
 }
 
+/// Where something was deleted from more than a twentieth of the series, maintenance cleans a cold block by itself, as compaction does
+/// with others.
+#[test]
+fn much_deleted_is_cleaned_by_itself() {
+    let (disk, clock) = prepared(4, 9);
+    let db = Db::open("/data", options(&disk, &clock, Some(4))).unwrap();
+    assert_eq!(make_cold(&db, &clock), 2);
+    let first = TimeRange::from_millis(START_MS, START_MS + HOUR_MS);
+    assert_eq!(db.delete(&[Matcher::equal("s", "b")], first).unwrap().block_series, 1);
+    let (wanted, before) = (rows(&db, TimeRange::ALL), db.blocks());
+    let done = db.maintain(Clock::now(&clock)).unwrap();
+    let after = db.blocks();
+    assert_eq!((done.compacted, db.stats().blocks.tombstones, cold_count(&after)), (true, 0, 2));
+    assert!(after[0].meta().ulid != before[0].meta().ulid && after[1].meta().ulid == before[1].meta().ulid);
+    assert_eq!(rows(&db, TimeRange::ALL), wanted);
+    assert!(!db.maintain(Clock::now(&clock)).unwrap().compacted, "there is nothing left to clean");
+    db.close().unwrap();
+    let db = Db::open("/data", options(&disk, &clock, Some(4))).unwrap();
+    assert_eq!((rows(&db, TimeRange::ALL), cold_count(&db.blocks())), (wanted, 2));
+}
+
 /// A fault at every operation of cleaning: what was deleted stays so, the rest is there once.
 #[test]
 fn cleaning_breaks_off() {

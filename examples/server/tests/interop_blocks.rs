@@ -411,6 +411,8 @@ fn cold_and_back() {
     check_directory(&data);
     let (wanted, blocks) = (promtool_tsdb(&["dump", &name(&data)]), promtool_tsdb(&["list", &name(&data)]));
 
+    let before = analyses(&data);
+
     // Nothing is a century old.
     assert_eq!(kymo_tsdb(&["cold", "--older-than", "100y", &name(&data)]), "");
     let told = kymo_tsdb(&["cold", "--older-than", "1h", &name(&data)]);
@@ -421,6 +423,15 @@ fn cold_and_back() {
         told.lines().count(),
         "{listed}"
     );
+    // Their indices say the same.
+    let after = analyses(&data);
+    assert_eq!(after.len(), before.len());
+    for ((block, before), (cold, after)) in before.iter().zip(&after) {
+        assert!(!block.ends_with(".cold") && cold.ends_with(".cold"), "{block} became {cold}");
+        assert_eq!(after, before, "{cold}");
+    }
+    let newest = kymo_tsdb(&["analyze", &name(&data)]);
+    assert!(newest.starts_with(&format!("Block ID: {}\n", after[after.len() - 1].0)), "{newest}");
     let verdicts = kymo_tsdb(&["verify", &name(&data)]);
     assert!(verdicts.lines().all(|line| line.contains(".cold: sound, ")), "{verdicts}");
     assert_eq!(sorted(&kymo_tsdb(&["dump", &name(&data)])), sorted(&wanted));
@@ -456,4 +467,95 @@ fn cold_and_back() {
     kymo_tsdb(&["export", &name(&data), &name(&out)]);
     check_directory(&out);
     assert_eq!(sorted(&promtool_tsdb(&["dump", &name(&out)])), sorted(&wanted));
+}
+
+/// What `analyze` says of each block, by what `list` calls it, but for the line with its name; in order of time.
+fn analyses(data: &Path) -> Vec<(String, String)> {
+    let data = data.to_str().expect("a temporary directory is text");
+    let listed = kymo_tsdb(&["list", data]);
+    let names = listed.lines().skip(1).filter_map(|line| line.split_whitespace().next());
+    names
+        .map(|name| {
+            let text = kymo_tsdb(&["analyze", data, name]);
+            let (first, rest) = text.split_once('\n').expect("many lines");
+            assert_eq!(first, format!("Block ID: {name}"));
+            (name.to_owned(), rest.to_owned())
+        })
+        .collect()
+}
+
+/// Deletions from cold blocks, without a head and beside one: promtool sees of the export what is left. Compaction writes a cold block anew of
+/// which much was deleted.
+#[test]
+fn deleted_from_cold_blocks() {
+    if !installed("promtool") {
+        return;
+    }
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let (text, data) = (dir.path().join("samples.txt"), dir.path().join("data"));
+    fs::write(&text, openmetrics(500, 80)).unwrap();
+    let name = |path: &Path| path.to_str().expect("a temporary directory is text").to_owned();
+    let data_name = name(&data);
+    kymo_tsdb(&["import", "openmetrics", &name(&text), &data_name]);
+    fs::create_dir_all(data.join("wal")).unwrap();
+    let mut wanted: Vec<String> = promtool_tsdb(&["dump", &data_name]).lines().map(str::to_owned).collect();
+    fs::remove_dir(data.join("wal")).unwrap();
+    kymo_tsdb(&["cold", "--older-than", "1h", &data_name]);
+    let names = || {
+        let listed = kymo_tsdb(&["list", &data_name]);
+        listed
+            .lines()
+            .skip(1)
+            .map(|line| line.split_whitespace().next().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let cold = names();
+    assert!(cold.len() > 1 && cold.iter().all(|name| name.ends_with(".cold")), "{cold:?}");
+
+    // From the middle of the second range on to the middle of the third.
+    let (from_ms, to_ms) = ((START_S + 3 * 3600) * 1000, (START_S + 5 * 3600) * 1000);
+    let mut deletes = |selector: &str, is_meant: &dyn Fn(&str) -> bool| {
+        let times = [format!("--min-time={from_ms}"), format!("--max-time={to_ms}")];
+        let told = kymo_tsdb(&["delete", "--match", selector, &times[0], &times[1], &data_name]);
+        let before = wanted.len();
+        wanted.retain(|line| {
+            let t_ms: i64 = line.rsplit(' ').next().unwrap().parse().unwrap();
+            !(is_meant(line) && (from_ms..=to_ms).contains(&t_ms))
+        });
+        assert!(wanted.len() < before && !told.contains("from 0 series of blocks"), "{told}");
+        let mut left: Vec<String> = kymo_tsdb(&["dump", &data_name]).lines().map(str::to_owned).collect();
+        left.sort_unstable();
+        wanted.sort_unstable();
+        assert!(left == wanted, "{} rows are left, expected {}", left.len(), wanted.len());
+    };
+    deletes("metric_1{}", &|line| line.contains("__name__=\"metric_1\""));
+    assert_eq!(names(), cold);
+    // Now there is a head beside them.
+    let config = dir.path().join("nothing-to-scrape.yml");
+    fs::write(&config, "global: {}\n").unwrap();
+    let flags = [&format!("--config.file={}", name(&config)), "--storage.tsdb.retention.time=100y"];
+    drop(kymo(dir.path(), free_port(), &flags));
+    assert!(data.join("head").is_dir());
+    deletes("metric_2{}", &|line| line.contains("__name__=\"metric_2\""));
+    deletes("{__name__=~\"metric_.*\"}", &|_| true);
+    let pruned = names();
+    assert_eq!(pruned, cold, "no block is written anew by a deletion");
+
+    kymo_tsdb(&["compact", &data_name]);
+    let compacted = names();
+    assert!(compacted.iter().all(|name| name.ends_with(".cold")), "{compacted:?}");
+    let stay = compacted.iter().filter(|name| cold.contains(name)).count();
+    assert!(
+        stay < cold.len() && stay > 0,
+        "those of which something was deleted are new: {compacted:?}, before {cold:?}"
+    );
+    let verdicts = kymo_tsdb(&["verify", &data_name]);
+    assert!(verdicts.lines().all(|line| line.contains(": sound, ")), "{verdicts}");
+    let out = dir.path().join("out");
+    kymo_tsdb(&["export", &data_name, &name(&out)]);
+    check_directory(&out);
+    let mut exported: Vec<String> =
+        promtool_tsdb(&["dump", &name(&out)]).lines().map(str::to_owned).collect();
+    exported.sort_unstable();
+    assert!(exported == wanted, "{} rows are exported, expected {}", exported.len(), wanted.len());
 }

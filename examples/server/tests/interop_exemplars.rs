@@ -228,3 +228,81 @@ fn scraped_sent_and_kept_as_by_prometheus() {
     assert_eq!(sent.stop(), Some(0));
     assert_eq!(theirs.stop(), Some(0));
 }
+
+/// The log of a Prometheus that scraped exemplars and was killed: what it answered is there when the log was imported by the command,
+/// and when a server is started on the directory.
+#[test]
+fn imported_from_a_log_of_prometheus() {
+    if !installed("prometheus") {
+        return;
+    }
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let target = Target::start();
+    let scrape = format!(
+        "global: {{scrape_interval: 1s, scrape_timeout: 1s}}\nscrape_configs:\n- job_name: app\n  static_configs: [{{targets: ['127.0.0.1:{}']}}]\n",
+        target.port
+    );
+    let mut theirs = prometheus(dir.path(), &scrape);
+    let now_s = now_ms() / 1000;
+    let range = (now_s - 1000, now_s + 1000);
+    let mut wanted = 0;
+    for round in 0..3 {
+        target.show(page(now_s, round));
+        wanted += if round == 0 { 4 } else { 2 };
+        wait_for(&theirs, range, wanted);
+    }
+    let expected = exemplars(theirs.port, ALL, range);
+    assert_eq!(count(&expected), 8);
+    theirs.kill();
+
+    let nothing = dir.path().join("nothing.yml");
+    fs::write(&nothing, "scrape_configs: []\n").expect("a file in our own directory");
+    let nothing_flag = format!("--config.file={}", nothing.display());
+    for by_command in [true, false] {
+        let own = dir.path().join(format!("by-command-{by_command}"));
+        let data = own.join("data");
+        copy(&dir.path().join("peer"), &data);
+        if by_command {
+            let output = Command::new(env!("CARGO_BIN_EXE_kymo"))
+                .args(["tsdb", "import", "prometheus"])
+                .arg(&data)
+                .output()
+                .expect("kymo runs");
+            let said = String::from_utf8_lossy(&output.stdout);
+            assert!(output.status.success() && said.contains("8 exemplars"), "{said}");
+        }
+        let mut ours = kymo(&own, free_port(), &[&nothing_flag]);
+        for _start in 0..2 {
+            for (query, range) in [
+                (ALL, range),
+                ("request_seconds_bucket{le=\"0.5\"}", (now_s + 60, now_s + 65)),
+                ("served_total", range),
+            ] {
+                let found = exemplars(ours.port, query, range);
+                let of_theirs = expected.as_array().expect("a list").iter();
+                let of_ours = found.as_array().expect("a list");
+                if query == ALL {
+                    assert_eq!(found, expected, "by command: {by_command}");
+                } else {
+                    assert!(!of_ours.is_empty() && of_ours.len() < of_theirs.len(), "{query}: {found}");
+                }
+            }
+            // And after a kill.
+            ours.kill();
+            ours = kymo(&own, free_port(), &[&nothing_flag]);
+        }
+        assert_eq!(ours.stop(), Some(0));
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a new directory");
+    for entry in fs::read_dir(from).expect("a directory").flatten() {
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).expect("a copy");
+        }
+    }
+}

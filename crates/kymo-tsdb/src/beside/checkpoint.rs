@@ -3,7 +3,8 @@
 use kymo_model::{FamilyMetadata, Labels, StoreError};
 
 use super::Beside;
-use super::ring::KeptExemplar;
+use super::families::Families;
+use super::ring::{KeptExemplar, Ring};
 use crate::checkpoint::RecordFile;
 use crate::index::SeriesId;
 use crate::lock::read;
@@ -14,19 +15,36 @@ const PER_RECORD: usize = 1000;
 
 /// Puts everything into the checkpoint.
 pub(crate) fn put_beside(beside: &Beside, out: &mut RecordFile) -> Result<(), StoreError> {
-    let (first_sequence, kept) = {
-        let ring = read(&beside.exemplars);
-        let kept: Vec<(Labels, KeptExemplar)> =
-            ring.in_order().map(|(labels, kept)| (labels.clone(), kept.clone())).collect();
-        (ring.next_sequence().saturating_sub(kept.len() as u64), kept)
-    };
+    let (first_sequence, kept) = numbered_of(&read(&beside.exemplars));
+    let families = read(&beside.families).list(None);
+    put_all(first_sequence, &kept, &families, out)
+}
+
+/// The same of a ring and of families that nobody changes meanwhile.
+pub(super) fn put_kept(ring: &Ring, families: &Families, out: &mut RecordFile) -> Result<(), StoreError> {
+    let (first_sequence, kept) = numbered_of(ring);
+    put_all(first_sequence, &kept, &families.list(None), out)
+}
+
+/// The number of the first exemplar that there is, and all of them.
+fn numbered_of(ring: &Ring) -> (u64, Vec<(Labels, KeptExemplar)>) {
+    let kept: Vec<(Labels, KeptExemplar)> =
+        ring.in_order().map(|(labels, kept)| (labels.clone(), kept.clone())).collect();
+    (ring.next_sequence().saturating_sub(kept.len() as u64), kept)
+}
+
+fn put_all(
+    first_sequence: u64,
+    kept: &[(Labels, KeptExemplar)],
+    families: &[FamilyMetadata],
+    out: &mut RecordFile,
+) -> Result<(), StoreError> {
     for (at, part) in kept.chunks(PER_RECORD).enumerate() {
         let Numbered { series, exemplars } = numbered(part);
         let first = first_sequence + (at * PER_RECORD) as u64;
         out.put(|payload| put_kept_exemplars(payload, &series, first, &exemplars));
         out.flush_if_large()?;
     }
-    let families: Vec<FamilyMetadata> = read(&beside.families).list(None);
     for part in families.chunks(PER_RECORD) {
         out.put(|payload| put_metadata(payload, part));
         out.flush_if_large()?;

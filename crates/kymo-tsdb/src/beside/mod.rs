@@ -6,6 +6,7 @@
 mod admit;
 mod checkpoint;
 mod families;
+mod imported;
 mod replay;
 mod ring;
 
@@ -25,6 +26,7 @@ use crate::stats::{ExemplarStats, MemoryStats, MetadataStats};
 
 pub(crate) use admit::{Admitted, admit, apply};
 pub(crate) use checkpoint::put_beside;
+pub(crate) use imported::{Imported, let_go, take_in};
 pub(crate) use replay::BesideReplay;
 pub(crate) use ring::KeptExemplar;
 

@@ -125,6 +125,21 @@ impl Ring {
         }
     }
 
+    /// Takes in the exemplars of another ring, as if all had been stored in order of time. Those that are in both stay once.
+    pub(super) fn merge(&mut self, other: &Ring) {
+        let both = self.in_order().chain(other.in_order());
+        let mut all: Vec<(Labels, KeptExemplar)> =
+            both.map(|(labels, kept)| (labels.clone(), kept.clone())).collect();
+        all.sort_by(|(_, a), (_, b)| a.exemplar.order(&b.exemplar));
+        let mut merged = Ring { max: self.max, next_sequence: self.next_sequence, ..Ring::default() };
+        for (series, kept) in all {
+            if kept.judge(merged.newest(&series)).is_ok() {
+                merged.push(&series, kept);
+            }
+        }
+        *self = merged;
+    }
+
     /// No new exemplar gets a number below this.
     pub(crate) fn reserve_sequence(&mut self, next: u64) {
         self.next_sequence = self.next_sequence.max(next);

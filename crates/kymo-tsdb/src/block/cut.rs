@@ -20,7 +20,7 @@ pub enum CutError {
 
 /// Adds series with their samples to a block, encoded anew. They must come in order of labels, as a select with the hint
 /// `ordered` gives them; series without samples are left out. Native histograms become those of float counts, which is what
-/// stores give out. `progress` is told how many of how many series are done, now and then.
+/// stores give out. What the set could not read is left out; [`SeriesSet::warnings`] tells of it afterwards. `progress` is told how many of how many series are done, now and then.
 ///
 /// ```
 /// use std::sync::Arc;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use kymo_model::{StoreError, StoreErrorKind};
 
+use super::index::ChunkMeta;
 use super::ulid::UlidError;
 
 /// Bytes of a block that are not what was written.
@@ -95,6 +96,16 @@ impl BlockError {
     }
 
     /// The damage, unless it was the disk or something else that failed.
+    /// Damage of a chunk that a reader does without: says which times it is missing.
+    pub(super) fn missing(mut self, chunk: &ChunkMeta) -> BlockError {
+        if let BlockError::Damaged(damage) = &mut self {
+            damage
+                .message
+                .push_str(&format!("; samples from {} to {} are missing", chunk.min_ms, chunk.max_ms));
+        }
+        self
+    }
+
     pub(super) fn into_damage(self) -> Result<BlockDamage, BlockError> {
         match self {
             BlockError::Damaged(damage) => Ok(damage),

@@ -297,8 +297,7 @@ impl Queryable for Block {
             return Ok(SeriesSet::empty());
         }
         let snapshot = Snapshot::pin(self.inner.clone(), wanted)?;
-        let warnings = self.inner.warnings();
-        Ok(SeriesSet::new(Arc::new(snapshot)).with_warnings(warnings))
+        Ok(SeriesSet::new(Arc::new(snapshot)))
     }
 
     fn estimate(&self, wanted: &Selector) -> Result<Option<Estimate>, StoreError> {

@@ -75,7 +75,7 @@ impl Snapshot {
                 after(chunk, before, out);
                 Ok(())
             });
-            if let Err(error) = read.or_else(|error| self.block.note_error(error)) {
+            if let Err(error) = read.or_else(|error| self.block.note_error(error.missing(chunk))) {
                 failed = Some(error);
             }
         });
@@ -309,5 +309,9 @@ impl SeriesSource for Snapshot {
         resume.a = self.read_sparse_run((index, from), sparing, out, gaps)? as u64;
         // Nothing but damage, perhaps.
         if out.is_empty() { self.read(index, resume, out) } else { Ok(true) }
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        self.block.warnings()
     }
 }

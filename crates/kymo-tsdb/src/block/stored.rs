@@ -8,6 +8,7 @@ use super::cold::{COLD_ENDING, ColdBlock};
 use super::error::{BlockDamage, BlockError};
 use super::meta::BlockMeta;
 use super::reader::{Block, Inner};
+use super::series::BlockSeriesIter;
 use super::tombstones::Tombstones;
 use super::ulid::Ulid;
 use crate::vfs::Vfs;
@@ -53,6 +54,11 @@ impl StoredBlock {
     /// The damaged places that were met so far, and how many there were; as [`Block::damage`].
     pub fn damage(&self) -> (Vec<BlockDamage>, u64) {
         self.inner().damage()
+    }
+
+    /// All series, in order of their labels. The chunks of a cold block's are its columns.
+    pub fn series(&self) -> Result<BlockSeriesIter<'_>, BlockError> {
+        Ok(BlockSeriesIter::new(self.inner(), self.inner().tables()?))
     }
 
     /// Is it cold?

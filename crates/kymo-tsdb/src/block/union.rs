@@ -38,7 +38,6 @@ pub fn union(mut sets: Vec<SeriesSet>) -> SeriesSet {
     if sets.len() < 2 {
         return sets.pop().unwrap_or_else(SeriesSet::empty);
     }
-    let warnings = sets.iter().flat_map(|set| set.warnings().iter().cloned()).collect();
     let mut union = Union { sets, members: Vec::new(), series: Vec::new() };
     let mut next = vec![0usize; union.sets.len()];
     let label = |sets: &[SeriesSet], set: usize, at: usize| {
@@ -56,7 +55,7 @@ pub fn union(mut sets: Vec<SeriesSet>) -> SeriesSet {
         }
         union.series.push((first, union.members.len()));
     }
-    SeriesSet::new(Arc::new(union)).with_warnings(warnings)
+    SeriesSet::new(Arc::new(union))
 }
 
 /// The same for those who need no order; the sets may be in any order, too. Costs a table of the series instead of comparing
@@ -67,7 +66,6 @@ pub(crate) fn union_unordered(mut sets: Vec<SeriesSet>) -> SeriesSet {
     if sets.len() < 2 {
         return sets.pop().unwrap_or_else(SeriesSet::empty);
     }
-    let warnings = sets.iter().flat_map(|set| set.warnings().iter().cloned()).collect();
     let largest = sets.iter().map(SeriesSet::len).max().unwrap_or(0);
     let mut table: HashMap<Labels, u32, BuildHasherDefault<OwnHash>> =
         HashMap::with_capacity_and_hasher(largest, BuildHasherDefault::default());
@@ -96,7 +94,7 @@ pub(crate) fn union_unordered(mut sets: Vec<SeriesSet>) -> SeriesSet {
             *next += 1;
         }
     }
-    SeriesSet::new(Arc::new(Union { sets, members, series })).with_warnings(warnings)
+    SeriesSet::new(Arc::new(Union { sets, members, series }))
 }
 
 /// Labels know their hash.
@@ -344,5 +342,9 @@ impl SeriesSource for Union {
         }
         *resume = ALL_READ;
         Ok(!out.is_empty())
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        self.sets.iter().flat_map(SeriesSet::warnings).collect()
     }
 }

@@ -13,7 +13,7 @@ use kymo_model::StoreError;
 use super::record_file::RecordFile;
 use crate::chunks::ChunkStore;
 use crate::error::store_error;
-use crate::vfs::{OpenMode, Vfs};
+use crate::vfs::{OpenMode, Vfs, VfsFile};
 
 /// So many files at most have writes that are not durable; their handles are kept until they are.
 const UNSYNCED_MAX: usize = 8;
@@ -160,6 +160,12 @@ impl ChunkFiles {
         Ok(())
     }
 
+    /// What of the files is not durable yet, so that it can be made so without holding up whoever adds to them.
+    pub(crate) fn unsynced(&self) -> Vec<Unsynced> {
+        let written = self.files.values().filter_map(|file| file.writer.as_ref());
+        written.map(|writer| Unsynced { path: writer.path.clone(), file: writer.file() }).collect()
+    }
+
     /// Makes writes durable, those of the oldest files first, until no more files than the bound have others.
     pub(super) fn bound_unsynced(&mut self, failed: &mut Option<String>) -> Result<(), StoreError> {
         self.sync_files(UNSYNCED_MAX, failed)
@@ -186,6 +192,19 @@ impl ChunkFiles {
         for number in std::mem::take(&mut self.gone) {
             let _ = vfs.remove(&gone_path(store, number));
         }
+    }
+}
+
+/// A chunk file with writes that are not durable.
+#[derive(Debug)]
+pub(crate) struct Unsynced {
+    path: PathBuf,
+    file: Arc<dyn VfsFile>,
+}
+
+impl Unsynced {
+    pub(crate) fn sync(&self, failed: &mut Option<String>) -> Result<(), StoreError> {
+        self.file.sync().map_err(|error| fsync_failed(&self.path, error, failed))
     }
 }
 

@@ -1,9 +1,9 @@
 //! ChunkWriter: adds sealed chunks to the chunk files of their ranges. A chunk goes from the heap to its place in a file when the
 //! write has succeeded, and stays where it was when it has not.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use kymo_model::{Labels, StoreError};
+use kymo_model::{Labels, StoreError, StoreErrorKind};
 
 use super::chunk_files::{ChunkFile, ChunkFiles, ChunkTarget};
 use super::record_file::RecordFile;
@@ -38,8 +38,10 @@ pub(super) struct ChunkWriter<'a> {
     moving: Vec<Moving>,
     /// Files with something in their buffers.
     buffered: BTreeSet<u32>,
-    /// Retired files that have to stay, because a chunk in them could not be read.
-    pub(super) unreadable: BTreeSet<u32>,
+    /// Chunks that are to be written anew and are damaged.
+    pub(super) damaged: Vec<(SeriesId, SealedChunk)>,
+    /// Files with chunks that are to be written anew and that the disk did not give, for now.
+    pub(super) unread: BTreeMap<u32, StoreError>,
     pub(super) sync_failed: Option<String>,
 }
 
@@ -51,7 +53,8 @@ impl<'a> ChunkWriter<'a> {
             files,
             moving: Vec::new(),
             buffered: BTreeSet::new(),
-            unreadable: BTreeSet::new(),
+            damaged: Vec::new(),
+            unread: BTreeMap::new(),
             sync_failed: None,
         }
     }
@@ -96,11 +99,14 @@ impl<'a> ChunkWriter<'a> {
                             read = found;
                             &read.0[read.1.clone()]
                         }
-                        Err(error) if error.kind() == kymo_model::StoreErrorKind::Corrupt => {
-                            self.unreadable.insert(place.file);
+                        Err(error) if error.kind() == StoreErrorKind::Corrupt => {
+                            self.damaged.push((*id, chunk.clone()));
                             continue;
                         }
-                        Err(error) => return Err(error),
+                        Err(error) => {
+                            self.unread.entry(place.file).or_insert(error);
+                            continue;
+                        }
                     }
                 }
             };

@@ -12,6 +12,7 @@ use super::chunk_files::{ChunkFiles, ChunkTarget, gone_path};
 use super::quarantine::Quarantine;
 use super::read::{End, Seen, Whose, numbered, numbered_gone, read_files};
 use super::replay::SpillAt;
+use crate::beside::take_in;
 use crate::block::{Block, BlockStore, Ulid, cut_blocks};
 use crate::chunks::ChunkStore;
 use crate::db::Paths;
@@ -118,6 +119,8 @@ pub(crate) fn look(paths: &Paths, options: &Options) -> Result<Looked, OpenError
         let seen = with_appliers(&head, threads, |appliers| {
             read_files(vfs, paths, &head, appliers, Whose::Guest, options.on_progress.as_ref())
         })?;
+        let mut report = seen.report.clone();
+        take_in(vfs, &paths.dir, &head.beside, None, &mut |damage| report.add(damage))?;
         // Behind the head, as selects do it: what a cut moves meanwhile is seen in both rather than in neither.
         let published = seen.published.map(|ulid| look_at_published(vfs, paths, ulid)).transpose()?.flatten();
         let blocks = BlockStore::open_read_only(options.vfs.clone(), &paths.dir, options.block_store())?;
@@ -134,7 +137,7 @@ pub(crate) fn look(paths: &Paths, options: &Options) -> Result<Looked, OpenError
                 chunk_bytes: seen.chunks.disk_bytes(),
                 block_bytes: blocks.size_bytes(),
             };
-            return Ok(Looked { head, blocks, report: seen.report, disk });
+            return Ok(Looked { head, blocks, report, disk });
         }
     }
     Err(OpenError::Unsettled { dir: paths.dir.clone(), attempts: LOOKS_MAX })

@@ -22,6 +22,7 @@ mod write;
 
 pub(crate) use chunk_files::{ChunkFiles, ChunkTarget};
 pub(crate) use load::{Looked, Resumed, load, look};
+pub(crate) use quarantine::Quarantine;
 pub(crate) use record_file::RecordFile;
 pub(crate) use spill::spill;
-pub(crate) use write::{Retire, checkpoint};
+pub(crate) use write::{Checkpointed, Retire, checkpoint};

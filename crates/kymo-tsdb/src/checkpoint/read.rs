@@ -95,6 +95,10 @@ pub(super) fn read_files(
         reader.segment(paths, number, &mut log)?;
     }
     reader.never_acknowledged(paths, &log.torn);
+    if let Some(quarantine) = &mut reader.quarantine {
+        // What cannot be made durable now is found again by the next opening, unless it goes before; that is no reason not to open.
+        let _ = quarantine.sync();
+    }
     let LogRead { segments, next_segment, end, version, torn } = log;
     let published = manifest.as_ref().and_then(|manifest| manifest.block);
     let manifest_lost = manifest.is_none() && (checkpoint.is_some() || lost.is_some());

@@ -90,6 +90,10 @@ impl RecordFile {
         Ok(())
     }
 
+    pub(crate) fn file(&self) -> Arc<dyn VfsFile> {
+        self.file.clone()
+    }
+
     /// Makes what was written out durable.
     pub(crate) fn sync(&self) -> std::io::Result<()> {
         self.file.sync()

@@ -83,7 +83,8 @@ fn what_is_alive_moves_and_what_is_gone_stays_gone() {
     // The second series' chunks that end before a time are said to be kept elsewhere.
     let until_ms = SAMPLES / 2 * STEP_MS;
     let gone = move |id: SeriesId, chunk: &crate::head::SealedChunk| id.0 == 1 && chunk.max_ms() < until_ms;
-    let retire = Retire { files: old.clone(), gone: Some(&gone), publish: Some(published) };
+    let retire =
+        Retire { files: old.clone(), gone: Some(&gone), publish: Some(published), ..Retire::default() };
     let done = checkpoint(shared, &mut files, &retire).unwrap();
     assert_eq!(done.retired, old);
     // Until the caller takes it out, the head has everything.

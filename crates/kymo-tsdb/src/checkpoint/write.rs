@@ -4,7 +4,8 @@
 //! which is or goes into a chunk file, or in an open one, which goes into the checkpoint; both are taken from a series under one
 //! lock. Samples of the new segments may be found too; replaying them again changes nothing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering::Relaxed;
 
 use kymo_model::StoreError;
 
@@ -12,17 +13,19 @@ use super::activity_record::{IdleRun, put_activity};
 use super::chunk_files::fsync_failed;
 use super::chunk_writer::{ChunkWriter, Taken};
 use super::manifest::{Listed, ListedFile, Manifest};
+use super::quarantine::Quarantine;
 use super::record_file::RecordFile;
 use super::spill::{give_back, take};
 use crate::beside::put_beside;
 use crate::block::Ulid;
-use crate::chunks::{ChunkRecord, ChunkState};
+use crate::chunks::{ChunkPlace, ChunkRecord, ChunkState};
 use crate::db::{Files, Shared};
 use crate::error::store_error;
 use crate::frame::{FileId, FileKind};
 use crate::head::{Data, PageTable, SealedChunk, Second, late_chunks};
 use crate::index::SeriesId;
 use crate::lock::lock;
+use crate::stats::Damage;
 use crate::wal::{RecordKind, put_definitions};
 
 /// Says of a sealed chunk of a series whether it is kept elsewhere.
@@ -33,6 +36,8 @@ pub(crate) type IsGone<'a> = dyn Fn(SeriesId, &SealedChunk) -> bool + 'a;
 pub(crate) struct Retire<'a> {
     /// Chunk files that the manifest does not name any more. What is alive in them is written anew, to other files.
     pub(crate) files: BTreeSet<u32>,
+    /// Chunks in these files that are known to be damaged.
+    pub(crate) damaged: BTreeSet<ChunkPlace>,
     /// Sealed chunks that are not written, neither anew nor for the first time, because they are kept elsewhere from now on or
     /// are to go. They stay in the head until the caller takes them out.
     pub(crate) gone: Option<&'a IsGone<'a>>,
@@ -53,15 +58,29 @@ impl Retire<'_> {
 }
 
 /// What a checkpoint did.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub(crate) struct Checkpointed {
     /// The files that the manifest does not name any more. When no chunk of the head is in one of them, it can be removed with
-    /// [`ChunkFiles::remove`](super::ChunkFiles::remove). A file of which a chunk could not be read is not among them.
+    /// [`ChunkFiles::remove`](super::ChunkFiles::remove).
     pub(crate) retired: BTreeSet<u32>,
+    /// The files that were to be retired and stay, as the disk did not give a chunk in them, or did not take the copy of a damaged one.
+    pub(crate) stay: BTreeMap<u32, StoreError>,
+}
+
+/// What the files say when they are written.
+struct Written {
+    /// Of the checkpoint.
+    bytes: u64,
+    done: Checkpointed,
+    /// Damaged chunks of the files that were retired, and where their bytes are kept.
+    damaged: Vec<(SeriesId, SealedChunk)>,
+    aside: Vec<(ChunkPlace, Damage)>,
 }
 
 /// Makes a checkpoint and removes what it makes superfluous. After an error everything is as before, but that chunks may have
 /// moved to other files.
+///
+/// Damaged chunks do not keep a file from being retired: their bytes are copied to quarantine, and the head lets go of them.
 pub(crate) fn checkpoint(
     shared: &Shared,
     files: &mut Files,
@@ -71,7 +90,17 @@ pub(crate) fn checkpoint(
     let unspilled = shared.head.unspilled.take();
     let mut sync_failed = None;
     match write_files(shared, files, wal_from, retire, &mut sync_failed) {
-        Ok((bytes, retired)) => {
+        Ok(Written { bytes, done, damaged, aside }) => {
+            if !damaged.is_empty() {
+                for (place, damage) in aside {
+                    shared.head.store.note_set_aside(place, damage);
+                }
+                let left = {
+                    let _no_appends = lock(&shared.writer);
+                    shared.head.forget(&damaged)
+                };
+                shared.counters.series_removed.fetch_add(left.series as u64, Relaxed);
+            }
             // What is kept elsewhere was not written.
             if retire.gone.is_some() {
                 give_back(&shared.head, &unspilled);
@@ -84,7 +113,7 @@ pub(crate) fn checkpoint(
                 let _ = shared.options.vfs.remove(&shared.paths.checkpoint(number));
             }
             lock(&shared.writer).log.remove_before(wal_from);
-            Ok(Checkpointed { retired })
+            Ok(done)
         }
         Err(error) => {
             give_back(&shared.head, &unspilled);
@@ -96,14 +125,14 @@ pub(crate) fn checkpoint(
     }
 }
 
-/// Writes chunk files and checkpoint; gives the checkpoint's size, and which files were retired.
+/// Writes chunk files and checkpoint.
 fn write_files(
     shared: &Shared,
     files: &mut Files,
     wal_from: u64,
     retire: &Retire<'_>,
     sync_failed: &mut Option<String>,
-) -> Result<(u64, BTreeSet<u32>), StoreError> {
+) -> Result<Written, StoreError> {
     let vfs = &*shared.options.vfs;
     let paths = &shared.paths;
     let target = shared.chunk_target();
@@ -127,11 +156,16 @@ fn write_files(
     let mut chunks = ChunkWriter::new(&target, &shared.head, &mut files.chunks);
     let written = put_chunks(&pages, retire, &mut chunks, &mut out);
     *sync_failed = chunks.sync_failed.take();
-    let unreadable = std::mem::take(&mut chunks.unreadable);
+    let (mut damaged, mut stay) = (std::mem::take(&mut chunks.damaged), std::mem::take(&mut chunks.unread));
     drop(chunks);
     written?;
     files.chunks.sync(vfs, &paths.chunks, sync_failed)?;
-    let retired: BTreeSet<u32> = retire.files.difference(&unreadable).copied().collect();
+    let mut aside = set_aside(shared, files, &damaged, &mut stay);
+    let goes = |place: ChunkPlace| !stay.contains_key(&place.file);
+    damaged.retain(|(_, chunk)| chunk.place().is_some_and(goes));
+    aside.retain(|(place, _)| goes(*place));
+    let retired: BTreeSet<u32> =
+        retire.files.iter().filter(|number| !stay.contains_key(number)).copied().collect();
     let manifest = Manifest {
         wal_from,
         next_id: shared.head.next_and_live().0,
@@ -150,7 +184,34 @@ fn write_files(
     for number in &retired {
         files.chunks.retire(*number);
     }
-    Ok((out.size(), retired))
+    Ok(Written { bytes: out.size(), done: Checkpointed { retired, stay }, damaged, aside })
+}
+
+/// Copies aside what is damaged in chunk files that are to go. A file of which it cannot be copied stays.
+fn set_aside(
+    shared: &Shared,
+    files: &Files,
+    damaged: &[(SeriesId, SealedChunk)],
+    stay: &mut BTreeMap<u32, StoreError>,
+) -> Vec<(ChunkPlace, Damage)> {
+    let store = &shared.head.store;
+    let mut by_file: BTreeMap<u32, Vec<ChunkPlace>> = BTreeMap::new();
+    for place in damaged.iter().filter_map(|(_, chunk)| chunk.place()) {
+        by_file.entry(place.file).or_default().push(place);
+    }
+    let mut quarantine = Quarantine::new(&*shared.options.vfs, &shared.paths.dir);
+    let mut aside = Vec::new();
+    for (number, places) in by_file {
+        let bytes = files.chunks.files.get(&number).map_or(0, |file| file.bytes);
+        match quarantine.keep_of_chunk_file(store, (number, bytes), &places) {
+            Ok(kept) => aside.extend(kept),
+            Err(error) => {
+                let path = store.path(number.into());
+                stay.entry(number).or_insert_with(|| store_error("copy what is damaged in", &path, error));
+            }
+        }
+    }
+    aside
 }
 
 /// What the manifest says of the chunk files.
@@ -195,6 +256,10 @@ fn put_chunks(
 ) -> Result<(), StoreError> {
     for page in 0..pages.page_count() {
         let mut taken = take_page(pages, page, retire, out);
+        let known = |taken: &Taken| taken.chunk.place().is_some_and(|place| retire.damaged.contains(&place));
+        chunks
+            .damaged
+            .extend(taken.extract_if(.., |taken| known(taken)).map(|taken| (taken.id, taken.chunk)));
         chunks.put(&mut taken)?;
         out.flush_if_large()?;
     }

@@ -3,6 +3,7 @@
 //! Whoever writes them is checkpoint/chunk_writer.rs. A chunk that is in a file is whole there: its place is given to it after
 //! the write, and a file only grows.
 
+mod damage;
 mod place;
 mod record;
 mod store;

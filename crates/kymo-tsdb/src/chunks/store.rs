@@ -13,9 +13,11 @@ use std::sync::{Arc, Mutex, OnceLock, RwLock, RwLockReadGuard};
 use kymo_model::{StoreError, StoreErrorKind};
 
 use super::ChunkPlace;
+use super::damage::DamageLog;
 use crate::error::store_error;
 use crate::frame::{FileId, FileKind};
 use crate::lock::{lock, read, write};
+use crate::stats::{Damage, DamageKind, HeadDamage};
 use crate::vfs::{OpenMode, Vfs, VfsFile};
 
 /// So many chunk files are held open to be read; the others are opened when they are wanted.
@@ -41,6 +43,7 @@ pub(crate) struct ChunkStore {
     /// Set when the directory may be somebody else's: then nothing is opened by its name any more.
     closed: AtomicBool,
     handles: Mutex<VecDeque<(u32, Arc<dyn VfsFile>)>>,
+    damage: DamageLog,
 }
 
 impl ChunkStore {
@@ -52,6 +55,7 @@ impl ChunkStore {
             set: Mutex::default(),
             closed: AtomicBool::new(false),
             handles: Mutex::default(),
+            damage: DamageLog::default(),
         }
     }
 
@@ -156,6 +160,27 @@ impl ChunkStore {
             Err(_) if slot.kept.get().is_some() => Ok(slot.kept.get().expect("BUG: it was there").clone()),
             Err(error) => Err(store_error("open", &path(), error)),
         }
+    }
+
+    /// A chunk, whose record has so many bytes, could not be read.
+    pub(crate) fn note_damage(&self, place: ChunkPlace, bytes: u64) {
+        self.damage.note(place, || Damage {
+            file: self.path(place.file.into()),
+            offset: place.offset.into(),
+            bytes,
+            kind: DamageKind::Chunk,
+            quarantine: None,
+        });
+    }
+
+    /// The head lets go of a chunk that could not be read; its bytes were copied aside.
+    pub(crate) fn note_set_aside(&self, place: ChunkPlace, damage: Damage) {
+        self.damage.note_set_aside(place, damage);
+    }
+
+    /// The chunks that could not be read since the opening.
+    pub(crate) fn damage(&self) -> HeadDamage {
+        self.damage.figures()
     }
 
     /// Reads one chunk: bytes, and where in them the encoded samples are.

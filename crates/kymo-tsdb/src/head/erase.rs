@@ -1,7 +1,7 @@
 //! Erase: samples of chosen series are deleted from the head. Chunks that lie inside the range go, those at its ends are written
 //! anew, and what was open is closed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use kymo_model::{CancelToken, Matcher, StoreError, StoreErrorKind, TimeRange};
 
@@ -9,7 +9,8 @@ use super::cut::Left;
 use super::sealed::{Data, SealedChunk};
 use super::value::{chunks_of, samples_of};
 use super::{Head, Series};
-use crate::chunks::ChunkStore;
+use crate::chunks::{ChunkPlace, ChunkStore};
+use crate::index::SeriesId;
 use crate::lock::write;
 
 /// What a deletion did to the head.
@@ -19,7 +20,9 @@ pub(crate) struct Erased {
     pub(crate) left: Left,
     /// Chunk files in which something lies that was deleted.
     pub(crate) files: BTreeSet<u32>,
-    /// The first chunk that could not be read. It is as it was.
+    /// Damaged chunks of which a part was to go. They are as they were.
+    pub(crate) damaged: BTreeSet<ChunkPlace>,
+    /// The first chunk that could not be read for another reason. It is as it was.
     pub(crate) failed: Option<StoreError>,
 }
 
@@ -47,7 +50,7 @@ impl Head {
             if !wanted.contains(&id.0) || !series.overlaps(range) {
                 return (0, 0);
             }
-            let outcome = series.erase(range, &self.store, &mut erased);
+            let outcome = series.erase(id, range, &self.store, &mut erased);
             rescue.keep(id, outcome.gone);
             rewritten += outcome.rewritten;
             let bytes = series.unspilled_bytes();
@@ -64,6 +67,25 @@ impl Head {
         erased.left = left;
         erased
     }
+
+    /// Lets go of chunks that are damaged.
+    ///
+    /// The caller holds the writer, so that no series is being written to.
+    pub(crate) fn forget(&self, damaged: &[(SeriesId, SealedChunk)]) -> Left {
+        let mut by_series: HashMap<SeriesId, Vec<&SealedChunk>> = HashMap::new();
+        damaged.iter().for_each(|(id, chunk)| by_series.entry(*id).or_default().push(chunk));
+        let mut rescue = self.eras.rescue(&self.store);
+        let left = self.take_out(|id, series| {
+            let Some(doomed) = by_series.get(&id) else { return (0, 0) };
+            let gone = series.forget(doomed);
+            let left = (gone.len(), gone.iter().map(|chunk| usize::from(chunk.count)).sum());
+            // Selects that pinned them say that they are damaged.
+            rescue.keep(id, gone);
+            left
+        });
+        rescue.finish();
+        left
+    }
 }
 
 /// What was taken from one series.
@@ -77,7 +99,16 @@ struct Outcome {
 }
 
 impl Series {
-    fn erase(&mut self, range: TimeRange, store: &ChunkStore, erased: &mut Erased) -> Outcome {
+    /// Lets go of those of the chunks that it has, and gives them.
+    fn forget(&mut self, doomed: &[&SealedChunk]) -> Vec<SealedChunk> {
+        let Some(closed) = self.closed_mut() else { return Vec::new() };
+        let is_doomed = |chunk: &mut SealedChunk| doomed.iter().any(|other| chunk.is(other));
+        let gone = closed.chunks.extract_if(.., is_doomed).collect();
+        self.tighten();
+        gone
+    }
+
+    fn erase(&mut self, id: SeriesId, range: TimeRange, store: &ChunkStore, erased: &mut Erased) -> Outcome {
         let mut outcome = Outcome::default();
         let inside = |t_ms: i64| (range.min.millis()..=range.max.millis()).contains(&t_ms);
         if self.open_overlaps(range) {
@@ -94,6 +125,12 @@ impl Series {
             let kept = match if whole { Ok(Vec::new()) } else { kept(&chunk, store, inside) } {
                 Ok(kept) => kept,
                 Err(error) => {
+                    if let Some(place) = chunk.place().filter(|_| error.kind() == StoreErrorKind::Corrupt) {
+                        store.note_damage(place, chunk.record_bytes(id));
+                        erased.files.insert(place.file);
+                        erased.damaged.insert(place);
+                        continue;
+                    }
                     erased.failed.get_or_insert(error);
                     continue;
                 }

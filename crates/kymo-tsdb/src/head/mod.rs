@@ -10,6 +10,7 @@ mod closed;
 mod cut;
 mod erase;
 mod late;
+mod missing;
 mod newest;
 mod open;
 mod page;
@@ -365,6 +366,7 @@ impl Head {
             max_time: time.map(|time| time.max),
             exemplars,
             metadata,
+            head_damage: self.store.damage(),
             ..Stats::default()
         }
     }

@@ -161,4 +161,8 @@ impl SeriesSource for Newest {
             Sample::Pinned(_) => None,
         }
     }
+
+    fn warnings(&self) -> Vec<String> {
+        self.pinned.warnings()
+    }
 }

@@ -14,6 +14,7 @@ use kymo_model::{
 };
 
 use super::closed::Closed;
+use super::missing::Missing;
 use super::page::{Cursor, PageTable};
 use super::remembered::Known;
 use super::rescue::Era;
@@ -37,6 +38,7 @@ pub(crate) struct Snapshot {
     /// Has what leaves the head meanwhile.
     era: Arc<Era>,
     known: Option<Known>,
+    missing: Missing,
 }
 
 #[derive(Debug)]
@@ -56,6 +58,8 @@ struct Piece<'a> {
     bytes: ChunkBytes<'a>,
     /// Of a sealed chunk its times, which were checked on its way in.
     times: Option<TimeRange>,
+    /// The chunk, if it is a sealed one.
+    chunk: Option<&'a SealedChunk>,
 }
 
 impl Piece<'_> {
@@ -115,7 +119,8 @@ impl Snapshot {
     ) -> Snapshot {
         // Taken last, so that it has the files that were made meanwhile.
         let files = store.set();
-        Snapshot { pages, range, series, store, files, windows: Windows::default(), era, known: None }
+        let (windows, missing) = (Windows::default(), Missing::default());
+        Snapshot { pages, range, series, store, files, windows, era, known: None, missing }
     }
 
     /// Lets it use what is known of sealed chunks, and add to it.
@@ -175,10 +180,13 @@ impl Snapshot {
                 let Some((chunk, files)) = found else { return Ok(None) };
                 match chunk.data() {
                     Data::Heap(data) => (chunk.encoding(), data.to_vec()),
-                    Data::File(place) => {
-                        let (bytes, data) = self.store.read_one(&files, *place, chunk.data_bytes())?;
-                        (chunk.encoding(), bytes[data].to_vec())
-                    }
+                    Data::File(place) => match self.store.read_one(&files, *place, chunk.data_bytes()) {
+                        Ok((bytes, data)) => (chunk.encoding(), bytes[data].to_vec()),
+                        Err(error) => {
+                            self.note_missing(pinned, &chunk, error)?;
+                            return Ok(None);
+                        }
+                    },
                 }
             }
         };
@@ -188,7 +196,17 @@ impl Snapshot {
         Ok(Some((encoding, bytes)))
     }
 
-    /// The sealed chunks of a series that overlap the range.
+    /// A chunk in a file that is damaged is left out; any other error is one.
+    fn note_missing(
+        &self,
+        series: &Pinned,
+        chunk: &SealedChunk,
+        error: StoreError,
+    ) -> Result<(), StoreError> {
+        self.missing.note(&self.store, (series.id, &series.labels), chunk, error)
+    }
+
+    /// The sealed chunks of a series that overlap the range, but for damaged ones.
     fn sealed_pieces<'a>(
         &'a self,
         index: usize,
@@ -199,7 +217,10 @@ impl Snapshot {
         let chunks = || closed.chunks.iter().filter(|chunk| chunk.overlaps(range));
         let few = chunks().nth(CHUNKS_AHEAD_MAX).is_none();
         for (at, chunk) in chunks().enumerate() {
-            pieces.push(self.sealed_piece((index, few), chunk, chunks().skip(at + 1))?);
+            match self.sealed_piece((index, few), chunk, chunks().skip(at + 1)) {
+                Ok(piece) => pieces.push(piece),
+                Err(error) => self.note_missing(&self.series[index], chunk, error)?,
+            }
         }
         Ok(())
     }
@@ -224,7 +245,7 @@ impl Snapshot {
             }
         };
         let times = Some(TimeRange::from_millis(chunk.min_ms, chunk.max_ms()));
-        Ok(Piece { encoding: chunk.encoding(), bytes, times })
+        Ok(Piece { encoding: chunk.encoding(), bytes, times, chunk: Some(chunk) })
     }
 
     /// Up to where in the file the chunks lie that will be wanted next, as long as they lie close behind one another.
@@ -265,9 +286,13 @@ impl Snapshot {
         out: &mut Samples,
     ) -> Result<Option<TimeRange>, StoreError> {
         let series = &self.series[index];
-        let undecodable = |error: ChunkError| {
+        let undecodable = |piece: &Piece<'_>, error: ChunkError| {
             let message = format!("chunk of series {} does not decode", series.labels);
-            StoreError::new(StoreErrorKind::Corrupt, message).caused_by(error)
+            let error = StoreError::new(StoreErrorKind::Corrupt, message).caused_by(error);
+            match piece.chunk {
+                Some(chunk) => self.note_missing(series, chunk, error),
+                None => Err(error),
+            }
         };
         let open = self.open_chunk(series, range)?;
         let mut pieces = Vec::new();
@@ -277,15 +302,16 @@ impl Snapshot {
             encoding: *encoding,
             bytes: ChunkBytes::Heap(bytes),
             times: None,
+            chunk: None,
         }));
         let late = within(late, range);
         let late_are_floats = |(_, value): &(i64, SampleValue)| matches!(value, SampleValue::Float(_));
         if pieces.iter().all(Piece::is_float) && late.iter().all(late_are_floats) {
-            read_floats(&pieces, late, range, out).map_err(undecodable)?;
+            read_floats(&pieces, late, range, out, undecodable)?;
             return Ok(None);
         }
         if !pieces.iter().any(Piece::is_float) && !late.iter().any(late_are_floats) {
-            read_histograms(&pieces, late, range, out).map_err(undecodable)?;
+            read_histograms(&pieces, late, range, out, undecodable)?;
             return Ok(None);
         }
         let first = first_times(&pieces, late, range);
@@ -297,10 +323,10 @@ impl Snapshot {
         let run = TimeRange::from_millis(range.min.millis(), until_ms);
         if floats {
             pieces.retain(Piece::is_float);
-            read_floats(&pieces, within(late, run), run, out).map_err(undecodable)?;
+            read_floats(&pieces, within(late, run), run, out, undecodable)?;
         } else {
             pieces.retain(|piece| !piece.is_float());
-            read_histograms(&pieces, within(late, run), run, out).map_err(undecodable)?;
+            read_histograms(&pieces, within(late, run), run, out, undecodable)?;
         }
         let rest =
             (until_ms < range.max.millis()).then(|| TimeRange::from_millis(until_ms + 1, range.max.millis()));
@@ -385,16 +411,23 @@ impl Order {
     }
 }
 
+/// Reads pieces of floats in order of time. `undecodable` says of a piece that cannot be decoded whether to go on without it.
 fn read_floats(
     pieces: &[Piece<'_>],
     late: &[(i64, SampleValue)],
     range: TimeRange,
     out: &mut Samples,
-) -> Result<(), ChunkError> {
+    undecodable: impl Fn(&Piece<'_>, ChunkError) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
     let (timestamps_ms, values) = out.floats_mut();
     let mut order = Order::default();
     for piece in pieces {
-        piece.add_floats(range, timestamps_ms, values)?;
+        let before = timestamps_ms.len();
+        if let Err(error) = piece.add_floats(range, timestamps_ms, values) {
+            timestamps_ms.truncate(before);
+            values.truncate(before);
+            undecodable(piece, error)?;
+        }
         order.check(timestamps_ms);
     }
     for (t_ms, value) in late {
@@ -410,16 +443,24 @@ fn read_floats(
     Ok(())
 }
 
+/// The same for histograms.
 fn read_histograms(
     pieces: &[Piece<'_>],
     late: &[(i64, SampleValue)],
     range: TimeRange,
     out: &mut Samples,
-) -> Result<(), ChunkError> {
+    undecodable: impl Fn(&Piece<'_>, ChunkError) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
     let (timestamps_ms, values) = out.histograms_mut();
     let mut order = Order::default();
-    for Piece { encoding, bytes, .. } in pieces {
-        decode_histograms(*encoding, bytes, range, (timestamps_ms, values, &mut Vec::new()))?;
+    for piece in pieces {
+        let before = timestamps_ms.len();
+        let out = (&mut *timestamps_ms, &mut *values, &mut Vec::new());
+        if let Err(error) = decode_histograms(piece.encoding, &piece.bytes, range, out) {
+            timestamps_ms.truncate(before);
+            values.truncate(before);
+            undecodable(piece, error)?;
+        }
         order.check(timestamps_ms);
     }
     for (t_ms, value) in late {
@@ -493,6 +534,10 @@ impl SeriesSource for Snapshot {
         }
         *resume = Resume { a: AT_END, b: 0 };
         Ok(!out.is_empty())
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        self.missing.warnings(&self.store)
     }
 }
 

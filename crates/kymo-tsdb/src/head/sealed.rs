@@ -7,7 +7,9 @@ use kymo_model::{SampleValue, TimeRange};
 
 use super::series::range_number;
 use super::value::value_in;
-use crate::chunks::{ChunkPlace, ChunkStore};
+use crate::chunks::{ChunkPlace, ChunkRecord, ChunkState, ChunkStore};
+use crate::frame::RECORD_HEADER_BYTES;
+use crate::index::SeriesId;
 
 #[derive(Clone, Debug)]
 pub(crate) struct SealedChunk {
@@ -136,7 +138,17 @@ impl SealedChunk {
         }
     }
 
-    /// Of that, what is on the heap.
+    /// How many bytes its record has in a chunk file, if it is the chunk of this series; at least so many where the chunk is too long
+    /// for its length to be known.
+    pub(crate) fn record_bytes(&self, id: SeriesId) -> u64 {
+        let state = if self.late() { ChunkState::SealedLate } else { ChunkState::Sealed };
+        let (encoding, min_ms, max_ms) = (self.encoding(), self.min_ms, self.max_ms());
+        let mut description = Vec::new();
+        ChunkRecord { id, state, encoding, min_ms, max_ms, data: &[] }.put(&mut description);
+        (RECORD_HEADER_BYTES + description.len() + self.data_bytes()) as u64
+    }
+
+    /// How many bytes the encoded samples have on the heap.
     pub(crate) fn heap_bytes(&self) -> usize {
         match &self.data {
             Data::Heap(data) => data.len(),

@@ -75,6 +75,10 @@ impl Gathered {
         })
     }
 
+    pub(super) fn labels(&self, series: u32) -> &Labels {
+        &self.series[series as usize].labels
+    }
+
     /// Leaves an interval out of a series, whatever comes first.
     pub(super) fn delete(&mut self, series: u32, interval: Interval) {
         self.tombstones.add(series.into(), interval);

@@ -6,6 +6,7 @@
 //! chunks_head/ files      chunks of series                   head_chunks
 //! samples by series       in memory, bounded                 gather
 //! DATA/ULID/              blocks of two hours                blocks
+//! DATA/imported/beside    exemplars, metadata                ../beside/imported
 //! DATA/imported/          where what was read is moved to    moving
 //! ```
 //!
@@ -28,8 +29,10 @@ mod report;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::beside::Imported;
 use crate::block::BlockWriterOptions;
 use crate::clock::{Clock, SystemClock};
+use crate::options::Options;
 use crate::progress::Progress;
 use crate::vfs::Vfs;
 
@@ -49,6 +52,12 @@ pub struct ImportOptions {
     pub memory_bytes_max: usize,
     /// How many series there may be; their labels are in memory all the time.
     pub series_max: usize,
+    /// How many exemplars are kept, those that were stored last; see [`Options::exemplars_max`].
+    pub exemplars_max: usize,
+    /// How many bytes of metadata are kept; see [`Options::metadata_bytes_max`].
+    pub metadata_bytes_max: usize,
+    /// How far ahead of the clock an exemplar may be; see [`Options::ahead_ms_max`].
+    pub ahead_ms_max: i64,
     /// The bounds of the new blocks.
     pub writer: BlockWriterOptions,
     /// The clock that names the new blocks.
@@ -66,10 +75,14 @@ impl ImportOptions {
 
 impl Default for ImportOptions {
     fn default() -> ImportOptions {
+        let Options { exemplars_max, metadata_bytes_max, ahead_ms_max, .. } = Options::default();
         ImportOptions {
             range_ms: 2 * 3_600_000,
             memory_bytes_max: 256 << 20,
             series_max: 10_000_000,
+            exemplars_max,
+            metadata_bytes_max,
+            ahead_ms_max,
             writer: BlockWriterOptions::default(),
             clock: Arc::new(SystemClock::default()),
         }
@@ -78,6 +91,8 @@ impl Default for ImportOptions {
 
 /// Makes blocks of the log and the head in the data directory of a Prometheus that does not run any more, and then moves what it
 /// has read to `imported/` there, so that nothing is imported twice. Takes the directory's lock.
+///
+/// Exemplars and metadata wait beside the blocks, in `imported/beside`, for the next [`Db`](crate::Db) that is opened on the directory.
 ///
 /// Samples that were deleted are left out. Of samples at one time that of the log stays, of several there the first. Samples
 /// before the end of the last block that Prometheus has cut are left out, too, unless they are in its log of samples out of
@@ -121,10 +136,17 @@ pub(crate) fn import_locked(
     }
     let found = Directory::look(&**vfs, dir)?;
     let mut blocks = Blocks::begin(vfs.clone(), dir, options)?;
-    let mut reader = Reader::new(&**vfs, options, blocks.cutoff_ms(), found.files(), progress);
+    let mut report = ImportReport::default();
+    let bounds = (options.exemplars_max, options.metadata_bytes_max);
+    let latest_ms = options.clock.now().millis().saturating_add(options.ahead_ms_max);
+    let imported = Imported::begin(&**vfs, dir, bounds, latest_ms, &mut |damage| report.add(damage))?;
+    let mut reader =
+        Reader::new(&**vfs, options, (blocks.cutoff_ms(), imported, report), found.files(), progress);
     reader.read(&found, &mut blocks)?;
-    let mut report = reader.into_report();
+    let (mut report, imported) = reader.into_report();
     report.blocks = blocks.publish(progress)?;
+    imported.write(&**vfs, dir)?;
+    (report.exemplars, report.metadata) = imported.counts();
     report.moved_to = Some(moving::move_away(&**vfs, dir, &found.names)?);
     Ok(report)
 }

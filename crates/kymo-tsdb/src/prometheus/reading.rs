@@ -6,6 +6,8 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
+use kymo_model::{FamilyMetadata, Labels, Metadata, MetricType, Timestamp};
+
 use super::ImportOptions;
 use super::blocks::Blocks;
 use super::directory::{Directory, SourceFile};
@@ -14,6 +16,7 @@ use super::head_chunks::{FoundChunk, HeadChunk, HeadChunkReader, Place};
 use super::pages::{Found, SegmentReader};
 use super::record::{Entry, Value, decode, is_about_series};
 use super::report::{ImportError, ImportReport};
+use crate::beside::Imported;
 use crate::block::{Interval, Row, RowValue, for_each_row};
 use crate::progress::{Progress, ProgressUnit, STEP_BYTES, Work};
 use crate::stats::{Damage, DamageKind};
@@ -37,6 +40,7 @@ pub(super) struct Reader<'a> {
     numbers: Numbers,
     /// Samples in order that are before this are in blocks.
     cutoff_ms: i64,
+    imported: Imported,
     report: ImportReport,
     reading: Reading<'a>,
     entries: Vec<Entry>,
@@ -102,7 +106,7 @@ impl<'a> Reader<'a> {
     pub(super) fn new<'f>(
         vfs: &'a dyn Vfs,
         options: &'a ImportOptions,
-        cutoff_ms: i64,
+        (cutoff_ms, imported, report): (i64, Imported, ImportReport),
         files: impl Iterator<Item = &'f SourceFile>,
         progress: &'a mut dyn FnMut(Progress),
     ) -> Reader<'a> {
@@ -113,7 +117,8 @@ impl<'a> Reader<'a> {
             gathered: Gathered::new(options.range_ms.max(1)),
             numbers: Numbers::default(),
             cutoff_ms,
-            report: ImportReport::default(),
+            imported,
+            report,
             reading: Reading { progress, before: 0, told: 0, total },
             entries: Vec::new(),
             rows: Vec::new(),
@@ -143,8 +148,8 @@ impl<'a> Reader<'a> {
         blocks.write(&mut self.gathered, self.reading.progress)
     }
 
-    pub(super) fn into_report(self) -> ImportReport {
-        self.report
+    pub(super) fn into_report(self) -> (ImportReport, Imported) {
+        (self.report, self.imported)
     }
 
     fn open(&self, path: &Path) -> Result<std::sync::Arc<dyn VfsFile>, ImportError> {
@@ -225,10 +230,28 @@ impl<'a> Reader<'a> {
             (Entry::Sample { number, t_ms, start_ms, value }, Pass::Late) => {
                 self.sample(self.numbers.anywhere(number), (t_ms, start_ms, value), i64::MIN);
             }
-            (Entry::Exemplar, _) => self.report.exemplars_skipped += 1,
-            (Entry::Metadata, _) => self.report.metadata_skipped += 1,
+            (Entry::Exemplar { number, t_ms, value, labels }, Pass::Samples) => {
+                let series = self.numbers.here(number).map(|series| self.gathered.labels(series).clone());
+                let t = Timestamp::from_millis(t_ms);
+                let taken = series.is_some_and(|series| self.imported.exemplar(&series, labels, value, t));
+                self.report.exemplars_skipped += u64::from(!taken);
+            }
+            (Entry::Metadata { number, metadata }, Pass::Samples) => {
+                let series = self.numbers.here(number).map(|series| self.gathered.labels(series));
+                let name = series.and_then(Labels::metric_name).map(|name| family_name(name, &metadata));
+                let family = name.map(|name| FamilyMetadata { name, metadata });
+                let taken = family.is_some_and(|family| self.imported.family(family));
+                self.report.metadata_skipped += u64::from(!taken);
+            }
             // A log of samples out of order has no such records.
-            (Entry::Series { .. } | Entry::Tombstone { .. } | Entry::Cutoff { .. }, _)
+            (
+                Entry::Series { .. }
+                | Entry::Tombstone { .. }
+                | Entry::Cutoff { .. }
+                | Entry::Exemplar { .. }
+                | Entry::Metadata { .. },
+                _,
+            )
             | (Entry::Sample { .. }, Pass::Series)
             | (Entry::Mapped, _) => {}
         }
@@ -324,3 +347,17 @@ impl<'a> Reader<'a> {
 /// More than [`ImportOptions::series_max`].
 #[derive(Debug)]
 struct TooManySeries;
+
+/// The family that a series belongs to: Prometheus notes metadata of each series. Those of a histogram or a summary have the family's name
+/// and an ending; a counter's name is the family's, as it is in the text format.
+fn family_name(series: &str, metadata: &Metadata) -> String {
+    let endings: &[&str] = match metadata.metric_type {
+        MetricType::Histogram => &["_bucket", "_count", "_sum"],
+        MetricType::GaugeHistogram => &["_bucket", "_gcount", "_gsum", "_count", "_sum"],
+        MetricType::Summary => &["_count", "_sum"],
+        _ => &[],
+    };
+    let family =
+        endings.iter().find_map(|ending| series.strip_suffix(ending)).filter(|family| !family.is_empty());
+    family.unwrap_or(series).to_owned()
+}

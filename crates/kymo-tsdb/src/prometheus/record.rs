@@ -16,7 +16,7 @@
 
 use std::sync::Arc;
 
-use kymo_model::{FloatHistogram, Histogram, Labels};
+use kymo_model::{FloatHistogram, Histogram, Labels, Metadata, MetricType};
 
 use super::histogram::{float_histogram, integer_histogram};
 use crate::frame::Bytes;
@@ -39,8 +39,16 @@ pub(super) enum Entry {
         min_ms: i64,
         max_ms: i64,
     },
-    Exemplar,
-    Metadata,
+    Exemplar {
+        number: u64,
+        t_ms: i64,
+        value: f64,
+        labels: Labels,
+    },
+    Metadata {
+        number: u64,
+        metadata: Metadata,
+    },
     /// Nothing: samples of a log of samples out of order went into a chunk file.
     Mapped,
     Cutoff {
@@ -80,24 +88,32 @@ pub(super) fn decode(record: &[u8], entries: &mut Vec<Entry>) -> Option<()> {
             if bytes.0.is_empty() {
                 return Some(());
             }
-            bytes.take(16)?;
+            let (number, t_ms) = (be_u64(&mut bytes)?, be_u64(&mut bytes)? as i64);
             repeat(&mut bytes, entries, |bytes| {
-                bytes.signed()?;
-                bytes.signed()?;
-                bytes.take(8)?;
-                labels(bytes)?;
-                Some(Entry::Exemplar)
+                Some(Entry::Exemplar {
+                    number: number.wrapping_add(bytes.signed()? as u64),
+                    t_ms: t_ms.wrapping_add(bytes.signed()?),
+                    value: be_f64(bytes)?,
+                    labels: labels(bytes)?,
+                })
             })
         }
         5 => repeat(&mut bytes, entries, |bytes| bytes.take(16).map(|_| Entry::Mapped)),
         6 => repeat(&mut bytes, entries, |bytes| {
-            bytes.unsigned()?;
-            bytes.byte()?;
+            let number = bytes.unsigned()?;
+            let metric_type = metric_type(bytes.byte()?);
+            let mut metadata = Metadata { metric_type, ..Metadata::default() };
             for _ in 0..bytes.count()? {
-                raw_text(bytes)?;
-                raw_text(bytes)?;
+                let (name, value) = (raw_text(bytes)?, raw_text(bytes)?);
+                let text = || String::from_utf8_lossy(value).into_owned();
+                match name {
+                    b"UNIT" => metadata.unit = text(),
+                    b"HELP" => metadata.help = text(),
+                    // Of a version that has more to say.
+                    _ => {}
+                }
             }
-            Some(Entry::Metadata)
+            Some(Entry::Metadata { number, metadata })
         }),
         7 | 9 => {
             deltas(&mut bytes, entries, |bytes| Some(Value::Histogram(integer_histogram(bytes)?.into())))
@@ -185,7 +201,21 @@ fn labels(bytes: &mut Bytes<'_>) -> Option<Labels> {
     Some(Labels::from_pairs(pairs))
 }
 
-/// Bytes with their length, which nobody reads as text.
+/// A number that is not known stands for a type that is not.
+fn metric_type(number: u8) -> MetricType {
+    match number {
+        1 => MetricType::Counter,
+        2 => MetricType::Gauge,
+        3 => MetricType::Histogram,
+        4 => MetricType::GaugeHistogram,
+        5 => MetricType::Summary,
+        6 => MetricType::Info,
+        7 => MetricType::StateSet,
+        _ => MetricType::Unknown,
+    }
+}
+
+/// Bytes with their length, of which nobody knows whether they are text.
 fn raw_text<'a>(bytes: &mut Bytes<'a>) -> Option<&'a [u8]> {
     let length = usize::try_from(bytes.unsigned()?).ok()?;
     bytes.take(length)
@@ -257,7 +287,36 @@ mod tests {
         };
         assert_eq!(value.to_bits(), 0x7ff0_0000_0000_0002, "a staleness marker stays one");
         check(&[14, 0, 0, 0, 0, 0, 0, 0, 9], Some(&[Entry::Cutoff { t_ms: 9 }]));
-        check(&[6, 5, 1, 1, 4, b'H', b'E', b'L', b'P', 1, b'x'], Some(&[Entry::Metadata]));
+        let metadata = |metric_type, unit: &str, help: &str| Metadata {
+            metric_type,
+            unit: unit.to_owned(),
+            help: help.to_owned(),
+        };
+        check(
+            b"\x06\x05\x01\x01\x04HELP\x01x\x07\x07\x03\x04UNIT\x01s\x04MORE\x01?\x04HELP\x02\xc3\xb6\x08\x09\x00",
+            Some(&[
+                Entry::Metadata { number: 5, metadata: metadata(MetricType::Counter, "", "x") },
+                Entry::Metadata { number: 7, metadata: metadata(MetricType::StateSet, "s", "ö") },
+                Entry::Metadata { number: 8, metadata: metadata(MetricType::Unknown, "", "") },
+            ]),
+        );
+        let mut record = vec![4];
+        record.extend_from_slice(&7u64.to_be_bytes());
+        record.extend_from_slice(&1000u64.to_be_bytes());
+        check(&record, Some(&[]));
+        for (delta, later_ms) in [(0, 0), (3, 4)] {
+            record.extend_from_slice(&[delta, later_ms]);
+            record.extend_from_slice(&0.5f64.to_bits().to_be_bytes());
+            record.extend_from_slice(b"\x01\x02id\x01a");
+        }
+        let exemplar = |number, t_ms| Entry::Exemplar {
+            number,
+            t_ms,
+            value: 0.5,
+            labels: Labels::from_pairs([("id", "a")]),
+        };
+        check(&record, Some(&[exemplar(7, 1000), exemplar(5, 1002)]));
+        check(&record[..record.len() - 1], None);
         for unknown in [&[][..], &[0], &[15], &[255, 1]] {
             check(unknown, None);
         }

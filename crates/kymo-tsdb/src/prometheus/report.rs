@@ -3,7 +3,10 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use kymo_model::{StoreError, StoreErrorKind};
+
 use crate::block::{BlockError, BlockMeta, CompactError, WriteBlockError};
+use crate::error::OpenError;
 use crate::stats::{Damage, DamageKind};
 
 /// What an import found and made.
@@ -25,9 +28,14 @@ pub struct ImportReport {
     pub blocks: Vec<BlockMeta>,
     /// Deleted intervals that were left out.
     pub tombstones: u64,
-    /// Exemplars, which have no place here.
+    /// Exemplars that are kept for the next opening, those of an import before included.
+    pub exemplars: u64,
+    /// Exemplars that were read and not taken: repeated, older than the newest of their series, too long, too far ahead, of a series that is
+    /// not known, or of any while none are kept.
     pub exemplars_skipped: u64,
-    /// Descriptions of metrics, which have no place here.
+    /// Metric families whose metadata is kept for the next opening, those of an import before included.
+    pub metadata: u64,
+    /// Descriptions of metrics that were read and not taken: of a series that is not known or has no name, or for want of room.
     pub metadata_skipped: u64,
     /// Start timestamps of floats, which chunks of floats have no place for.
     pub float_starts_dropped: u64,
@@ -105,6 +113,19 @@ pub enum ImportError {
         /// Where in it the first series too many is.
         offset: u64,
     },
+    /// What an import before this one has left is of a newer version.
+    #[error("expected version {expected} or older, found version {found} ({})", .path.display())]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// The newest version that is known.
+        expected: u32,
+        /// The version it says.
+        found: u32,
+    },
+    /// Exemplars and metadata could not be written.
+    #[error("cannot keep exemplars and metadata: {0}")]
+    Beside(#[from] StoreError),
     /// The blocks in the directory could not be looked at.
     #[error(transparent)]
     Blocks(#[from] BlockError),
@@ -114,6 +135,17 @@ pub enum ImportError {
     /// The parts of a block could not be put together.
     #[error(transparent)]
     Compact(#[from] CompactError),
+}
+
+impl From<OpenError> for ImportError {
+    fn from(error: OpenError) -> ImportError {
+        match error {
+            OpenError::Io { action, path, source } => ImportError::Io { action, path, source },
+            OpenError::Version { path, expected, found } => ImportError::Version { path, expected, found },
+            OpenError::Blocks(error) => ImportError::Blocks(error),
+            other => ImportError::Beside(StoreError::new(StoreErrorKind::Io, other.to_string())),
+        }
+    }
 }
 
 impl ImportError {

@@ -75,6 +75,37 @@ fn stop_at_places(history: &mut History, random: &mut Random, one_again_in: u64,
     }
 }
 
+/// Stops at every operation of deletions and cuts while chunk files rot.
+#[test]
+fn while_chunks_rot() {
+    let wanted = setting("KYMO_CRASH_POINTS", 10_000).div_ceil(5);
+    let (mut counts, mut moved, mut quarantined) = (Counts::default(), Moved::default(), 0);
+    let first = first_seed();
+    let mut seed = first;
+    while counts.points < wanted || (quarantined == 0 && counts.histories < 40) {
+        let sync = MODES[(seed % 3) as usize];
+        let mut history = History::new(seed, sync, "stopped while chunks rot".to_owned());
+        history.live(30);
+        history.watch();
+        let mut random = Random::new(seed);
+        counts.histories += 1;
+        quarantined += history.rot_and_move();
+        stop_at_places(&mut history, &mut random, 30, &mut counts);
+        moved += history.moved;
+        seed += 1;
+    }
+    let Counts { points, operations, histories, .. } = counts;
+    assert!(quarantined > 0 && moved.deletions > 0, "{quarantined} put into quarantine, {moved:?}");
+    report(format_args!(
+        "{points} crashes at {operations} operations, and in the recovery, of {} deletions and {} cuts while chunks rot, of which \
+         {quarantined} were put into quarantine, in {histories} histories (seeds {first} to {}): none of the others lost, none \
+         invented, none back",
+        moved.deletions,
+        moved.cuts,
+        seed - 1
+    ));
+}
+
 /// Stops at every operation of cuts, compactions, deletions and snapshots.
 #[test]
 fn while_samples_move() {

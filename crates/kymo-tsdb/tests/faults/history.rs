@@ -542,6 +542,44 @@ impl History {
         self.compare();
     }
 
+    /// Bits of chunk files flip behind the back of the database, and then it deletes and moves samples about; how many damaged chunks
+    /// left the head. Nothing is appended: an unreadable sample is none that another one would repeat.
+    pub(crate) fn rot_and_move(&mut self) -> u64 {
+        self.maintain();
+        let Some(db) = self.db.clone() else { return 0 };
+        self.recent.clear();
+        for _ in 0..1 + self.random.below(3) {
+            let files = self.disk.files();
+            let files: Vec<_> = files.iter().filter(|file| file.starts_with("/data/head/chunks")).collect();
+            if files.is_empty() {
+                break;
+            }
+            let file = files[self.random.below(files.len() as u64) as usize];
+            let bytes = self.disk.read(file).unwrap().len() as u64;
+            if bytes > 16 {
+                self.disk.flip(file, 16 + self.random.below(bytes - 16), 1 << self.random.below(8)).unwrap();
+            }
+        }
+        // What that took may come back while the log has it.
+        self.power_was_lost = true;
+        for mismatch in self.model.compare(&db, self.sync_failed).unwrap() {
+            let Mismatch::Lost(labels, t_ms) = mismatch else { panic!("{mismatch}: {}", self.what) };
+            let matchers: Vec<Matcher> =
+                labels.iter().map(|label| Matcher::equal(label.name, label.value)).collect();
+            self.model.delete(&matchers, TimeRange::from_millis(t_ms, t_ms), false);
+        }
+        let before = self.moved.deletions;
+        self.delete();
+        self.clock.advance_ms(3_700_000);
+        self.maintain();
+        self.delete();
+        self.maintain();
+        assert!(self.sync_failed || self.moved.deletions == before + 2, "a deletion failed: {}", self.what);
+        self.clean_tombstones();
+        self.compare();
+        db.stats().head_damage.quarantined
+    }
+
     /// Takes a snapshot, which has exactly what the database has, and removes it.
     fn snapshot(&mut self) {
         let (Some(db), before) = (self.db.clone(), self.model_before()) else { return };

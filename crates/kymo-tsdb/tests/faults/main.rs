@@ -11,6 +11,7 @@ mod damage;
 mod failure;
 mod history;
 mod model;
+mod rot;
 
 use kymo_testkit::setting;
 use kymo_tsdb::SyncMode;

@@ -1,6 +1,7 @@
 //! The import of a Prometheus' log and head: everything comes back, whatever compresses it; damage costs a record, a page or a
 //! chunk; a crash at any operation doubles nothing.
 
+mod beside;
 mod damage;
 mod written;
 
@@ -18,11 +19,12 @@ use written::*;
 
 const RANGE_MS: i64 = 7_200_000;
 const START_MS: i64 = 1_600_000_000_000 / RANGE_MS * RANGE_MS;
+const NOW_MS: i64 = START_MS + 86_400_000;
 
 /// Values as text that tells their bits apart, by series and time.
 pub(crate) type Rows = BTreeMap<Labels, BTreeMap<i64, String>>;
 
-fn labels(number: u64) -> Labels {
+pub(crate) fn labels(number: u64) -> Labels {
     Labels::from_pairs([("__name__", "m"), ("nr", number.to_string().as_str()), ("job", "ödd \" job")])
 }
 
@@ -57,7 +59,7 @@ pub(crate) fn rows(disk: &SimDisk) -> Rows {
 }
 
 pub(crate) fn options() -> ImportOptions {
-    ImportOptions { clock: SimClock::at_ms(START_MS).shared(), ..ImportOptions::default() }
+    ImportOptions { clock: SimClock::at_ms(NOW_MS).shared(), ..ImportOptions::default() }
 }
 
 pub(crate) fn import(disk: &SimDisk, options: &ImportOptions) -> Result<ImportReport, ImportError> {
@@ -85,7 +87,7 @@ fn histogram(number: u64, custom: bool) -> Histogram {
 }
 
 /// A directory as Prometheus leaves it, and what is in it.
-fn whole(seed: u64, compression: Compression, steps: i64) -> (BTreeMap<String, Vec<u8>>, Rows) {
+pub(crate) fn whole(seed: u64, compression: Compression, steps: i64) -> (BTreeMap<String, Vec<u8>>, Rows) {
     let mut random = Random::new(seed);
     let mut rows = Rows::new();
     let count = 60u64;
@@ -124,8 +126,8 @@ fn whole(seed: u64, compression: Compression, steps: i64) -> (BTreeMap<String, V
         if step % 50 == 7 {
             // A refused repeat, exemplars, metadata.
             log.push(samples(&[(number(1), t_ms + 1, -7.0)]));
-            log.push(exemplar(number(1)));
-            log.push(metadata(number(1)));
+            log.push(exemplars(&[(number(1), t_ms, step as f64), (number(2), t_ms + 1, step as f64)]));
+            log.push(metadata(&[(number(1), 1, &format!("It helped {step} times."))]));
         }
     }
     log.push(series(&[(9000, &all[2])]));
@@ -196,7 +198,8 @@ fn everything_comes_back() {
             }
             assert_eq!(report.samples(), wanted.values().map(|rows| rows.len() as u64).sum::<u64>());
             assert_eq!((report.segments, report.chunk_files, report.tombstones), (5, 2, 2));
-            assert_eq!((report.exemplars_skipped, report.metadata_skipped), (10, 10));
+            assert_eq!((report.exemplars, report.exemplars_skipped), (20, 0));
+            assert_eq!((report.metadata, report.metadata_skipped), (1, 0));
             assert_eq!(report.float_starts_dropped, 10 * 71);
             assert!(report.blocks.len() >= 3 && report.blocks.iter().all(|meta| meta.compaction.level == 1));
             // One range, one block, even where there were many parts.
@@ -314,7 +317,7 @@ fn a_database_opens_on_it() {
     let disk = on_disk(3, &files);
     let options = |import_prometheus| Options {
         vfs: disk.vfs(),
-        clock: SimClock::at_ms(START_MS).shared(),
+        clock: SimClock::at_ms(NOW_MS).shared(),
         import_prometheus,
         ..Options::default()
     };

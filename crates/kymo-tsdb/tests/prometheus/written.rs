@@ -138,24 +138,27 @@ pub(crate) fn tombstones(list: &[(u64, i64, i64)]) -> Vec<u8> {
     out
 }
 
-pub(crate) fn exemplar(number: u64) -> Vec<u8> {
-    let mut out = vec![4];
-    out.extend_from_slice(&number.to_be_bytes());
-    out.extend_from_slice(&[0; 8]);
-    out.extend_from_slice(&[0, 0]);
-    out.extend_from_slice(&1f64.to_be_bytes());
-    out.push(1);
-    text(&mut out, "trace_id");
-    text(&mut out, "abc");
-    out
+/// Exemplars with a trace each, which is their value as text.
+pub(crate) fn exemplars(list: &[(u64, i64, f64)]) -> Vec<u8> {
+    based(4, list, |out, value| {
+        out.extend_from_slice(&value.to_be_bytes());
+        out.push(1);
+        text(out, "trace_id");
+        text(out, &value.to_string());
+    })
 }
 
-pub(crate) fn metadata(number: u64) -> Vec<u8> {
+/// What is said of series: type and help.
+pub(crate) fn metadata(list: &[(u64, u8, &str)]) -> Vec<u8> {
     let mut out = vec![6];
-    unsigned(&mut out, number);
-    out.extend_from_slice(&[1, 1]);
-    text(&mut out, "HELP");
-    text(&mut out, "It helps.");
+    for (number, kind, help) in list {
+        unsigned(&mut out, *number);
+        out.extend_from_slice(&[*kind, 2]);
+        text(&mut out, "UNIT");
+        text(&mut out, "s");
+        text(&mut out, "HELP");
+        text(&mut out, help);
+    }
     out
 }
 

@@ -119,6 +119,16 @@ fn storage(page: &mut Page, stats: &Stats) {
             "Damaged places the last opening met.",
             stats.replay.damaged_total,
         ),
+        (
+            "kymo_tsdb_head_damaged_chunks",
+            "Chunks of the head that could not be read since the start.",
+            stats.head_damage.chunks,
+        ),
+        (
+            "kymo_tsdb_head_quarantined_chunks",
+            "Of these, chunks that are in quarantine and not in the head any more.",
+            stats.head_damage.quarantined,
+        ),
     ] {
         page.gauge(name, help, count(value));
     }

@@ -26,7 +26,7 @@ use kymo_promql::{Engine, EngineOptions};
 use kymo_remote::{ReadOptions, WriteReceiver};
 use kymo_rules::{GroupOptions, RestoreOptions};
 use kymo_scrape::{ManagerOptions, ScrapeManager};
-use kymo_tsdb::{Db, Options, SyncMode};
+use kymo_tsdb::{Db, HeadDamage, Options, SyncMode};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
@@ -118,12 +118,16 @@ async fn serve(args: ServeArgs) -> Result<(), String> {
 
     let watch = server.watch_files(&orders);
     let signals = listen_to_signals(orders).map_err(|error| format!("cannot listen to signals: {error}"))?;
+    let (watched, mut told) = (Arc::clone(&server.db), HeadDamage::default());
     let maintenance = server
         .db
-        .spawn_maintenance(MAINTENANCE_INTERVAL, |outcome| {
+        .spawn_maintenance(MAINTENANCE_INTERVAL, move |outcome| {
             if let Err(error) = outcome {
                 tracing::error!(%error, "maintaining the database");
             }
+            let found = watched.stats().head_damage;
+            tell_of_damage(&told, &found);
+            told = found;
         })
         .map_err(|error| format!("cannot start the maintenance thread: {error}"))?;
     while let Some(Order::Reload(answer)) = inbox.recv().await {
@@ -155,6 +159,18 @@ async fn serve(args: ServeArgs) -> Result<(), String> {
         .map_err(|error| format!("closing the database: {error}"))?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Logs the damaged chunks of the head that were met since. Queries have warnings of them; who asks by remote read or federation
+/// is not told otherwise.
+fn tell_of_damage(told: &HeadDamage, found: &HeadDamage) {
+    for damage in found.listed.iter().skip(told.listed.len()) {
+        tracing::warn!("damaged: {damage}");
+    }
+    if found.quarantined > told.quarantined {
+        let chunks = found.quarantined - told.quarantined;
+        tracing::warn!(chunks, "damaged chunks left the head, their bytes are in quarantine");
+    }
 }
 
 /// How much is kept: a block of the configuration comes before its flag.
@@ -208,6 +224,8 @@ async fn open(args: &ServeArgs, loaded: &Loaded, retention: Retention) -> Result
             blocks = imported.blocks.len(),
             series = imported.series,
             samples = imported.samples(),
+            exemplars = imported.exemplars,
+            metadata = imported.metadata,
             damaged = imported.damaged_total,
             "what a Prometheus left was imported"
         );

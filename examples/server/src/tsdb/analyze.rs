@@ -5,10 +5,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 use kymo_model::METRIC_NAME;
-use kymo_tsdb::block::{BlockError, Ulid};
+use kymo_tsdb::block::BlockError;
+use kymo_tsdb::cold::COLD_ENDING;
 
 use super::go_format;
-use super::sources::{Sources, SourcesError};
+use super::sources::{BlockName, Sources, SourcesError};
 use crate::output::{Verdict, say};
 
 #[derive(Args)]
@@ -17,9 +18,9 @@ pub(super) struct AnalyzeArgs {
     #[arg(value_name = "DIR", default_value = "data/")]
     dir: PathBuf,
 
-    /// The block; the newest, if not given.
+    /// The block, cold or not; the newest, if not given.
     #[arg(value_name = "BLOCK")]
-    block: Option<Ulid>,
+    block: Option<BlockName>,
 
     /// How many items to show in each list.
     #[arg(long, default_value_t = 20)]
@@ -75,9 +76,10 @@ pub(super) fn run(args: &AnalyzeArgs) -> Result<Verdict, SourcesError> {
         }
     }
     let mut text = format!(
-        "Block ID: {}\nDuration: {}\nSeries: {}\nLabel names: {}\nPostings (unique label pairs): {}\n\
+        "Block ID: {}{}\nDuration: {}\nSeries: {}\nLabel names: {}\nPostings (unique label pairs): {}\n\
          Postings entries (total label pairs): {}\n",
         meta.ulid,
+        if block.is_cold() { COLD_ENDING } else { "" },
         go_format::duration(meta.max_time_ms - meta.min_time_ms),
         meta.stats.num_series,
         counts.values.len(),

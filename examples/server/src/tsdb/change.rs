@@ -162,7 +162,9 @@ pub(super) fn delete(args: &DeleteArgs) -> Result<Verdict, ChangeError> {
             deleted.block_series, deleted.head_series, deleted.head_samples
         ));
     }
-    let damaged = db.stats().replay.has_loss();
+    let stats = db.stats();
+    stats.head_damage.listed.iter().for_each(|damage| complain(format_args!("damaged: {damage}")));
+    let damaged = stats.replay.has_loss() || stats.head_damage.chunks > 0;
     db.close()?;
     Ok(Verdict::good_if(!damaged))
 }

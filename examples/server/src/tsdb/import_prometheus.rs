@@ -24,6 +24,8 @@ pub(super) fn run(dir: &Path, memory_bytes_max: usize) -> Result<Verdict, Import
         (more, "more damaged places"),
         (report.orphans, "samples or chunks of series that are not known"),
         (report.invalid_histograms, "histograms that make no sense"),
+        (report.exemplars_skipped, "exemplars: repeated, late, too long or of series that are not known"),
+        (report.metadata_skipped, "descriptions of metrics: of series that are not known, or too many"),
         (report.float_starts_dropped, "start timestamps of floats, which blocks have no place for"),
     ];
     for (count, what) in left_out.into_iter().filter(|(count, _)| *count > 0) {
@@ -31,6 +33,12 @@ pub(super) fn run(dir: &Path, memory_bytes_max: usize) -> Result<Verdict, Import
     }
     report.blocks.iter().for_each(tell);
     say(format!("{} series, {} samples in {} blocks", report.series, report.samples(), report.blocks.len()));
+    if report.exemplars + report.metadata > 0 {
+        say(format!(
+            "{} exemplars and metadata of {} metric families wait for kymo to be started on the directory",
+            report.exemplars, report.metadata
+        ));
+    }
     if let Some(moved_to) = &report.moved_to {
         say(format!("what was imported is in {} now", moved_to.display()));
     }

@@ -1,10 +1,11 @@
 //! Sources: what a data directory holds, ours or Prometheus': blocks, and our head beside them.
 
 use std::path::Path;
+use std::str::FromStr;
 
 use kymo_model::{Queryable, Selector, SeriesSet, StoreError};
-use kymo_tsdb::block::{Block, BlockError, StoredBlock, Ulid, union};
-use kymo_tsdb::cold::{ColdBlock, Current};
+use kymo_tsdb::block::{Block, BlockError, StoredBlock, Ulid, UlidError, union};
+use kymo_tsdb::cold::{COLD_ENDING, ColdBlock, Current};
 use kymo_tsdb::{Options, OsVfs, ReadOnlyDb};
 
 use crate::output::complain;
@@ -20,6 +21,18 @@ pub(super) struct Sources {
     pub(super) db: Option<ReadOnlyDb>,
     /// How many blocks could not be opened; each was complained of.
     pub(super) refused: usize,
+}
+
+/// A block, as `list` names it: a cold one with its ending or without.
+#[derive(Clone, Copy)]
+pub(super) struct BlockName(pub(super) Ulid);
+
+impl FromStr for BlockName {
+    type Err = UlidError;
+
+    fn from_str(text: &str) -> Result<BlockName, UlidError> {
+        text.strip_suffix(COLD_ENDING).unwrap_or(text).parse().map(BlockName)
+    }
 }
 
 /// Why a directory could not be read.
@@ -65,12 +78,16 @@ impl Sources {
         Ok(Sources { blocks, cold, db: None, refused: refused.len() })
     }
 
-    /// The block of this name, or the newest.
-    pub(super) fn block(&self, wanted: Option<Ulid>) -> Result<&Block, SourcesError> {
+    /// The block of this name, cold or not, or the newest.
+    pub(super) fn block(&self, wanted: Option<BlockName>) -> Result<StoredBlock, SourcesError> {
+        let plain = self.blocks.iter().cloned().map(StoredBlock::Plain);
+        let mut all = plain.chain(self.cold.iter().cloned().map(StoredBlock::Cold));
         match wanted {
-            None => self.blocks.last().ok_or(SourcesError::NoBlocks),
-            Some(ulid) => {
-                self.blocks.iter().find(|block| block.meta().ulid == ulid).ok_or(SourcesError::NoBlock(ulid))
+            None => all
+                .max_by_key(|block| (block.meta().min_time_ms, block.meta().ulid))
+                .ok_or(SourcesError::NoBlocks),
+            Some(BlockName(ulid)) => {
+                all.find(|block| block.meta().ulid == ulid).ok_or(SourcesError::NoBlock(ulid))
             }
         }
     }
@@ -98,6 +115,9 @@ impl Sources {
             total += all;
             listed.iter().for_each(|damage| complain(format_args!("damaged: {damage}")));
         }
-        total
+        // What the opening found is told elsewhere, and is not in the head.
+        let head = self.db.as_ref().map(|db| db.stats().head_damage).unwrap_or_default();
+        head.listed.iter().for_each(|damage| complain(format_args!("damaged: {damage}")));
+        total + head.chunks
     }
 }

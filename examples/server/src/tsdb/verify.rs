@@ -8,7 +8,7 @@ use kymo_tsdb::cold::{self, COLD_ENDING, ColdBlock};
 use kymo_tsdb::{DamageKind, Progress as Told};
 use serde_json::{Value, json};
 
-use super::sources::{Sources, SourcesError};
+use super::sources::{BlockName, Sources, SourcesError};
 use crate::output::{Verdict, complain, say, say_json};
 use crate::progress::Progress;
 
@@ -20,7 +20,7 @@ pub(super) struct VerifyArgs {
 
     /// Only this block.
     #[arg(value_name = "BLOCK")]
-    block: Option<Ulid>,
+    block: Option<BlockName>,
 
     /// Print one JSON document.
     #[arg(long)]
@@ -56,11 +56,11 @@ impl Checked<'_> {
 
 pub(super) fn run(args: &VerifyArgs) -> Result<Verdict, SourcesError> {
     let sources = if args.block.is_some() { Sources::blocks(&args.dir)? } else { Sources::open(&args.dir)? };
-    let wanted = |ulid: Ulid| args.block.is_none_or(|wanted| wanted == ulid);
+    let wanted = |ulid: Ulid| args.block.is_none_or(|BlockName(wanted)| wanted == ulid);
     let plain = sources.blocks.iter().map(Checked::Plain);
     let cold = sources.cold.iter().map(Checked::Cold);
     let blocks: Vec<Checked<'_>> = plain.chain(cold).filter(|block| wanted(block.meta().ulid)).collect();
-    if let (Some(ulid), true) = (args.block, blocks.is_empty()) {
+    if let (Some(BlockName(ulid)), true) = (args.block, blocks.is_empty()) {
         return Err(SourcesError::NoBlock(ulid));
     }
     let (mut documents, mut sound): (Vec<Value>, bool) = (Vec::new(), sources.refused == 0);

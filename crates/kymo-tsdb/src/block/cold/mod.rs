@@ -30,6 +30,7 @@ pub(super) use convert::convert_while;
 pub use convert::{ConvertOptions, Converted, convert};
 pub use reader::ColdBlock;
 pub use restore::to_block;
+pub(super) use restore::to_block_while;
 pub use step::{Current, Stepped, remove_unfinished, step};
 pub use verify::{verify, verify_telling};
 pub use write::ColdWriteError;

@@ -170,7 +170,7 @@ impl Queryable for ColdBlock {
             return Ok(SeriesSet::empty());
         }
         let snapshot = ColdSnapshot::pin(self.inner.clone(), wanted)?;
-        Ok(SeriesSet::new(Arc::new(snapshot)).with_warnings(self.inner.block.warnings()))
+        Ok(SeriesSet::new(Arc::new(snapshot)))
     }
 
     fn estimate(&self, wanted: &Selector) -> Result<Option<Estimate>, StoreError> {

@@ -30,9 +30,24 @@ pub fn to_block(
     options: BlockWriterOptions,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Compacted, CompactError> {
+    to_block_while(vfs, parent, ulid, cold, options, &mut |done, total| {
+        progress(done, total);
+        true
+    })
+}
+
+/// The same, as long as `go_on` says so.
+pub(in super::super) fn to_block_while(
+    vfs: &Arc<dyn Vfs>,
+    parent: &Path,
+    ulid: Ulid,
+    cold: &ColdBlock,
+    options: BlockWriterOptions,
+    go_on: &mut dyn FnMut(u64, u64) -> bool,
+) -> Result<Compacted, CompactError> {
     let mut writer = BlockWriter::create(vfs.clone(), parent, ulid, options)?;
     let mut damage = Vec::new();
-    match copy(&mut writer, cold, &mut damage, progress) {
+    match copy(&mut writer, cold, &mut damage, go_on) {
         Ok(()) if writer.stats().num_series == 0 => {
             writer.discard()?;
             Ok(Compacted { meta: None, damage })
@@ -56,16 +71,17 @@ fn copy(
     writer: &mut BlockWriter,
     cold: &ColdBlock,
     damage: &mut Vec<BlockDamage>,
-    progress: &mut dyn FnMut(u64, u64),
+    go_on: &mut dyn FnMut(u64, u64) -> bool,
 ) -> Result<(), CompactError> {
     /// How often progress is told.
     const SERIES_PER_REPORT: u64 = 1024;
     let total = cold.meta().stats.num_series;
+    let mut tell = |done| if go_on(done, total) { Ok(()) } else { Err(CompactError::Stopped) };
     let (mut done, mut chunks) = (0, Vec::new());
     for series in cold.series()? {
         done += 1;
         if done % SERIES_PER_REPORT == 0 {
-            progress(done, total);
+            tell(done)?;
         }
         let series = match series {
             Ok(series) => series,
@@ -81,8 +97,7 @@ fn copy(
             writer.add_series(&series.labels, &borrowed)?;
         }
     }
-    progress(done, total);
-    Ok(())
+    tell(done)
 }
 
 fn note(damage: &mut Vec<BlockDamage>, error: BlockError) -> Result<(), BlockError> {

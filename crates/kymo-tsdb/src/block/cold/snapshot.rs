@@ -85,7 +85,7 @@ impl ColdInner {
             match read {
                 Ok(true) => {}
                 Ok(false) => return Ok(at),
-                Err(error) => self.block.note_error(error)?,
+                Err(error) => self.block.note_error(error.missing(column))?,
             }
         }
         Ok(columns.len())
@@ -213,5 +213,9 @@ impl SeriesSource for ColdSnapshot {
                 return Ok(true);
             }
         }
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        self.block.block.warnings()
     }
 }

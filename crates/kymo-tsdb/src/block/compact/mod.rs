@@ -20,6 +20,7 @@ use crate::progress::{Progress, ProgressUnit, STEP_SERIES, Work};
 use crate::vfs::Vfs;
 pub(super) use merge::Merge;
 pub use plan::CompactionPlan;
+pub(super) use plan::much_was_deleted;
 
 /// How blocks are compacted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -51,8 +51,7 @@ impl CompactionPlan {
             let meta = &blocks[**index];
             meta.max_time_ms - meta.min_time_ms >= grown_ms
         });
-        let much_deleted = |meta: &BlockMeta| meta.stats.num_tombstones * 20 > meta.stats.num_series + 1;
-        pruned.copied().find(|index| much_deleted(&blocks[*index])).into_iter().collect()
+        pruned.copied().find(|index| much_was_deleted(&blocks[*index])).into_iter().collect()
     }
 
     /// Will a block go together with no other any more, when none is chosen now and the newest one begins at `newest_ms`? One that
@@ -86,6 +85,11 @@ impl CompactionPlan {
         }
         None
     }
+}
+
+/// Was something deleted in more than a twentieth of its series?
+pub(in super::super) fn much_was_deleted(meta: &BlockMeta) -> bool {
+    meta.stats.num_tombstones.saturating_mul(20) > meta.stats.num_series.saturating_add(1)
 }
 
 /// The first group of blocks that overlap.

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::MutexGuard;
 use std::sync::atomic::Ordering::Relaxed;
 
-use kymo_model::{CancelToken, Matcher, Queryable, Selector, TimeRange};
+use kymo_model::{CancelToken, Matcher, Queryable, Selector, StoreError, StoreErrorKind, TimeRange};
 
 use super::{Block, BlockError, BlockMeta, BlockStore, StoredBlock, Ulid, lock};
 use crate::block::compact::{CompactError, CompactOptions, Compacted, compact_blocks_as, origin};
@@ -15,7 +15,7 @@ use crate::block::tombstones::Interval;
 use crate::block::write::{
     BlockOrigin, BlockWriter, name_block, remove_block, remove_tree, write_tombstones,
 };
-use crate::progress::Progress;
+use crate::progress::{Progress, ProgressUnit, Work};
 
 /// What a deletion from blocks did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,7 +36,8 @@ impl BlockStore {
     }
 
     /// Writes what `source` has from the first millisecond of a range up to the one before its end into a new block; `None`
-    /// when that is nothing. Only when this has returned may the source let go of it.
+    /// when that is nothing. Only when this has returned may the source let go of it; so it is an error if the source warns of
+    /// something that it could not read.
     pub fn cut(
         &self,
         source: &dyn Queryable,
@@ -50,7 +51,10 @@ impl BlockStore {
         let set = source.select(&wanted)?;
         let mut writer =
             BlockWriter::create(self.vfs.clone(), &self.dir, Ulid::generate(now_ms), self.options.writer)?;
-        let written = write_select(&mut writer, &set, &mut |_| ());
+        let written = write_select(&mut writer, &set, &mut |_| ()).and_then(|()| match &set.warnings()[..] {
+            [] => Ok(()),
+            warnings => Err(StoreError::new(StoreErrorKind::Corrupt, warnings.join("; ")).into()),
+        });
         if written.is_err() || writer.stats().num_series == 0 {
             // A failure to clean up says less than the failure before it; the next opening cleans up.
             let discarded = writer.discard();
@@ -88,7 +92,8 @@ impl BlockStore {
     }
 
     /// Compacts the blocks that the plan chooses, if it does, and removes them. Blocks of which something could not be read go
-    /// to `quarantine/` instead.
+    /// to `quarantine/` instead. When the plan chooses none, a cold block of which something was deleted in more than a twentieth of the
+    /// series is written anew.
     pub fn compact(
         &self,
         now_ms: u64,
@@ -111,10 +116,12 @@ impl BlockStore {
         // What stays is tried again, and does not count as long as what it was replaced by is there.
         let _ = self.sweep();
         let chosen = self.choose();
-        if chosen.is_empty() {
-            return Ok(None);
-        }
         let mut go_on = |now| go_on(now) && self.waiting.load(Relaxed) == 0;
+        if chosen.is_empty() {
+            return self.clean_pruned_cold(now_ms, &mut |done, total| {
+                go_on(Progress { what: Work::Compacting, unit: ProgressUnit::Series, done, total })
+            });
+        }
         self.compact_these(&chosen, now_ms, &mut go_on).map(Some)
     }
 
@@ -295,7 +302,7 @@ impl BlockStore {
                 StoredBlock::Plain(block) => {
                     self.compact_these(std::slice::from_ref(block), now_ms, &mut |_| true)?.meta
                 }
-                StoredBlock::Cold(block) => self.clean_cold(block, now_ms)?,
+                StoredBlock::Cold(block) => self.clean_cold(block, now_ms, &mut |_, _| true)?.meta,
             };
             cleaned.push((block.meta().clone(), meta));
         }

@@ -10,8 +10,9 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::{Block, BlockError, BlockMeta, BlockStore, StoredBlock, Ulid, lock};
 use crate::block::cold::{
     COLD_ENDING, ColdBlock, ColdWriteError, ConvertOptions, Converted, Stepped, convert_while, to_block,
+    to_block_while,
 };
-use crate::block::compact::CompactError;
+use crate::block::compact::{CompactError, Compacted, much_was_deleted};
 use crate::block::error::BlockDamage;
 
 impl BlockStore {
@@ -129,15 +130,36 @@ impl BlockStore {
         }
     }
 
-    /// Writes a cold block anew without what was deleted: a plain block first, which becomes cold. If it cannot, it stays plain;
-    /// whoever makes blocks cold later tries again.
+    /// Cleans the oldest cold block of which as much was deleted as makes a compaction write a block anew; `None` when there is none.
+    pub(super) fn clean_pruned_cold(
+        &self,
+        now_ms: u64,
+        go_on: &mut dyn FnMut(u64, u64) -> bool,
+    ) -> Result<Option<Compacted>, CompactError> {
+        let unreadable = lock(&self.unreadable).clone();
+        let is_due =
+            |block: &&ColdBlock| much_was_deleted(block.meta()) && !unreadable.contains(&block.meta().ulid);
+        let blocks = self.blocks();
+        let Some(cold) = blocks.iter().filter_map(StoredBlock::cold).find(is_due) else { return Ok(None) };
+        let cleaned = self.clean_cold(cold, now_ms, go_on).inspect_err(|error| {
+            // It must not stop the others for good, and is tried again after the next opening.
+            if matches!(error, CompactError::Read(_)) {
+                lock(&self.unreadable).insert(cold.meta().ulid);
+            }
+        });
+        cleaned.map(Some)
+    }
+
+    /// Writes a cold block anew without what was deleted: a plain block first, which becomes cold. If it cannot, or is to stop then,
+    /// it stays plain; whoever makes blocks cold later tries again.
     pub(super) fn clean_cold(
         &self,
         cold: &ColdBlock,
         now_ms: u64,
-    ) -> Result<Option<BlockMeta>, CompactError> {
+        go_on: &mut dyn FnMut(u64, u64) -> bool,
+    ) -> Result<Compacted, CompactError> {
         let (vfs, ulid) = (&self.vfs, Ulid::generate(now_ms));
-        let made = to_block(vfs, &self.dir, ulid, cold, self.options.writer, &mut |_, _| ());
+        let made = to_block_while(vfs, &self.dir, ulid, cold, self.options.writer, go_on);
         let opened = made.and_then(|made| {
             let open = |meta: &BlockMeta| Block::open(&**vfs, &self.dir.join(meta.ulid.to_string()));
             let plain = made.meta.as_ref().map(open).transpose()?;
@@ -146,11 +168,12 @@ impl BlockStore {
         let (plain, damage) = opened.inspect_err(|_| self.take_back(self.dir.join(ulid.to_string())))?;
         self.exchange(&[cold.meta().ulid], plain.clone().map(StoredBlock::Plain));
         self.let_go(cold.dir(), &damage)?;
-        let Some(plain) = plain else { return Ok(None) };
-        match self.exchange_for_cold(&plain, now_ms, &mut |_, _| true) {
-            Ok(converted) => Ok(converted.meta),
-            Err(_) => Ok(Some(plain.meta().clone())),
-        }
+        let Some(plain) = plain else { return Ok(Compacted { meta: None, damage }) };
+        let meta = match self.exchange_for_cold(&plain, now_ms, go_on) {
+            Ok(converted) => converted.meta,
+            Err(_) => Some(plain.meta().clone()),
+        };
+        Ok(Compacted { meta, damage })
     }
 
     /// Makes a block of a cold one in another directory; `None` when no sample is left. What cannot be read is left out, and told

@@ -54,7 +54,7 @@ impl Snapshot {
         let read = read.and_then(|_| match &open {
             Some((encoding, bytes)) => {
                 let bytes = ChunkBytes::Heap(bytes);
-                self.read_piece(&Piece { encoding: *encoding, bytes, times: None }, out)
+                self.read_piece(&Piece { encoding: *encoding, bytes, times: None, chunk: None }, out)
             }
             None => Ok(()),
         });
