@@ -3,6 +3,7 @@
 //! Samples are decoded without a lock. The open chunk's bytes are copied under the lock of its page (a kilobyte or so),
 //! and only as many of its samples are read as there were when the select was made: what is written later only adds bits.
 
+mod ahead;
 mod sparse;
 
 use std::sync::Arc;
@@ -21,10 +22,9 @@ use super::rescue::Era;
 use super::sealed::{Data, SealedChunk};
 use super::series::Series;
 use super::value::histograms_of;
-use crate::chunks::{
-    CHUNKS_AHEAD_MAX, ChunkBytes, ChunkPlace, ChunkStore, FileSet, GAP_BYTES_MAX, WINDOW_BYTES_MAX, Windows,
-};
+use crate::chunks::{CHUNKS_AHEAD_MAX, ChunkBytes, ChunkStore, FileSet, Windows};
 use crate::index::SeriesId;
+use ahead::end_of_own;
 
 #[derive(Debug)]
 pub(crate) struct Snapshot {
@@ -248,36 +248,6 @@ impl Snapshot {
         Ok(Piece { encoding: chunk.encoding(), bytes, times, chunk: Some(chunk) })
     }
 
-    /// Up to where in the file the chunks lie that will be wanted next, as long as they lie close behind one another.
-    fn end_of_neighbours(&self, index: usize, place: ChunkPlace, chunk: &SealedChunk) -> u64 {
-        let start = u64::from(place.offset);
-        let (mut last, mut end) = (place.offset, place.end(chunk.data_bytes()));
-        let mut strangers = 0;
-        for pinned in &self.series[index..] {
-            let before = last;
-            let chunks = pinned.closed.iter().flat_map(|closed| &closed.chunks);
-            for chunk in chunks.filter(|chunk| chunk.overlaps(self.range)) {
-                let Some(next) = chunk.place() else { continue };
-                if next.file != place.file
-                    || next.offset <= last
-                    || u64::from(next.offset) > end + GAP_BYTES_MAX
-                {
-                    continue;
-                }
-                let next_end = next.end(chunk.data_bytes());
-                if next_end - start > WINDOW_BYTES_MAX {
-                    return end;
-                }
-                (last, end) = (next.offset, next_end);
-            }
-            strangers = if last > before { 0 } else { strangers + 1 };
-            if strangers > STRANGERS_MAX {
-                break;
-            }
-        }
-        end
-    }
-
     /// Reads the next run of samples of one kind, from `range` on. Gives what is left of the range behind it.
     fn read_run(
         &self,
@@ -333,27 +303,6 @@ impl Snapshot {
         Ok(rest)
     }
 }
-
-/// Up to where in the file the next chunks of the same series lie close behind one another.
-fn end_of_own<'a>(place: ChunkPlace, data_bytes: usize, rest: impl Iterator<Item = &'a SealedChunk>) -> u64 {
-    let (mut last, mut end) = (place.offset, place.end(data_bytes));
-    for chunk in rest {
-        let Some(next) = chunk.place() else { break };
-        let next_end = next.end(chunk.data_bytes());
-        if next.file != place.file
-            || next.offset <= last
-            || u64::from(next.offset) > end + GAP_BYTES_MAX
-            || next_end - u64::from(place.offset) > WINDOW_BYTES_MAX
-        {
-            break;
-        }
-        (last, end) = (next.offset, next_end);
-    }
-    end
-}
-
-/// After so many series that have nothing close behind, no more is looked for.
-const STRANGERS_MAX: usize = 4;
 
 /// The samples of a buffer in a range.
 fn within(late: &[(i64, SampleValue)], range: TimeRange) -> &[(i64, SampleValue)] {
