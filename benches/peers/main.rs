@@ -2,7 +2,8 @@
 //!
 //! `cargo bench -p kymo-benches --bench peers` runs everything with the `prometheus` and `victoria-metrics` found in `PATH`;
 //! `-- shapes`, `-- fleet` and `-- scrape` run a part. The kymo that is measured is `KYMO_BIN`, or `target/release/kymo`, which
-//! `cargo build --release -p kymo-server` makes; `-- alone` measures nothing else. Each server runs on one core (`KYMO_PEERS_CORES=2` gives more), answers are
+//! `cargo build --release -p kymo-server` makes; `-- alone` measures nothing else, and
+//! `-- shapes now` asks before blocks are cut, and not again after that. Each server runs on one core (`KYMO_PEERS_CORES=2` gives more), answers are
 //! compared value by value before a time is printed, and CPU time is the server's own: on a busy machine the better measure.
 //! docs/performance.md has the figures.
 
@@ -16,6 +17,7 @@ mod shapes;
 fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with("--")).collect();
     let (alone, wanted): (Vec<String>, Vec<String>) = wanted.into_iter().partition(|word| word == "alone");
+    let (now, wanted): (Vec<String>, Vec<String>) = wanted.into_iter().partition(|word| word == "now");
     let wants = |part: &str| wanted.is_empty() || wanted.iter().any(|word| word == part);
     let Some(kymo) = server::kymo() else {
         println!(
@@ -29,7 +31,7 @@ fn main() {
         return;
     }
     if wants("shapes") {
-        shapes::run(&kymo, &peers);
+        shapes::run(&kymo, &peers, !now.is_empty());
     }
     if wants("fleet") {
         fleet::run(&kymo, &peers);

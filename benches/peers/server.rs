@@ -183,6 +183,13 @@ impl Server {
         bytes
     }
 
+    /// How many blocks it has: directories named by a ULID, which both have below their data.
+    pub(crate) fn blocks(&self) -> usize {
+        let is_ulid = |name: &str| name.len() == 26 && name.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        let entries = std::fs::read_dir(self.dir.join("data")).into_iter().flatten().flatten();
+        entries.filter(|entry| entry.file_name().to_str().is_some_and(is_ulid)).count()
+    }
+
     /// Sends one body of remote write, which must be taken.
     pub(crate) fn write(&self, body: &[u8]) {
         let reply = http::write(self.port, body).expect("the server answers");

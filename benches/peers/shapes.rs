@@ -98,25 +98,62 @@ fn queries() -> Vec<Query> {
     ]
 }
 
-/// Prints, for each shape, what it cost each server.
-pub(crate) fn run(kymo: &Kind, peers: &[Kind]) {
+/// Those that are asked before anything need be in blocks, too: short windows, and a day.
+const AT_ONCE: [&str; 4] = ["selector", "rate[1m]", "rate[1d]", "changes[1d]"];
+
+/// Prints, for each shape, what it cost each server: some right after the last sample, and all when blocks are cut, unless
+/// `at_once_alone`.
+pub(crate) fn run(kymo: &Kind, peers: &[Kind], at_once_alone: bool) {
     let shapes = shapes();
     let queries = queries();
-    let mut costs: Vec<(&'static str, Vec<Cost>)> = Vec::new();
+    let (early, all): (Vec<&Query>, Vec<&Query>) =
+        (queries.iter().filter(|query| AT_ONCE.contains(&query.name)).collect(), queries.iter().collect());
+    let (mut at_once, mut settled): (Vec<Asked>, Vec<Asked>) = (Vec::new(), Vec::new());
     for kind in peers.iter().filter(|kind| matches!(kind, Kind::Prometheus)).chain([kymo]) {
         let server = Server::start(kind);
         push(&server, &shapes);
-        server.settle();
-        costs.push((kind.name(), queries.iter().map(|query| ask(&server, query)).collect()));
+        at_once.push(Asked::all(&server, &early));
+        if !at_once_alone {
+            server.settle();
+            settled.push(Asked::all(&server, &all));
+        }
     }
-    let Some(((_, ours), theirs)) = costs.split_last() else { return };
+    print("asked at once", &early, &at_once);
+    print("asked when blocks are cut", &all, &settled);
+}
+
+/// What each query cost a server.
+struct Asked {
+    name: &'static str,
+    /// How many blocks there were before and after.
+    blocks: (usize, usize),
+    costs: Vec<Cost>,
+}
+
+impl Asked {
+    fn all(server: &Server, queries: &[&Query]) -> Asked {
+        let before = server.blocks();
+        let costs = queries.iter().map(|query| ask(server, query)).collect();
+        Asked { name: server.kind.name(), blocks: (before, server.blocks()), costs }
+    }
+}
+
+fn print(when: &str, queries: &[&Query], asked: &[Asked]) {
+    let Some((ours, theirs)) = asked.split_last() else { return };
+    for Asked { name, blocks: (before, after), .. } in asked {
+        println!("{when}: {name} had {before} blocks, {after} after it");
+    }
     println!(
         "{:<30} {:>12} {:>10} {:>12} {:>10} {:>8} {:>8}  values (different)",
         "shape", "prom ms", "cpu ms", "kymo ms", "cpu ms", "wall", "cpu"
     );
     for (at, query) in queries.iter().enumerate() {
-        for (_, costs) in theirs {
-            let (theirs, ours) = (&costs[at], &ours[at]);
+        let ours = &ours.costs[at];
+        if theirs.is_empty() {
+            println!("{:<30} {:>12} {:>10} {:>12.2} {:>10.2}", query.name, "", "", ours.wall_ms, ours.cpu_ms);
+        }
+        for Asked { costs, .. } in theirs {
+            let theirs = &costs[at];
             let (values, different) = differences(&theirs.body, &ours.body);
             println!(
                 "{:<30} {:>12.2} {:>10.2} {:>12.2} {:>10.2} {:>7.1}x {:>7.1}x  {values} ({different})",

@@ -209,6 +209,7 @@ impl Db {
         )?;
         name_cut_blocks(&*options.vfs, &paths, loaded.published, loaded.manifest_lost)?;
         let blocks = open_blocks(&paths, &options, &mut replay)?;
+        head.remembered.share(blocks.summaries());
         replay.duration_ms = options.clock.monotonic_ms().saturating_sub(started_ms);
         let newest_ms = head.time().map(|time| time.max.millis());
         let (wall_ms, monotonic_ms) = (options.clock.now().millis(), options.clock.monotonic_ms());

@@ -43,6 +43,9 @@ mod frame;
 mod index;
 mod lock;
 
+mod sparse;
+mod summary;
+
 mod beside;
 mod chunks;
 mod head;

@@ -25,7 +25,6 @@ mod reader;
 mod select;
 mod series;
 mod snapshot;
-mod summary;
 
 mod write;
 

@@ -13,10 +13,10 @@ use super::index::{ChunkMeta, EntryReader, INDEX_FILE, PostingsTable, Symbols, T
 use super::meta::{BlockMeta, META_FILE};
 use super::series::BlockSeriesIter;
 use super::snapshot::Snapshot;
-use super::summary::Summaries;
 use super::tombstones::{TOMBSTONES_FILE, Tombstones};
 use super::ulid::Ulid;
 use crate::lock::lock;
+use crate::summary::Summaries;
 use crate::vfs::Vfs;
 
 /// A block on disk. Clones share what was read.
@@ -189,7 +189,7 @@ impl Inner {
 
     /// Lets it remember what it learns of its chunks.
     pub(super) fn share_summaries(&self, summaries: &Arc<Summaries>) {
-        self.summaries.get_or_init(|| (summaries.clone(), summaries.number_block()));
+        self.summaries.get_or_init(|| (summaries.clone(), summaries.number_owner()));
     }
 
     pub(super) fn summaries(&self) -> Option<(&Summaries, u64)> {

@@ -12,8 +12,8 @@ use super::chunk_file::ChunkData;
 use super::error::BlockError;
 use super::index::ChunkMeta;
 use super::reader::Inner;
-use super::summary::{Summary, is_inside};
 use super::tombstones::Interval;
+use crate::sparse::{OneSeries, read_sparse};
 
 pub(super) struct Snapshot {
     block: Arc<Inner>,
@@ -93,50 +93,15 @@ impl Snapshot {
         out: &mut Samples,
         gaps: &mut Vec<Gap>,
     ) -> Result<usize, StoreError> {
-        let Some((summaries, block)) = self.block.summaries() else {
-            return Ok(from + self.read_run(&self.chunks(index)[from..], out, |_, _, _| {})?);
-        };
-        let number = self.series[index].number;
-        let known = summaries.get(block, number);
         let chunks = &self.chunks(index)[from..];
-        let of_chunks: Vec<Option<&Summary>> = known.each(chunks).collect();
-        let spared = |at: usize| {
-            of_chunks[at].filter(|summary| is_inside(&chunks[at], sparing) && summary.suffices(sparing))
+        let Some((summaries, block)) = self.block.summaries() else {
+            return Ok(from + self.read_run(chunks, out, |_, _, _| {})?);
         };
-        let (mut next, mut learned) = (0, Vec::new());
-        let read = loop {
-            let stretch = (next..chunks.len()).map_while(|at| Some((&chunks[at], spared(at)?)));
-            let is_float = out.is_empty() || out.floats().is_some();
-            if is_float {
-                next += leave_out(stretch, sparing, out, gaps);
-            }
-            let wanted = (next..chunks.len()).take_while(|at| spared(*at).is_none()).count();
-            if wanted == 0 {
-                break Ok(from + next);
-            }
-            let mut at = next;
-            let read = self.read_run(&chunks[next..next + wanted], out, |chunk, before, out| {
-                while chunks[at].reference != chunk.reference {
-                    at += 1;
-                }
-                if let Some(values) = out.floats()
-                    && out.start_timestamps_ms.is_empty()
-                    && is_inside(chunk, sparing)
-                    && of_chunks[at].is_none()
-                {
-                    learned.push(Summary::of(chunk, &out.timestamps_ms[before..], &values[before..]));
-                }
-            });
-            match read {
-                Ok(read) => next += read,
-                Err(error) => break Err(error),
-            }
-            if read.is_ok_and(|read| read < wanted) {
-                break Ok(from + next);
-            }
-        };
-        summaries.add(block, number, learned);
-        read
+        let series = OneSeries { summaries, owner: block, number: self.series[index].number, oldest: 0 };
+        let read = read_sparse(series, chunks, sparing, (out, gaps), |wanted, out, after| {
+            self.read_run(&chunks[wanted], out, after)
+        })?;
+        Ok(from + read)
     }
 
     fn decode(&self, chunk: &ChunkMeta, data: &ChunkData, out: &mut Samples) -> Result<(), BlockError> {
@@ -264,52 +229,6 @@ enum Value {
     Histogram(Arc<FloatHistogram>),
 }
 
-/// Adds first and last samples of chunks that follow one another, and what lies between as gaps; how many chunks.
-fn leave_out<'a>(
-    chunks: impl Iterator<Item = (&'a ChunkMeta, &'a Summary)>,
-    sparing: Sparing,
-    out: &mut Samples,
-    gaps: &mut Vec<Gap>,
-) -> usize {
-    let mut chunks = chunks.peekable();
-    if chunks.peek().is_some() && out.is_empty() {
-        out.floats_mut();
-    }
-    let Samples { timestamps_ms, values: Values::Floats(values), start_timestamps_ms } = out else {
-        return 0;
-    };
-    let (mut open, mut count): (Option<Gap>, _) = (None, 0);
-    for (chunk, summary) in chunks {
-        count += 1;
-        let (samples, changes, resets) =
-            (summary.samples as usize, summary.changes as usize, summary.resets as usize);
-        // The gap goes on over the end of the chunk before, unless the value went down there and may not.
-        let before = values.last().copied().unwrap_or(summary.first);
-        match &mut open {
-            Some(gap) if sparing.resets || summary.first >= before => {
-                gap.samples += samples;
-                gap.changes += changes + usize::from(summary.first != before);
-                gap.resets += resets + usize::from(summary.first < before);
-                (timestamps_ms[gap.after + 1], values[gap.after + 1]) = (chunk.max_ms, summary.last);
-                continue;
-            }
-            _ => gaps.extend(open.take()),
-        }
-        timestamps_ms.push(chunk.min_ms);
-        values.push(summary.first);
-        if samples > 1 {
-            timestamps_ms.push(chunk.max_ms);
-            values.push(summary.last);
-            open = Some(Gap { after: values.len() - 2, samples: samples - 2, changes, resets });
-        }
-    }
-    gaps.extend(open);
-    if !start_timestamps_ms.is_empty() {
-        start_timestamps_ms.resize(timestamps_ms.len(), 0);
-    }
-    count
-}
-
 /// Takes out what was deleted.
 pub(super) fn bury(intervals: &[Interval], out: &mut Samples) {
     if intervals.is_empty() {
@@ -394,27 +313,5 @@ impl SeriesSource for Snapshot {
 
     fn warnings(&self) -> Vec<String> {
         self.block.warnings()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A chunk before them had start timestamps: columns stay as long as one another.
-    #[test]
-    fn what_is_left_out_has_no_start_timestamps() {
-        let chunk = ChunkMeta { min_ms: 20, max_ms: 40, reference: 8 };
-        let summary = Summary::of(&chunk, &[20, 30, 40], &[1.0, 2.0, 3.0]);
-        let mut out = Samples::new();
-        let (timestamps_ms, values) = out.floats_mut();
-        timestamps_ms.push(10);
-        values.push(0.5);
-        out.start_timestamps_ms = vec![5];
-        let sparing = Sparing { range: TimeRange::ALL, resets: false };
-        let mut gaps = Vec::new();
-        assert_eq!(leave_out([(&chunk, &summary)].into_iter(), sparing, &mut out, &mut gaps), 1);
-        assert_eq!((out.timestamps_ms, out.start_timestamps_ms), (vec![10, 20, 40], vec![5, 0, 0]));
-        assert_eq!(gaps, [Gap { after: 1, samples: 1, changes: 2, resets: 0 }]);
     }
 }

@@ -124,6 +124,7 @@ pub(crate) fn look(paths: &Paths, options: &Options) -> Result<Looked, OpenError
         // Behind the head, as selects do it: what a cut moves meanwhile is seen in both rather than in neither.
         let published = seen.published.map(|ulid| look_at_published(vfs, paths, ulid)).transpose()?.flatten();
         let blocks = BlockStore::open_read_only(options.vfs.clone(), &paths.dir, options.block_store())?;
+        head.remembered.share(blocks.summaries());
         if let Some(block) = published
             && !blocks.blocks().iter().any(|other| other.meta().ulid == block.meta().ulid)
         {

@@ -217,8 +217,9 @@ impl Head {
     pub(super) fn take_out(&self, mut take: impl FnMut(SeriesId, &mut Series) -> (usize, usize)) -> Left {
         let (pages, era) = (self.pages(), self.eras.current());
         let mut directory = write(&self.directory);
-        let (mut left, mut oldest_ms) = (Left::default(), i64::MAX);
+        let (mut left, mut oldest_ms, mut went_back) = (Left::default(), i64::MAX, false);
         let dead = pages.take_out(|id, series| {
+            let newest_ms = series.newest_ms();
             let (chunks, samples) = take(id, series);
             left.chunks += chunks;
             left.samples += samples;
@@ -227,8 +228,12 @@ impl Head {
             if nothing_left {
                 era.keep_labels(id, series.labels());
             }
+            went_back |= !nothing_left && series.newest_ms() != newest_ms;
             nothing_left
         });
+        if went_back {
+            self.remembered.forget();
+        }
         self.min_ms.store(oldest_ms, Relaxed);
         self.samples.fetch_sub(left.samples as u64, Relaxed);
         self.chunks.fetch_sub(left.chunks as u64, Relaxed);

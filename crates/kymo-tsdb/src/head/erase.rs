@@ -43,6 +43,7 @@ impl Head {
         if wanted.is_empty() {
             return erased;
         }
+        self.remembered.forget();
         let mut rescue = self.eras.rescue(&self.store);
         let (mut rewritten, mut unspilled_bytes, mut unspilled) = (0, 0, Vec::new());
         let left = self.take_out(|id, series| {

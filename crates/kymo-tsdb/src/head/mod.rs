@@ -15,6 +15,7 @@ mod newest;
 mod open;
 mod page;
 mod pinned;
+mod remembered;
 mod rescue;
 mod retain;
 mod sealed;
@@ -37,6 +38,7 @@ use crate::chunks::ChunkStore;
 use crate::index::{Cardinality, LabelsTable, Postings, SeriesId, Top, cardinality, resolve};
 use crate::lock::{read, write};
 use crate::stats::{MemoryStats, Stats};
+use remembered::Remembered;
 use rescue::Eras;
 
 pub(crate) use activity::Second;
@@ -66,6 +68,8 @@ pub(crate) struct Head {
     /// Where sealed chunks are that are not on the heap.
     pub(crate) store: Arc<ChunkStore>,
     pub(crate) unspilled: Unspilled,
+    /// What is known of its sealed chunks.
+    pub(crate) remembered: Remembered,
     eras: Eras,
 }
 
@@ -93,6 +97,7 @@ impl Head {
             beside: Beside::default(),
             store,
             unspilled: Unspilled::default(),
+            remembered: Remembered::default(),
             eras: Eras::default(),
         }
     }
@@ -192,6 +197,7 @@ impl Head {
         let pages = self.pages();
         let ids = self.resolve(&wanted.matchers, &pages, &wanted.cancel)?;
         let mut snapshot = Snapshot::pin(pages, &ids, wanted, self.store.clone(), era)?;
+        snapshot.remember_in(self.remembered.current());
         refuse_more(snapshot.count(), wanted.hints.series_limit)?;
         if wanted.hints.ordered {
             snapshot.sort_by_labels(&wanted.cancel)?;

@@ -3,25 +3,28 @@
 //! Samples are decoded without a lock. The open chunk's bytes are copied under the lock of its page (a kilobyte or so),
 //! and only as many of its samples are read as there were when the select was made: what is written later only adds bits.
 
+mod ahead;
+mod sparse;
+
 use std::sync::Arc;
 
 use kymo_chunk::{ChunkError, Encoding, XorIter, decode, decode_histograms, decode_range};
 use kymo_model::{
-    CancelToken, CounterResetHint, Labels, Resume, SampleValue, Samples, Selector, SeriesSource, StoreError,
-    StoreErrorKind, TimeRange, Timestamp,
+    CancelToken, CounterResetHint, Gap, Labels, Resume, SampleValue, Samples, Selector, SeriesSource,
+    Sparing, StoreError, StoreErrorKind, TimeRange, Timestamp,
 };
 
 use super::closed::Closed;
 use super::missing::Missing;
 use super::page::{Cursor, PageTable};
+use super::remembered::Known;
 use super::rescue::Era;
 use super::sealed::{Data, SealedChunk};
 use super::series::Series;
 use super::value::histograms_of;
-use crate::chunks::{
-    CHUNKS_AHEAD_MAX, ChunkBytes, ChunkPlace, ChunkStore, FileSet, GAP_BYTES_MAX, WINDOW_BYTES_MAX, Windows,
-};
+use crate::chunks::{CHUNKS_AHEAD_MAX, ChunkBytes, ChunkStore, FileSet, Windows};
 use crate::index::SeriesId;
+use ahead::end_of_own;
 
 #[derive(Debug)]
 pub(crate) struct Snapshot {
@@ -34,6 +37,7 @@ pub(crate) struct Snapshot {
     windows: Windows,
     /// Has what leaves the head meanwhile.
     era: Arc<Era>,
+    known: Option<Known>,
     missing: Missing,
 }
 
@@ -66,6 +70,19 @@ impl Piece<'_> {
     /// Is it known that all its samples are in the range?
     fn is_inside(&self, range: TimeRange) -> bool {
         self.times.is_some_and(|times| range.min <= times.min && times.max <= range.max)
+    }
+
+    /// Adds its floats in a range.
+    fn add_floats(
+        &self,
+        range: TimeRange,
+        timestamps_ms: &mut Vec<i64>,
+        values: &mut Vec<f64>,
+    ) -> Result<(), ChunkError> {
+        match self.is_inside(range) {
+            true => decode(&self.bytes, timestamps_ms, values),
+            false => decode_range(&self.bytes, range, timestamps_ms, values),
+        }
     }
 }
 
@@ -103,7 +120,12 @@ impl Snapshot {
         // Taken last, so that it has the files that were made meanwhile.
         let files = store.set();
         let (windows, missing) = (Windows::default(), Missing::default());
-        Snapshot { pages, range, series, store, files, windows, era, missing }
+        Snapshot { pages, range, series, store, files, windows, era, known: None, missing }
+    }
+
+    /// Lets it use what is known of sealed chunks, and add to it.
+    pub(super) fn remember_in(&mut self, known: Option<Known>) {
+        self.known = known;
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -193,55 +215,37 @@ impl Snapshot {
     ) -> Result<(), StoreError> {
         let Some(closed) = &self.series[index].closed else { return Ok(()) };
         let chunks = || closed.chunks.iter().filter(|chunk| chunk.overlaps(range));
-        let read_ahead = chunks().nth(CHUNKS_AHEAD_MAX).is_none();
-        for chunk in chunks() {
-            let bytes = match chunk.data() {
-                Data::Heap(data) => ChunkBytes::Heap(data),
-                Data::File(place) => {
-                    let end = || if read_ahead { self.end_of_neighbours(index, *place, chunk) } else { 0 };
-                    match self.windows.read(&self.store, &self.files, *place, chunk.data_bytes(), end) {
-                        Ok(bytes) => ChunkBytes::Read(bytes),
-                        Err(error) => {
-                            self.note_missing(&self.series[index], chunk, error)?;
-                            continue;
-                        }
-                    }
-                }
-            };
-            let times = Some(TimeRange::from_millis(chunk.min_ms, chunk.max_ms()));
-            pieces.push(Piece { encoding: chunk.encoding(), bytes, times, chunk: Some(chunk) });
+        let few = chunks().nth(CHUNKS_AHEAD_MAX).is_none();
+        for (at, chunk) in chunks().enumerate() {
+            match self.sealed_piece((index, few), chunk, chunks().skip(at + 1)) {
+                Ok(piece) => pieces.push(piece),
+                Err(error) => self.note_missing(&self.series[index], chunk, error)?,
+            }
         }
         Ok(())
     }
 
-    /// Up to where in the file the chunks lie that will be wanted next, as long as they lie close behind one another.
-    fn end_of_neighbours(&self, index: usize, place: ChunkPlace, chunk: &SealedChunk) -> u64 {
-        let start = u64::from(place.offset);
-        let (mut last, mut end) = (place.offset, place.end(chunk.data_bytes()));
-        let mut strangers = 0;
-        for pinned in &self.series[index..] {
-            let before = last;
-            let chunks = pinned.closed.iter().flat_map(|closed| &closed.chunks);
-            for chunk in chunks.filter(|chunk| chunk.overlaps(self.range)) {
-                let Some(next) = chunk.place() else { continue };
-                if next.file != place.file
-                    || next.offset <= last
-                    || u64::from(next.offset) > end + GAP_BYTES_MAX
-                {
-                    continue;
-                }
-                let next_end = next.end(chunk.data_bytes());
-                if next_end - start > WINDOW_BYTES_MAX {
-                    return end;
-                }
-                (last, end) = (next.offset, next_end);
+    /// A chunk of a series of which `few` or many are wanted, those in `rest` next.
+    fn sealed_piece<'a>(
+        &'a self,
+        (index, few): (usize, bool),
+        chunk: &'a SealedChunk,
+        rest: impl Iterator<Item = &'a SealedChunk>,
+    ) -> Result<Piece<'a>, StoreError> {
+        let bytes = match chunk.data() {
+            Data::Heap(data) => ChunkBytes::Heap(data),
+            Data::File(place) => {
+                // Where they are many, windows that reach into other series would be gone before these are read.
+                let end = || match few {
+                    true => self.end_of_neighbours(index, *place, chunk),
+                    false => end_of_own(*place, chunk.data_bytes(), rest),
+                };
+                let bytes = chunk.data_bytes();
+                ChunkBytes::Read(self.windows.read(&self.store, &self.files, *place, bytes, end)?)
             }
-            strangers = if last > before { 0 } else { strangers + 1 };
-            if strangers > STRANGERS_MAX {
-                break;
-            }
-        }
-        end
+        };
+        let times = Some(TimeRange::from_millis(chunk.min_ms, chunk.max_ms()));
+        Ok(Piece { encoding: chunk.encoding(), bytes, times, chunk: Some(chunk) })
     }
 
     /// Reads the next run of samples of one kind, from `range` on. Gives what is left of the range behind it.
@@ -299,9 +303,6 @@ impl Snapshot {
         Ok(rest)
     }
 }
-
-/// After so many series that have nothing close behind, no more is looked for.
-const STRANGERS_MAX: usize = 4;
 
 /// The samples of a buffer in a range.
 fn within(late: &[(i64, SampleValue)], range: TimeRange) -> &[(i64, SampleValue)] {
@@ -371,11 +372,7 @@ fn read_floats(
     let mut order = Order::default();
     for piece in pieces {
         let before = timestamps_ms.len();
-        let decoded = match piece.is_inside(range) {
-            true => decode(&piece.bytes, timestamps_ms, values),
-            false => decode_range(&piece.bytes, range, timestamps_ms, values),
-        };
-        if let Err(error) = decoded {
+        if let Err(error) = piece.add_floats(range, timestamps_ms, values) {
             timestamps_ms.truncate(before);
             values.truncate(before);
             undecodable(piece, error)?;
@@ -468,6 +465,23 @@ impl SeriesSource for Snapshot {
             Some(rest) => Resume { a: BEHIND, b: rest.min.millis() as u64 },
             None => Resume { a: AT_END, b: 0 },
         };
+        Ok(!out.is_empty())
+    }
+
+    fn read_sparse(
+        &self,
+        index: usize,
+        resume: &mut Resume,
+        sparing: Sparing,
+        out: &mut Samples,
+        gaps: &mut Vec<Gap>,
+    ) -> Result<bool, StoreError> {
+        gaps.clear();
+        if resume.a != AT_BEGIN || !self.read_sparsely(index, sparing, out, gaps) {
+            gaps.clear();
+            return self.read(index, resume, out);
+        }
+        *resume = Resume { a: AT_END, b: 0 };
         Ok(!out.is_empty())
     }
 

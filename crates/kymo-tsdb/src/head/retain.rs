@@ -72,14 +72,16 @@ impl Head {
         let rescue = self.eras.rescue(&self.store);
         let (pages, era) = (self.pages(), self.eras.current());
         let mut directory = write(&self.directory);
-        let mut oldest_ms = i64::MAX;
+        let (mut oldest_ms, mut went_back) = (i64::MAX, false);
         let dead: Vec<(SeriesId, Series)> = pages.take_out(|id, series| {
+            let newest_ms = series.newest_ms();
             let (chunks, samples, nothing_left) = series.drop_before(cutoffs.of(series, of_idle_ms));
             dropped.chunks += chunks;
             dropped.samples += samples;
             if !nothing_left {
                 let series_oldest_ms = series.oldest_ms().unwrap_or(i64::MAX);
                 oldest_ms = oldest_ms.min(series_oldest_ms);
+                went_back |= series.newest_ms() != newest_ms;
                 if series_oldest_ms < of_idle_ms
                     && let Some(closed) = series.closed()
                 {
@@ -91,6 +93,9 @@ impl Head {
             nothing_left
         });
         rescue.finish();
+        if went_back {
+            self.remembered.forget();
+        }
         self.min_ms.store(oldest_ms, Relaxed);
         self.samples.fetch_sub(dropped.samples as u64, Relaxed);
         self.chunks.fetch_sub(dropped.chunks as u64, Relaxed);

@@ -20,11 +20,11 @@ use super::error::BlockError;
 use super::meta::BlockMeta;
 use super::reader::Block;
 use super::stored::StoredBlock;
-use super::summary::Summaries;
 use super::ulid::Ulid;
 use super::union::union;
 use super::write::BlockWriterOptions;
 use crate::lock::{lock, read, write};
+use crate::summary::Summaries;
 use crate::vfs::Vfs;
 
 pub use change::Deleted;
@@ -38,7 +38,8 @@ pub struct BlockStoreOptions {
     pub writer: BlockWriterOptions,
     /// Blocks that are larger together are not compacted, unless they overlap; 0 for no bound.
     pub block_bytes_max: u64,
-    /// Bytes of memory for what is known of chunks that queries over long windows need not read again; 0 for none.
+    /// Bytes of memory for what is known of chunks that queries over long windows need not read again; 0 for none. In a database
+    /// those of the head count, too.
     pub summary_bytes_max: usize,
 }
 
@@ -100,6 +101,11 @@ impl BlockStore {
     /// The blocks as they are now, cold ones among them, in order of their first millisecond.
     pub fn blocks(&self) -> Arc<[StoredBlock]> {
         read(&self.blocks).clone()
+    }
+
+    /// Where is kept what is known of the blocks' chunks; the head's are kept there, too.
+    pub(crate) fn summaries(&self) -> &Arc<Summaries> {
+        &self.summaries
     }
 
     /// The blocks that could not be opened, with why.

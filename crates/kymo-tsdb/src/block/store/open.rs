@@ -9,9 +9,9 @@ use super::{BlockStore, BlockStoreOptions};
 use crate::block::cold::{COLD_ENDING, Current, remove_unfinished};
 use crate::block::error::BlockError;
 use crate::block::stored::StoredBlock;
-use crate::block::summary::Summaries;
 use crate::block::ulid::Ulid;
 use crate::block::write::remove_block;
+use crate::summary::Summaries;
 use crate::vfs::Vfs;
 
 /// So often is a directory looked at whose blocks change meanwhile.

@@ -1,8 +1,8 @@
 //! Summaries: what functions over long windows need to know of a chunk that lies inside all of them.
 //!
 //! `rate(x[1d])` over three hours looks at the samples of a day less three hours only to see whether the counter went down among
-//! them. A chunk that was read for such a query is remembered by four numbers, and not read for the next one. Blocks do not
-//! change, so what is known stays true; it is kept in memory alone, as much as fits.
+//! them. A chunk that was read for such a query is remembered by five numbers, and not read for the next one. Blocks do not change,
+//! nor does a sealed chunk of the head, so what is known stays true; it is kept in memory alone, as much as fits, of both.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -11,25 +11,25 @@ use std::sync::{Arc, Mutex};
 
 use kymo_model::Sparing;
 
-use super::index::ChunkMeta;
+use crate::block::ChunkMeta;
 use crate::lock::lock;
 
 /// What is known of a chunk of floats.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Summary {
+pub(crate) struct Summary {
     reference: u64,
-    pub(super) first: f64,
-    pub(super) last: f64,
+    pub(crate) first: f64,
+    pub(crate) last: f64,
     /// 0 for a chunk that is to be read whenever it is wanted.
-    pub(super) samples: u32,
+    pub(crate) samples: u32,
     /// How often the value changes, and how often it goes down.
-    pub(super) changes: u32,
-    pub(super) resets: u32,
+    pub(crate) changes: u32,
+    pub(crate) resets: u32,
 }
 
 impl Summary {
     /// Of the samples of a chunk that was read whole.
-    pub(super) fn of(chunk: &ChunkMeta, times: &[i64], values: &[f64]) -> Summary {
+    pub(crate) fn of(chunk: &ChunkMeta, times: &[i64], values: &[f64]) -> Summary {
         let mut summary =
             Summary { reference: chunk.reference, first: 0.0, last: 0.0, samples: 0, changes: 0, resets: 0 };
         let ends = (times.first().copied(), times.last().copied());
@@ -46,23 +46,23 @@ impl Summary {
     }
 
     /// Need the chunk not be read?
-    pub(super) fn suffices(&self, sparing: Sparing) -> bool {
+    pub(crate) fn suffices(&self, sparing: Sparing) -> bool {
         self.samples > 0 && (sparing.resets || self.resets == 0)
     }
 }
 
 /// Is the chunk in the part of which samples can be spared?
-pub(super) fn is_inside(chunk: &ChunkMeta, sparing: Sparing) -> bool {
+pub(crate) fn is_inside(chunk: &ChunkMeta, sparing: Sparing) -> bool {
     chunk.min_ms >= sparing.range.min.millis() && chunk.max_ms <= sparing.range.max.millis()
 }
 
-/// The summaries of a series' chunks in a block, in order of their references.
+/// The summaries of a series' chunks in a block or in the head, in order of their references.
 #[derive(Clone, Debug, Default)]
-pub(super) struct OfSeries(Option<Arc<[Summary]>>);
+pub(crate) struct OfSeries(Option<Arc<[Summary]>>);
 
 impl OfSeries {
     /// What is known of each of some chunks. Those of a series usually lie in the order of their references.
-    pub(super) fn each<'a>(
+    pub(crate) fn each<'a>(
         &'a self,
         chunks: &'a [ChunkMeta],
     ) -> impl Iterator<Item = Option<&'a Summary>> + 'a {
@@ -81,8 +81,8 @@ impl OfSeries {
     }
 }
 
-/// A series of a block.
-type Key = (u64, u64);
+/// A series: the number of the block it is in, or of the head, and its own there.
+pub(crate) type Key = (u64, u64);
 
 type BySeries = HashMap<Key, Arc<[Summary]>, BuildHasherDefault<Mix>>;
 
@@ -104,13 +104,13 @@ impl Hasher for Mix {
     }
 }
 
-/// The summaries of several blocks.
+/// The summaries of several blocks and of the head beside them.
 #[derive(Debug)]
-pub(super) struct Summaries {
+pub(crate) struct Summaries {
     known: Mutex<Known>,
     /// When the young ones are so many they become the old ones.
     young_max: usize,
-    blocks: AtomicU64,
+    owners: AtomicU64,
 }
 
 /// What was not used while the young ones came together is forgotten.
@@ -123,18 +123,17 @@ struct Known {
 
 impl Summaries {
     /// Of about so many bytes.
-    pub(super) fn new(bytes_max: usize) -> Summaries {
+    pub(crate) fn new(bytes_max: usize) -> Summaries {
         let young_max = bytes_max / 2 / size_of::<Summary>();
-        Summaries { known: Mutex::default(), young_max, blocks: AtomicU64::new(0) }
+        Summaries { known: Mutex::default(), young_max, owners: AtomicU64::new(0) }
     }
 
-    /// A number for a block, which no other has.
-    pub(super) fn number_block(&self) -> u64 {
-        self.blocks.fetch_add(1, Ordering::Relaxed)
+    /// A number for a block, or for the head as long as what is known of its chunks stays true. No other has it.
+    pub(crate) fn number_owner(&self) -> u64 {
+        self.owners.fetch_add(1, Ordering::Relaxed)
     }
 
-    pub(super) fn get(&self, block: u64, series: u64) -> OfSeries {
-        let key = (block, series);
+    pub(crate) fn get(&self, key: Key) -> OfSeries {
         let known = &mut *lock(&self.known);
         if let Some(found) = known.young.get(&key) {
             return OfSeries(Some(found.clone()));
@@ -146,16 +145,16 @@ impl Summaries {
         OfSeries(found)
     }
 
-    /// Adds what was learned of chunks of a series.
-    pub(super) fn add(&self, block: u64, series: u64, learned: Vec<Summary>) {
+    /// Adds what was learned of chunks of a series, and forgets those with a reference below `oldest`.
+    pub(crate) fn add(&self, key: Key, oldest: u64, learned: Vec<Summary>) {
         if learned.is_empty() || self.young_max == 0 {
             return;
         }
-        let key = (block, series);
         let known = &mut *lock(&self.known);
         let mut all = learned;
         if let Some(before) = known.take(&key) {
-            all.extend_from_slice(&before);
+            let gone = before.partition_point(|summary| summary.reference < oldest);
+            all.extend_from_slice(&before[gone..]);
         }
         all.sort_unstable_by_key(|summary| summary.reference);
         all.dedup_by_key(|summary| summary.reference);
@@ -218,9 +217,9 @@ mod tests {
         let summaries = Summaries::new(200 * size_of::<Summary>());
         let of = |reference| Summary::of(&chunk(reference, 1, 1), &[1], &[1.0]);
         for series in 0..1000 {
-            summaries.add(0, series, (0..8).map(of).collect());
+            summaries.add((0, series), 0, (0..8).map(of).collect());
             // It is used all the time, so it stays.
-            let found = summaries.get(0, 0);
+            let found = summaries.get((0, 0));
             assert!(found.each(&[chunk(3, 1, 1)]).eq([Some(&of(3))]), "after {series}");
         }
         let known = lock(&summaries.known);
@@ -233,13 +232,25 @@ mod tests {
     fn what_is_learned_adds_up() {
         let summaries = Summaries::new(1 << 20);
         let of = |reference| Summary::of(&chunk(reference, 1, 1), &[1], &[1.0]);
-        summaries.add(0, 1, vec![of(5), of(2)]);
-        summaries.add(0, 1, vec![of(2), of(9)]);
-        summaries.add(0, 2, vec![of(3)]);
-        let found = summaries.get(0, 1);
+        summaries.add((0, 1), 0, vec![of(5), of(2)]);
+        summaries.add((0, 1), 0, vec![of(2), of(9)]);
+        summaries.add((0, 2), 0, vec![of(3)]);
+        let found = summaries.get((0, 1));
         let asked = [2, 5, 9, 3, 9, 2, 10].map(|reference| chunk(reference, 1, 1));
         let expected = [Some(2), Some(5), Some(9), None, Some(9), Some(2), None].map(|known| known.map(of));
         assert!(found.each(&asked).eq(expected.iter().map(Option::as_ref)));
         assert_eq!(lock(&summaries.known).young_chunks, 3 + 2 + 1 + 2);
+    }
+
+    #[test]
+    fn what_is_gone_is_forgotten() {
+        let summaries = Summaries::new(1 << 20);
+        let of = |reference| Summary::of(&chunk(reference, 1, 1), &[1], &[1.0]);
+        summaries.add((0, 1), 0, (0..1000).map(of).collect());
+        summaries.add((0, 1), 998, vec![of(1000)]);
+        let asked = [997, 998, 999, 1000].map(|reference| chunk(reference, 1, 1));
+        let expected = [None, Some(998), Some(999), Some(1000)].map(|known| known.map(of));
+        assert!(summaries.get((0, 1)).each(&asked).eq(expected.iter().map(Option::as_ref)));
+        assert_eq!(lock(&summaries.known).young_chunks, 3 + 2);
     }
 }
