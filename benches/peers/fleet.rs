@@ -223,7 +223,7 @@ pub(crate) fn run(kymo: &Kind, peers: &[Kind]) {
             println!(
                 "{:<10} {:.2} log bytes/sample",
                 kind.name(),
-                server.disk_bytes("data/head/wal") as f64 / samples
+                server.metric("kymo_tsdb_wal_written_bytes_total") / samples
             );
         }
         if let Kind::VictoriaMetrics = kind {

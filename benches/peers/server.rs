@@ -161,6 +161,14 @@ impl Server {
         }
     }
 
+    /// A metric of its own, that has no labels.
+    pub(crate) fn metric(&self, name: &str) -> f64 {
+        let reply = http::get(self.port, "/metrics").expect("it answers");
+        let text = String::from_utf8_lossy(&reply.body);
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
+        value.unwrap_or_else(|| panic!("{} has no metric {name}", self.kind.name()))
+    }
+
     /// Peak resident memory in bytes.
     pub(crate) fn peak_rss(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();

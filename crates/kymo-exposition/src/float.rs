@@ -49,12 +49,8 @@ fn scan_short(body: &[u8], at: usize) -> Option<(f64, usize)> {
     }
     if let Some(b'e' | b'E') = body.get(i) {
         i += 1;
-        let down = match body.get(i) {
-            Some(b'-') => true,
-            Some(b'+') => false,
-            _ => return None,
-        };
-        i += 1;
+        let down = body.get(i) == Some(&b'-');
+        i += usize::from(matches!(body.get(i), Some(b'-' | b'+')));
         let from = i;
         let mut power: i32 = 0;
         while let Some(digit) = body.get(i).map(|b| b.wrapping_sub(b'0')).filter(|&d| d < 10) {
@@ -116,6 +112,8 @@ mod tests {
             ("+3", 3.0),
             ("8.5e+06", 8.5e6),
             ("1E5", 1e5),
+            ("2.5e3", 2500.0),
+            ("25e-1", 2.5),
             ("9007199254740993", 9007199254740993.0),
             ("12345678901234567890123", 12345678901234567890123.0),
             ("1e-400", 0.0),

@@ -273,6 +273,59 @@ fn sample_in() -> impl Strategy<Value = SampleIn> {
     )
 }
 
+/// Bodies made of pieces that mean something, in any order, so that many lines are samples and many nearly are.
+fn pieces() -> impl Strategy<Value = String> {
+    let piece = prop::sample::select(vec![
+        "a",
+        "a_total",
+        "{",
+        "}",
+        "{b=\"c\"}",
+        "{b=\"}\"}",
+        "{\"a.b\",c=\"\\\"\"}",
+        " ",
+        "\t",
+        "\n",
+        "1",
+        "-2.5e+3",
+        "NaN",
+        "7",
+        " # {t=\"x\"} 1\n",
+        "# TYPE a counter\n",
+        "# EOF\n",
+        "#",
+        ",",
+        "\"",
+        " 1\n",
+        " 2 3\n",
+        "é",
+    ]);
+    prop::collection::vec(piece, 0..24).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    /// A line is the same whether its series was expected or not, and so is all that follows.
+    #[test]
+    fn what_is_expected_reads_the_same(body in pieces(), openmetrics in any::<bool>()) {
+        let format = if openmetrics { Format::OpenMetrics } else { Format::Text };
+        let mut parser = Parser::new(format, body.as_bytes());
+        loop {
+            let mut expecting = parser.clone();
+            let Some(entry) = parser.next() else { break };
+            if let Ok(Entry::Sample(sample)) = &entry {
+                let (other, has_braces) = (expecting.sample_of(b"other{}"), sample.series().ends_with(b"}"));
+                prop_assert!(other.is_none());
+                let found = expecting.sample_of(sample.series()).map(|sample| format!("{sample:?}"));
+                let sample = format!("{:?}", Ok::<_, ()>(sample));
+                prop_assert_eq!(found, has_braces.then_some(sample));
+                if has_braces {
+                    prop_assert_eq!(format!("{:?}", expecting), format!("{:?}", parser));
+                }
+            }
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn what_is_written_reads_back(

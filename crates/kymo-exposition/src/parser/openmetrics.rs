@@ -82,6 +82,16 @@ impl<'a> Parser<'a> {
         } else if series_end == start {
             return self.error(start, Expected::LineStart);
         }
+        self.openmetrics_value(start, series_end).map(Entry::Sample)
+    }
+
+    /// What follows the series of a line: a value, a timestamp, an exemplar.
+    pub(super) fn openmetrics_value(
+        &mut self,
+        start: usize,
+        series_end: usize,
+    ) -> Result<Sample<'a>, ParseError> {
+        let body = self.body;
         let (value, value_end) = self.number(series_end)?;
         let mut at = value_end;
         let mut timestamp = None;
@@ -104,7 +114,7 @@ impl<'a> Parser<'a> {
             }
         }
         self.at = at + 1;
-        Ok(Entry::Sample(Sample {
+        Ok(Sample {
             body,
             series_start: start,
             series_end,
@@ -113,7 +123,7 @@ impl<'a> Parser<'a> {
             value,
             timestamp,
             exemplar,
-        }))
+        })
     }
 
     /// A space and a number.

@@ -73,6 +73,17 @@ impl<'a> Parser<'a> {
         } else if series_end == start {
             return self.error(start, Expected::LineStart);
         }
+        self.text_value(start, series_end, at).map(Entry::Sample)
+    }
+
+    /// What follows the series of a line: a value, which is at `at`, and a timestamp.
+    pub(super) fn text_value(
+        &mut self,
+        start: usize,
+        series_end: usize,
+        at: usize,
+    ) -> Result<Sample<'a>, ParseError> {
+        let body = self.body;
         let (value, value_end) = float::scan(body, at);
         let Some(value) = value else {
             return self.error(at, Expected::Number);
@@ -90,7 +101,7 @@ impl<'a> Parser<'a> {
             Some(_) => return self.error(end, Expected::TimestampMs),
         }
         self.at = end + 1;
-        Ok(Entry::Sample(Sample {
+        Ok(Sample {
             body,
             series_start: start,
             series_end,
@@ -99,7 +110,7 @@ impl<'a> Parser<'a> {
             value,
             timestamp,
             exemplar: None,
-        }))
+        })
     }
 
     fn timestamp_ms(&self, at: usize) -> Result<(i64, usize), ParseError> {

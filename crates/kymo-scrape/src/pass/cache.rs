@@ -1,8 +1,8 @@
 //! ScrapeCache: one target's memory between scrapes, and the passes over its responses.
 //!
 //! Spellings (raw bytes of a series as written) stand in the order in which the target last wrote them, so the next
-//! sample's spelling is guessed from the one before and confirmed by comparing bytes; only where the order changed is
-//! anything hashed. Rows of the batch under way and `rows` run in step.
+//! sample's spelling is guessed from the one before and confirmed by comparing bytes, before anything is parsed; only where the
+//! order changed is anything hashed. Rows of the batch under way and `rows` run in step.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
@@ -305,19 +305,21 @@ impl ScrapeCache {
         let mut previous = NONE;
         self.batch = Batch::with_capacity(self.settled + report::NAMES.len());
         self.rows = Vec::with_capacity(self.settled + report::NAMES.len());
-        let sample_limit = self.rules.limits.samples;
-        for entry in Parser::new(format, body) {
+        let mut parser = Parser::new(format, body);
+        loop {
+            let guess = self.guess(previous);
+            if let Some(spelling) = self.spellings.get(guess as usize)
+                && let Some(sample) = parser.sample_of(&spelling.raw)
+            {
+                previous = guess;
+                seen_again += usize::from(self.sample(guess, &sample?, now));
+                continue;
+            }
+            let Some(entry) = parser.next() else { break };
             match entry? {
                 Entry::Sample(sample) => {
-                    self.counts.scraped += 1;
-                    let at = self.spelling(&sample, previous)?;
-                    previous = at;
-                    let Some(id) = self.spellings[at as usize].series else { continue };
-                    self.counts.kept += 1;
-                    if sample_limit == 0 || self.counts.kept as u64 <= sample_limit {
-                        seen_again += usize::from(self.take(id, &sample, now));
-                        self.take_exemplar(id, &sample, now);
-                    }
+                    previous = self.spelling(&sample, previous)?;
+                    seen_again += usize::from(self.sample(previous, &sample, now));
                 }
                 Entry::Help(help) => self.metadata.help(&help, self.pass),
                 Entry::Type(entry) => self.metadata.metric_type(&entry, self.pass),
@@ -325,10 +327,28 @@ impl ScrapeCache {
                 Entry::Comment(_) | Entry::Eof => {}
             }
         }
+        let sample_limit = self.rules.limits.samples;
         if sample_limit > 0 && self.counts.kept as u64 > sample_limit {
             return Err(PassError::SampleLimit);
         }
         Ok(seen_again)
+    }
+
+    /// A sample with a spelling. `true` as [`take`](ScrapeCache::take) says it.
+    fn sample(&mut self, at: u32, sample: &Sample<'_>, now: Timestamp) -> bool {
+        self.counts.scraped += 1;
+        let spelling = &mut self.spellings[at as usize];
+        self.spellings_seen += usize::from(spelling.last_pass != self.pass);
+        spelling.last_pass = self.pass;
+        let Some(id) = spelling.series else { return false };
+        self.counts.kept += 1;
+        let sample_limit = self.rules.limits.samples;
+        if sample_limit > 0 && self.counts.kept as u64 > sample_limit {
+            return false;
+        }
+        let seen_again = self.take(id, sample, now);
+        self.take_exemplar(id, sample, now);
+        seen_again
     }
 
     /// Puts a sample into the batch. `true` when its series was tracked and comes for the first time in this pass.
@@ -367,25 +387,26 @@ impl ScrapeCache {
         self.exemplars.push(id);
     }
 
+    /// The spelling that came next in the scrape before.
+    fn guess(&self, previous: u32) -> u32 {
+        self.spellings.get(previous as usize).map_or(self.first, |spelling| spelling.next)
+    }
+
     /// The spelling of a sample: guessed, found, or new.
     fn spelling(&mut self, sample: &Sample<'_>, previous: u32) -> Result<u32, PassError> {
         let raw = sample.series();
-        let guess = if previous == NONE { self.first } else { self.spellings[previous as usize].next };
-        let at = match self.spellings.get(guess as usize) {
-            Some(spelling) if *spelling.raw == *raw => guess,
+        let guess = self.guess(previous);
+        match self.spellings.get(guess as usize) {
+            Some(spelling) if *spelling.raw == *raw => Ok(guess),
             _ => {
                 let at = self.find_or_add(raw, sample)?;
                 match self.spellings.get_mut(previous as usize) {
                     Some(before) => before.next = at,
                     None => self.first = at,
                 }
-                at
+                Ok(at)
             }
-        };
-        let last_pass = &mut self.spellings[at as usize].last_pass;
-        self.spellings_seen += usize::from(*last_pass != self.pass);
-        *last_pass = self.pass;
-        Ok(at)
+        }
     }
 
     fn find_or_add(&mut self, raw: &[u8], sample: &Sample<'_>) -> Result<u32, PassError> {
