@@ -50,12 +50,14 @@ pub(crate) fn ask(server: &Server, query: &Query) -> Cost {
     let once = || {
         let from = Instant::now();
         let reply = http::get(server.port, &path).unwrap_or_else(|error| panic!("{}: {error}", query.name));
-        let text = String::from_utf8_lossy(&reply.body[..reply.body.len().min(300)]);
+        let text = String::from_utf8_lossy(&reply.body()[..reply.body().len().min(300)]);
         assert_eq!(reply.status, 200, "{} on {}: {text}", query.name, server.kind.name());
-        (from.elapsed().as_secs_f64() * 1e3, reply.body)
+        (from.elapsed().as_secs_f64() * 1e3, reply)
     };
     let cpu = server.cpu_seconds();
-    let (first_ms, body) = once();
+    let (first_ms, reply) = once();
+    let body = reply.body().to_vec();
+    drop(reply);
     if first_ms > 10_000.0 {
         return Cost { wall_ms: first_ms, cpu_ms: (server.cpu_seconds() - cpu) * 1e3, body };
     }

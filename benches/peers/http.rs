@@ -1,12 +1,36 @@
 //! A small HTTP client: one request, one connection, no encodings, so that the client's cost is the same for every server.
 
+use std::cell::Cell;
 use std::io::{Error, Read, Result, Write};
 use std::net::TcpStream;
+use std::ops::Range;
 use std::time::Duration;
+
+thread_local! {
+    /// Memory for the next reply. Large ones are read into memory that was used before, so that no server waits for the client's
+    /// kernel to find some.
+    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// At least so much is asked for at once.
+const READ_BYTES: usize = 1 << 20;
 
 pub(crate) struct Reply {
     pub(crate) status: u16,
-    pub(crate) body: Vec<u8>,
+    bytes: Vec<u8>,
+    body: Range<usize>,
+}
+
+impl Reply {
+    pub(crate) fn body(&self) -> &[u8] {
+        &self.bytes[self.body.clone()]
+    }
+}
+
+impl Drop for Reply {
+    fn drop(&mut self) {
+        SPARE.set(std::mem::take(&mut self.bytes));
+    }
 }
 
 pub(crate) fn get(port: u16, path: &str) -> Result<Reply> {
@@ -28,13 +52,21 @@ fn send(port: u16, head: &str, body: &[u8]) -> Result<Reply> {
     stream.set_read_timeout(Some(Duration::from_secs(600)))?;
     stream.write_all(head.as_bytes())?;
     stream.write_all(body)?;
-    let mut bytes = Vec::new();
-    stream.read_to_end(&mut bytes)?;
+    let (mut bytes, mut read) = (SPARE.take(), 0);
+    loop {
+        if bytes.len() - read < READ_BYTES {
+            bytes.resize((2 * bytes.len()).max(2 * READ_BYTES), 0);
+        }
+        match stream.read(&mut bytes[read..])? {
+            0 => break,
+            more => read += more,
+        }
+    }
     let bad = || Error::other("expected an HTTP answer");
-    let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").ok_or_else(bad)?;
-    let status =
-        std::str::from_utf8(&bytes[..end]).ok().and_then(|head| head.split(' ').nth(1)?.parse().ok());
-    Ok(Reply { status: status.ok_or_else(bad)?, body: bytes.split_off(end + 4) })
+    let end = bytes[..read].windows(4).position(|window| window == b"\r\n\r\n").ok_or_else(bad)?;
+    let head = std::str::from_utf8(&bytes[..end]).ok();
+    let status = head.and_then(|head| head.split(' ').nth(1)?.parse().ok()).ok_or_else(bad)?;
+    Ok(Reply { status, bytes, body: end + 4..read })
 }
 
 /// Percent-encodes a query parameter.

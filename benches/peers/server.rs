@@ -164,7 +164,7 @@ impl Server {
     /// A metric of its own, that has no labels.
     pub(crate) fn metric(&self, name: &str) -> f64 {
         let reply = http::get(self.port, "/metrics").expect("it answers");
-        let text = String::from_utf8_lossy(&reply.body);
+        let text = String::from_utf8_lossy(reply.body());
         let value = text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
         value.unwrap_or_else(|| panic!("{} has no metric {name}", self.kind.name()))
     }
@@ -201,7 +201,7 @@ impl Server {
     /// Sends one body of remote write, which must be taken.
     pub(crate) fn write(&self, body: &[u8]) {
         let reply = http::write(self.port, body).expect("the server answers");
-        let text = String::from_utf8_lossy(&reply.body);
+        let text = String::from_utf8_lossy(reply.body());
         assert!(matches!(reply.status, 200 | 204), "{}: {} {text}", self.kind.name(), reply.status);
     }
 }
