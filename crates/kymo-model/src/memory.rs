@@ -89,9 +89,9 @@ impl MemoryStore {
         }
         let all = self.series.read().unwrap_or_else(|poisoned| poisoned.into_inner());
         for (labels, samples) in all.iter() {
-            let work = wanted.matchers.iter().map(|m| m.work(labels.get(m.name()).unwrap_or("")));
-            pulse.tick(work.sum::<usize>() + samples.len())?;
-            if wanted.matches(labels) && !each(labels, samples.range(range.min.millis()..=range.max.millis()))
+            pulse.tick(samples.len())?;
+            if wanted.try_matches(labels, &mut pulse)?
+                && !each(labels, samples.range(range.min.millis()..=range.max.millis()))
             {
                 break;
             }

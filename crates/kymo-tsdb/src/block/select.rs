@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use kymo_model::{CancelToken, Labels, Matcher, Pulse, TimeRange};
+use kymo_model::{CancelToken, Matcher, Pulse, TimeRange};
 
 use super::error::BlockError;
 use super::index::{Entry, PostingsTable, Values, read_postings};
@@ -48,18 +48,18 @@ impl Inner {
                 }
             }
         };
-        let matches = |labels: &Labels| {
-            !ask_labels
-                || matchers.iter().all(|matcher| matcher.matches(labels.get(matcher.name()).unwrap_or("")))
-        };
+        let asked = if ask_labels { matchers } else { &[] };
         let factor = self.toc.series_factor();
         let mut entries = self.entries();
         let Some(listed) = listed else {
             for (number, entry) in self.scan(tables) {
                 pulse.tick(ENTRY_WORK)?;
                 match entry {
-                    Ok(entry) if matches(&entry.labels) => each(number, entry),
-                    Ok(_) => {}
+                    Ok(entry) => {
+                        if Matcher::try_all_match(asked, &entry.labels, &mut pulse)? {
+                            each(number, entry);
+                        }
+                    }
                     Err(error) => self.note_error(error)?,
                 }
             }
@@ -68,8 +68,11 @@ impl Inner {
         for number in listed {
             pulse.tick(ENTRY_WORK)?;
             match entries.read(u64::from(number) * factor, &tables.symbols) {
-                Ok(entry) if matches(&entry.labels) => each(number.into(), entry),
-                Ok(_) => {}
+                Ok(entry) => {
+                    if Matcher::try_all_match(asked, &entry.labels, &mut pulse)? {
+                        each(number.into(), entry);
+                    }
+                }
                 Err(error) => self.note_error(error)?,
             }
         }
@@ -236,8 +239,7 @@ fn lists(
 ) -> Result<Vec<u64>, BlockError> {
     let mut found = Vec::new();
     for (value, offset) in values.iter() {
-        pulse.tick(matcher.work(value))?;
-        if matcher.matches(value) == wanted {
+        if matcher.try_matches(value, pulse)? == wanted {
             found.push(offset);
         }
     }
