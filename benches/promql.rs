@@ -12,8 +12,8 @@ use kymo_chunk::{
     Encoding, HistogramAppender, HistogramPushed, XorAppender, decode, decode_histograms, decode_range,
 };
 use kymo_model::{
-    Histogram, Labels, Matcher, Queryable, Resume, Samples, Selector, SeriesSet, SeriesSource, Span,
-    StoreError, StoreErrorKind, TimeRange, Timestamp,
+    CancelToken, Histogram, Labels, Matcher, Queryable, Resume, Samples, Selector, SeriesSet, SeriesSource,
+    Span, StoreError, StoreErrorKind, TimeRange, Timestamp,
 };
 use kymo_promql::{Engine, EngineOptions, PointValue, QueryOptions, QueryResult, QueryValue};
 
@@ -90,11 +90,17 @@ impl Queryable for Store {
         Ok(SeriesSet::new(Arc::new(Selected { store: self.clone(), chosen, range: wanted.range })))
     }
 
-    fn label_names(&self, _: &[Matcher], _: TimeRange) -> Result<Vec<String>, StoreError> {
+    fn label_names(&self, _: &[Matcher], _: TimeRange, _: &CancelToken) -> Result<Vec<String>, StoreError> {
         Ok(Vec::new())
     }
 
-    fn label_values(&self, _: &str, _: &[Matcher], _: TimeRange) -> Result<Vec<String>, StoreError> {
+    fn label_values(
+        &self,
+        _: &str,
+        _: &[Matcher],
+        _: TimeRange,
+        _: &CancelToken,
+    ) -> Result<Vec<String>, StoreError> {
         Ok(Vec::new())
     }
 }

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use kymo_model::{
-    FloatHistogram, Labels, Matcher, Queryable, Resume, Samples, Selector, SeriesSet, SeriesSource, Span,
-    StoreError, TimeRange, Timestamp,
+    CancelToken, FloatHistogram, Labels, Matcher, Queryable, Resume, Samples, Selector, SeriesSet,
+    SeriesSource, Span, StoreError, TimeRange, Timestamp,
 };
 use kymo_promql::{Engine, EngineOptions, QueryOptions, QueryResult, QueryValue};
 
@@ -87,11 +87,17 @@ impl Queryable for Store {
         Ok(SeriesSet::new(Arc::new(Selected { store: self.clone(), from, to })))
     }
 
-    fn label_names(&self, _: &[Matcher], _: TimeRange) -> Result<Vec<String>, StoreError> {
+    fn label_names(&self, _: &[Matcher], _: TimeRange, _: &CancelToken) -> Result<Vec<String>, StoreError> {
         Ok(Vec::new())
     }
 
-    fn label_values(&self, _: &str, _: &[Matcher], _: TimeRange) -> Result<Vec<String>, StoreError> {
+    fn label_values(
+        &self,
+        _: &str,
+        _: &[Matcher],
+        _: TimeRange,
+        _: &CancelToken,
+    ) -> Result<Vec<String>, StoreError> {
         Ok(Vec::new())
     }
 }

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use kymo_model::{
-    Labels, Matcher, Queryable, Resume, Samples, Selector, SeriesSet, SeriesSource, StoreError, TimeRange,
+    CancelToken, Labels, Matcher, Queryable, Resume, Samples, Selector, SeriesSet, SeriesSource, StoreError,
+    TimeRange,
 };
 
 const SERIES: usize = 1_000_000;
@@ -77,10 +78,16 @@ impl Queryable for Indexed {
         let series = (0..self.0.labels.len() as u32).collect();
         Ok(SeriesSet::new(Arc::new(Selected { store: self.0.clone(), series })))
     }
-    fn label_names(&self, _: &[Matcher], _: TimeRange) -> Result<Vec<String>, StoreError> {
+    fn label_names(&self, _: &[Matcher], _: TimeRange, _: &CancelToken) -> Result<Vec<String>, StoreError> {
         Ok(Vec::new())
     }
-    fn label_values(&self, _: &str, _: &[Matcher], _: TimeRange) -> Result<Vec<String>, StoreError> {
+    fn label_values(
+        &self,
+        _: &str,
+        _: &[Matcher],
+        _: TimeRange,
+        _: &CancelToken,
+    ) -> Result<Vec<String>, StoreError> {
         Ok(Vec::new())
     }
 }

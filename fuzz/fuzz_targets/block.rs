@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use kymo_chunk::{Encoding, HistogramAppender, XorAppender};
-use kymo_model::{Histogram, Labels, MatchOp, Matcher, Queryable, Samples, Selector, TimeRange, Values};
+use kymo_model::{CancelToken, Histogram, Labels, MatchOp, Matcher, Queryable, Samples, Selector, TimeRange, Values};
 use kymo_testkit::SimDisk;
 use kymo_tsdb::block::{Block, BlockChunk, BlockOrigin, BlockWriter, BlockWriterOptions, Ulid, verify_block};
 
@@ -73,7 +73,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let Ok(block) = Block::open(&*disk.vfs(), &pristine.dir) else { return };
     let _ = verify_block(&block);
     let matchers = [Matcher::new(MatchOp::Regex, "number", "[1-5]|x.*").expect("a regex")];
-    let _ = block.label_values("number", &matchers, TimeRange::ALL);
+    let _ = block.label_values("number", &matchers, TimeRange::ALL, &CancelToken::new());
     for matchers in [&matchers[..], &[]] {
         let Ok(set) = block.select(&Selector::new(matchers.to_vec(), TimeRange::ALL)) else { return };
         for series in set.iter() {

@@ -1,10 +1,10 @@
 //! ApiError: the error types of the HTTP API and their status codes.
 //!
-//! Source: Prometheus `web/api/v1` (3.14): bad_data 400, execution 422, canceled 499, timeout 503, internal 500,
+//! Source: Prometheus `web/api/v1` (3.15.1): bad_data 400, execution 422, canceled 499, timeout 503, internal 500,
 //! not_found 404, unavailable 500.
 
 use axum::http::StatusCode;
-use kymo_model::{StoreError, StoreErrorKind};
+use kymo_model::{CancelReason, CancelToken, StoreError, StoreErrorKind};
 use kymo_promql::{QueryError, QueryErrorKind};
 
 /// The `errorType` of an answer.
@@ -73,6 +73,16 @@ impl ApiError {
     /// `invalid parameter "NAME": why`, as Prometheus says it.
     pub fn bad_parameter(name: &str, why: impl std::fmt::Display) -> ApiError {
         ApiError::new(ApiErrorKind::BadData, format!("invalid parameter {name:?}: {why}"))
+    }
+
+    /// The same error; one of work that was stopped says timeout if that is why.
+    pub(crate) fn or_timeout(self, cancel: &CancelToken) -> ApiError {
+        match (self.kind, cancel.reason()) {
+            (ApiErrorKind::Canceled, Some(CancelReason::Timeout)) => {
+                ApiError { kind: ApiErrorKind::Timeout, ..self }
+            }
+            _ => self,
+        }
     }
 }
 

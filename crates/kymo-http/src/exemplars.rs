@@ -20,7 +20,7 @@ pub(crate) async fn query(State(api): State<Api>, params: Params) -> Response {
         Ok(_) => return StatusCode::NO_CONTENT.into_response(),
         Err(error) => return json::error(&error),
     };
-    blocking(move |_| {
+    blocking(&api.clone(), move |_| {
         let found = match &api.exemplars {
             Some(exemplars) => exemplars.exemplars(&sets, range)?,
             None => Vec::new(),

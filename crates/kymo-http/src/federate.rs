@@ -12,13 +12,15 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use kymo_exposition::{Encoder, Family, Format};
 use kymo_model::{
-    CounterResetHint, FloatHistogram, Labels, METRIC_NAME, Matcher, MetricType, Queryable, Samples, Selector,
-    TimeRange, Timestamp, Values, is_stale,
+    CancelToken, CounterResetHint, FloatHistogram, Labels, METRIC_NAME, Matcher, MetricType, Queryable,
+    Samples, Selector, TimeRange, Timestamp, Values, is_stale,
 };
 
 use crate::api::Api;
 use crate::error::ApiError;
 use crate::params::Params;
+use crate::query::CancelOnDrop;
+use crate::series::time_limited;
 
 pub(crate) async fn federate(State(api): State<Api>, params: Params) -> Response {
     let sets = match params.matcher_sets() {
@@ -27,9 +29,14 @@ pub(crate) async fn federate(State(api): State<Api>, params: Params) -> Response
     };
     let end = crate::query::now();
     let start = end.saturating_add_ms(-api.engine.options().lookback_delta_ms).saturating_add_ms(1);
+    let cancel = time_limited(&api);
+    let _guard = CancelOnDrop(cancel.clone());
     let work = move || {
         let external = api.status.as_ref().map_or_else(Labels::empty, |status| status.external_labels());
-        newest(&*api.store, sets, TimeRange { min: start, max: end }).map(|found| text(&found, &external))
+        let range = TimeRange { min: start, max: end };
+        newest(&*api.store, (sets, range), &cancel)
+            .map_err(|error| error.or_timeout(&cancel))
+            .map(|found| text(&found, &external))
     };
     match tokio::task::spawn_blocking(work).await {
         Ok(Ok(text)) => {
@@ -75,11 +82,18 @@ impl Newest {
 /// Per metric name and labels.
 type Found = BTreeMap<String, BTreeMap<Labels, (i64, Newest)>>;
 
-fn newest(store: &dyn Queryable, sets: Vec<Vec<Matcher>>, range: TimeRange) -> Result<Found, ApiError> {
+fn newest(
+    store: &dyn Queryable,
+    (sets, range): (Vec<Vec<Matcher>>, TimeRange),
+    cancel: &CancelToken,
+) -> Result<Found, ApiError> {
+    let mut pulse = cancel.pulse();
     let mut found = Found::new();
     let mut samples = Samples::new();
     for matchers in sets {
-        for series in store.select(&Selector::new(matchers, range))?.iter() {
+        let wanted = Selector { cancel: cancel.clone(), ..Selector::new(matchers, range) };
+        for series in store.select(&wanted)?.iter() {
+            pulse.tick(256)?;
             let mut reader = series.reader();
             let mut last = None;
             while reader.read(&mut samples)? {

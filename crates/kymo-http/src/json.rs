@@ -128,7 +128,7 @@ fn push_serialized(out: &mut String, value: &impl serde::Serialize) {
 }
 
 /// A string in its quotes. Nearly all names and values need no escape and are copied whole.
-fn push_string(out: &mut String, text: &str) {
+pub(crate) fn push_string(out: &mut String, text: &str) {
     let plain = |b: u8| b >= 0x20 && b != b'"' && b != b'\\';
     if text.bytes().all(plain) {
         out.push('"');

@@ -15,7 +15,7 @@ use crate::params::{Params, selector};
 use crate::series::blocking;
 
 pub(crate) async fn by_metric(State(api): State<Api>, params: Params) -> Response {
-    blocking(move |_| answer_by_metric(&api, &params)).await
+    blocking(&api.clone(), move |_| answer_by_metric(&api, &params)).await
 }
 
 fn answer_by_metric(api: &Api, params: &Params) -> Result<Answer, ApiError> {

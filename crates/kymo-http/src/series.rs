@@ -5,26 +5,39 @@ use std::collections::BTreeSet;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::response::Response;
-use kymo_model::{CancelToken, Labels, Matcher, Selector, TimeRange, Timestamp};
+use kymo_model::{CancelToken, Labels, Matcher, Selector, StoreError, TimeRange, Timestamp};
 
 use crate::api::Api;
+use crate::clock;
 use crate::error::{ApiError, ApiErrorKind};
 use crate::json::{self, Answer};
 use crate::params::Params;
 use crate::query::CancelOnDrop;
 
-/// Runs work that reads the store on a blocking thread. Its token says when the client has gone.
-pub(crate) async fn blocking<F>(work: F) -> Response
+/// What an answer says that had to be cut.
+const TRUNCATED: &str = "results truncated due to limit";
+
+/// Runs work that reads the store on a blocking thread. Its token says when the client has gone, or when it takes longer than
+/// a query may.
+pub(crate) async fn blocking<F>(api: &Api, work: F) -> Response
 where
     F: FnOnce(CancelToken) -> Result<Answer, ApiError> + Send + 'static,
 {
-    let cancel = CancelToken::new();
+    let cancel = time_limited(api);
     let _guard = CancelOnDrop(cancel.clone());
-    let done = tokio::task::spawn_blocking(move || work(cancel)).await.unwrap_or_else(|panic| {
-        tracing::error!(error = %panic, "reading series failed");
-        Err(ApiError::new(ApiErrorKind::Internal, "reading series failed; the server's log says why"))
-    });
+    let done =
+        tokio::task::spawn_blocking(move || work(cancel.clone()).map_err(|error| error.or_timeout(&cancel)))
+            .await
+            .unwrap_or_else(|panic| {
+                tracing::error!(error = %panic, "reading series failed");
+                Err(ApiError::new(ApiErrorKind::Internal, "reading series failed; the server's log says why"))
+            });
     json::respond(done)
+}
+
+/// A token for work that may take as long as a query.
+pub(crate) fn time_limited(api: &Api) -> CancelToken {
+    CancelToken::with_deadline(clock::nanos_after(api.limits.query_timeout), clock::nanos)
 }
 
 pub(crate) fn time_range(params: &Params) -> Result<TimeRange, ApiError> {
@@ -45,18 +58,40 @@ fn refuse_match_all(sets: &[Vec<Matcher>]) -> Result<(), ApiError> {
     }
 }
 
-/// Cuts a list to a limit (0: none) and says so.
-fn limited<T: serde::Serialize>(mut list: Vec<T>, limit: usize) -> Answer {
-    let cut = limit > 0 && list.len() > limit;
-    if cut {
-        list.truncate(limit);
+/// What the store says of each set of matchers, each text once and in order, cut to a limit (0: none), which is then said.
+fn texts(
+    sets: Vec<Vec<Matcher>>,
+    limit: usize,
+    cancel: &CancelToken,
+    mut of: impl FnMut(&[Matcher]) -> Result<Vec<String>, StoreError>,
+) -> Result<Answer, ApiError> {
+    let mut found: Vec<String> = Vec::new();
+    for matchers in at_least_one(sets) {
+        let more = of(&matchers)?;
+        if found.is_empty() {
+            found = more;
+        } else if !more.is_empty() {
+            found.extend(more);
+            cancel.sort_by(&mut found, String::cmp)?;
+            found.dedup();
+        }
     }
-    let warnings = if cut { vec!["results truncated due to limit".to_owned()] } else { Vec::new() };
-    Answer::of(&list).with_warnings(warnings)
+    let cut = limit > 0 && found.len() > limit;
+    let (mut data, mut pulse) = (String::from("["), cancel.pulse());
+    for (index, text) in found.iter().take(if cut { limit } else { usize::MAX }).enumerate() {
+        if index > 0 {
+            data.push(',');
+        }
+        pulse.tick(16 + text.len())?;
+        json::push_string(&mut data, text);
+    }
+    data.push(']');
+    let warnings = if cut { vec![TRUNCATED.to_owned()] } else { Vec::new() };
+    Ok(Answer::raw(data).with_warnings(warnings))
 }
 
 pub(crate) async fn series(State(api): State<Api>, params: Params) -> Response {
-    blocking(move |cancel| {
+    blocking(&api.clone(), move |cancel| {
         let sets = params.matcher_sets()?;
         if sets.is_empty() {
             return Err(ApiError::new(ApiErrorKind::BadData, "no match[] parameter provided"));
@@ -88,7 +123,7 @@ pub(crate) async fn series(State(api): State<Api>, params: Params) -> Response {
         }
         data.push(']');
         if cut {
-            warnings.push("results truncated due to limit".to_owned());
+            warnings.push(TRUNCATED.to_owned());
         }
         Ok(Answer::raw(data).with_warnings(warnings))
     })
@@ -96,13 +131,9 @@ pub(crate) async fn series(State(api): State<Api>, params: Params) -> Response {
 }
 
 pub(crate) async fn label_names(State(api): State<Api>, params: Params) -> Response {
-    blocking(move |_| {
+    blocking(&api.clone(), move |cancel| {
         let (sets, range, limit) = (params.matcher_sets()?, time_range(&params)?, params.limit("limit")?);
-        let mut names = BTreeSet::new();
-        for matchers in at_least_one(sets) {
-            names.extend(api.store.label_names(&matchers, range)?);
-        }
-        Ok(limited(names.into_iter().collect(), limit))
+        texts(sets, limit, &cancel, |matchers| api.store.label_names(matchers, range, &cancel))
     })
     .await
 }
@@ -112,7 +143,7 @@ pub(crate) async fn label_values(
     name: Result<Path<String>, PathRejection>,
     params: Params,
 ) -> Response {
-    blocking(move |_| {
+    blocking(&api.clone(), move |cancel| {
         let bad = |why: &str| ApiError::new(ApiErrorKind::BadData, format!("invalid label name: {why}"));
         // What the path extractor refuses is a name that is not UTF-8.
         let Path(name) = name.map_err(|rejection| bad(&rejection.body_text()))?;
@@ -121,11 +152,7 @@ pub(crate) async fn label_values(
             return Err(bad("\"\""));
         }
         let (sets, range, limit) = (params.matcher_sets()?, time_range(&params)?, params.limit("limit")?);
-        let mut values = BTreeSet::new();
-        for matchers in at_least_one(sets) {
-            values.extend(api.store.label_values(&name, &matchers, range)?);
-        }
-        Ok(limited(values.into_iter().collect(), limit))
+        texts(sets, limit, &cancel, |matchers| api.store.label_values(&name, matchers, range, &cancel))
     })
     .await
 }

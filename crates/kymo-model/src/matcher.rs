@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::{Regex, RegexError};
+use crate::{Labels, Pulse, Regex, RegexError, StoreError};
 
 /// How a [`Matcher`] compares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -95,15 +95,30 @@ impl Matcher {
         }
     }
 
-    /// About how much work it is to ask about this value, in pieces of some nanoseconds: for whoever asks about many values
-    /// and has to look at a [`Pulse`](crate::Pulse) now and then.
+    /// As [`matches`](Matcher::matches), for whoever asks about many values or long ones: looks at a token every few
+    /// milliseconds, and counts its work itself.
     #[inline]
-    pub fn work(&self, value: &str) -> usize {
+    pub fn try_matches(&self, value: &str, pulse: &mut Pulse) -> Result<bool, StoreError> {
         match &self.inner.regex {
-            // An automaton takes a step for each byte, at worst one for each of its states.
-            Some(regex) if regex.set_matches().is_none() => 8 + value.len() * regex.pattern().len() / 8,
-            _ => 1,
+            Some(regex) => {
+                regex.try_match(value, pulse).map(|found| found == (self.inner.op != MatchOp::NotRegex))
+            }
+            None => pulse.tick(1).map(|()| self.matches(value)),
         }
+    }
+
+    /// Do all of these match the labels of a series? A label that it lacks has the empty value.
+    pub fn try_all_match(
+        matchers: &[Matcher],
+        labels: &Labels,
+        pulse: &mut Pulse,
+    ) -> Result<bool, StoreError> {
+        for matcher in matchers {
+            if !matcher.try_matches(labels.get(matcher.name()).unwrap_or(""), pulse)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Does a series without the label pass?

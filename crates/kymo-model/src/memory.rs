@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, btree_map};
 use std::sync::{Arc, RwLock};
 
 use crate::{
-    Append, Appended, Batch, Estimate, ExemplarRefusal, FloatHistogram, Labels, Matcher, Queryable, Refusal,
-    RefusedExemplar, RefusedRow, Resume, RowSeries, SampleValue, Samples, Selector, SeriesSet, SeriesSource,
-    StoreError, TimeRange,
+    Append, Appended, Batch, CancelToken, Estimate, ExemplarRefusal, FloatHistogram, Labels, Matcher,
+    Queryable, Refusal, RefusedExemplar, RefusedRow, Resume, RowSeries, SampleValue, Samples, Selector,
+    SeriesSet, SeriesSource, StoreError, TimeRange,
 };
 
 /// A whole store in memory: every series a sorted map from time to value. A select copies what it returns.
@@ -45,8 +45,24 @@ impl MemoryStore {
         self.series.write().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    fn matching(&self, matchers: &[Matcher], range: TimeRange) -> Result<Vec<Pinned>, StoreError> {
-        self.pinned(&Selector::new(matchers.to_vec(), range))
+    /// Distinct texts of the labels of all series that match and have samples in the range, sorted.
+    fn distinct(
+        &self,
+        (matchers, cancel): (&[Matcher], &CancelToken),
+        range: TimeRange,
+        mut texts: impl FnMut(&Labels, &mut Vec<String>),
+    ) -> Result<Vec<String>, StoreError> {
+        let wanted = Selector { cancel: cancel.clone(), ..Selector::new(matchers.to_vec(), range) };
+        let mut found = Vec::new();
+        self.for_each_match(&wanted, |labels, mut samples| {
+            if samples.next().is_some() {
+                texts(labels, &mut found);
+            }
+            true
+        })?;
+        cancel.sort_by(&mut found, String::cmp)?;
+        found.dedup();
+        Ok(found)
     }
 
     fn pinned(&self, wanted: &Selector) -> Result<Vec<Pinned>, StoreError> {
@@ -73,9 +89,9 @@ impl MemoryStore {
         }
         let all = self.series.read().unwrap_or_else(|poisoned| poisoned.into_inner());
         for (labels, samples) in all.iter() {
-            let work = wanted.matchers.iter().map(|m| m.work(labels.get(m.name()).unwrap_or("")));
-            pulse.tick(work.sum::<usize>() + samples.len())?;
-            if wanted.matches(labels) && !each(labels, samples.range(range.min.millis()..=range.max.millis()))
+            pulse.tick(samples.len())?;
+            if wanted.try_matches(labels, &mut pulse)?
+                && !each(labels, samples.range(range.min.millis()..=range.max.millis()))
             {
                 break;
             }
@@ -189,9 +205,15 @@ impl Queryable for MemoryStore {
         Ok(Some(found))
     }
 
-    fn label_names(&self, matchers: &[Matcher], range: TimeRange) -> Result<Vec<String>, StoreError> {
-        let found = self.matching(matchers, range)?;
-        Ok(sorted(found.iter().flat_map(|s| s.labels.iter().map(|l| l.name.to_owned())).collect()))
+    fn label_names(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        cancel: &CancelToken,
+    ) -> Result<Vec<String>, StoreError> {
+        self.distinct((matchers, cancel), range, |labels, names| {
+            names.extend(labels.iter().map(|label| label.name.to_owned()));
+        })
     }
 
     fn label_values(
@@ -199,14 +221,10 @@ impl Queryable for MemoryStore {
         name: &str,
         matchers: &[Matcher],
         range: TimeRange,
+        cancel: &CancelToken,
     ) -> Result<Vec<String>, StoreError> {
-        let found = self.matching(matchers, range)?;
-        Ok(sorted(found.iter().filter_map(|s| s.labels.get(name)).map(str::to_owned).collect()))
+        self.distinct((matchers, cancel), range, |labels, values| {
+            values.extend(labels.get(name).map(str::to_owned));
+        })
     }
-}
-
-fn sorted(mut names: Vec<String>) -> Vec<String> {
-    names.sort();
-    names.dedup();
-    names
 }

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::{Estimate, Labels, Matcher, Samples, Selector, StoreError, TimeRange};
+use crate::{CancelToken, Estimate, Labels, Matcher, Samples, Selector, StoreError, TimeRange};
 
 /// Anything that can be queried: the database, a remote end, a union of others, a map in memory.
 pub trait Queryable: Send + Sync {
@@ -23,14 +23,24 @@ pub trait Queryable: Send + Sync {
 
     /// The names of the labels of all series that match and have samples in the range; sorted, distinct. No matchers match
     /// every series. Times may be judged coarsely (by chunk or block).
-    fn label_names(&self, matchers: &[Matcher], range: TimeRange) -> Result<Vec<String>, StoreError>;
+    ///
+    /// A store looks at `cancel` while it walks over many series or values, and then ends with an error of kind
+    /// [`Canceled`](crate::StoreErrorKind::Canceled).
+    fn label_names(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        cancel: &CancelToken,
+    ) -> Result<Vec<String>, StoreError>;
 
     /// The values of the label `name` of all series that match and have samples in the range; sorted, distinct.
+    /// `cancel` as in [`label_names`](Queryable::label_names).
     fn label_values(
         &self,
         name: &str,
         matchers: &[Matcher],
         range: TimeRange,
+        cancel: &CancelToken,
     ) -> Result<Vec<String>, StoreError>;
 }
 
@@ -41,11 +51,22 @@ impl<T: Queryable + ?Sized> Queryable for &T {
     fn estimate(&self, wanted: &Selector) -> Result<Option<Estimate>, StoreError> {
         (**self).estimate(wanted)
     }
-    fn label_names(&self, matchers: &[Matcher], range: TimeRange) -> Result<Vec<String>, StoreError> {
-        (**self).label_names(matchers, range)
+    fn label_names(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        cancel: &CancelToken,
+    ) -> Result<Vec<String>, StoreError> {
+        (**self).label_names(matchers, range, cancel)
     }
-    fn label_values(&self, name: &str, m: &[Matcher], range: TimeRange) -> Result<Vec<String>, StoreError> {
-        (**self).label_values(name, m, range)
+    fn label_values(
+        &self,
+        name: &str,
+        m: &[Matcher],
+        range: TimeRange,
+        cancel: &CancelToken,
+    ) -> Result<Vec<String>, StoreError> {
+        (**self).label_values(name, m, range, cancel)
     }
 }
 
@@ -56,11 +77,22 @@ impl<T: Queryable + ?Sized> Queryable for Arc<T> {
     fn estimate(&self, wanted: &Selector) -> Result<Option<Estimate>, StoreError> {
         (**self).estimate(wanted)
     }
-    fn label_names(&self, matchers: &[Matcher], range: TimeRange) -> Result<Vec<String>, StoreError> {
-        (**self).label_names(matchers, range)
+    fn label_names(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        cancel: &CancelToken,
+    ) -> Result<Vec<String>, StoreError> {
+        (**self).label_names(matchers, range, cancel)
     }
-    fn label_values(&self, name: &str, m: &[Matcher], range: TimeRange) -> Result<Vec<String>, StoreError> {
-        (**self).label_values(name, m, range)
+    fn label_values(
+        &self,
+        name: &str,
+        m: &[Matcher],
+        range: TimeRange,
+        cancel: &CancelToken,
+    ) -> Result<Vec<String>, StoreError> {
+        (**self).label_values(name, m, range, cancel)
     }
 }
 

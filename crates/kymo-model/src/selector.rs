@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{CancelToken, Matcher, TimeRange};
+use crate::{CancelToken, Labels, Matcher, Pulse, StoreError, TimeRange};
 
 /// Which series, over which time, and what a store may leave out.
 #[derive(Clone, Debug)]
@@ -25,8 +25,13 @@ impl Selector {
     }
 
     /// Do the labels of a series match all matchers?
-    pub fn matches(&self, labels: &crate::Labels) -> bool {
+    pub fn matches(&self, labels: &Labels) -> bool {
         self.matchers.iter().all(|m| m.matches(labels.get(m.name()).unwrap_or("")))
+    }
+
+    /// The same with looks at a token; see [`Matcher::try_matches`].
+    pub fn try_matches(&self, labels: &Labels, pulse: &mut Pulse) -> Result<bool, StoreError> {
+        Matcher::try_all_match(&self.matchers, labels, pulse)
     }
 }
 

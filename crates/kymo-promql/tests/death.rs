@@ -100,12 +100,23 @@ impl Queryable for Asked {
         self.inner.estimate(wanted)
     }
 
-    fn label_names(&self, matchers: &[Matcher], range: TimeRange) -> Result<Vec<String>, StoreError> {
-        self.inner.label_names(matchers, range)
+    fn label_names(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        cancel: &CancelToken,
+    ) -> Result<Vec<String>, StoreError> {
+        self.inner.label_names(matchers, range, cancel)
     }
 
-    fn label_values(&self, name: &str, m: &[Matcher], range: TimeRange) -> Result<Vec<String>, StoreError> {
-        self.inner.label_values(name, m, range)
+    fn label_values(
+        &self,
+        name: &str,
+        m: &[Matcher],
+        range: TimeRange,
+        cancel: &CancelToken,
+    ) -> Result<Vec<String>, StoreError> {
+        self.inner.label_values(name, m, range, cancel)
     }
 }
 
@@ -176,11 +187,17 @@ impl Queryable for EndlessStore {
         Ok(SeriesSet::new(Arc::new(Endless(1_000_000))))
     }
 
-    fn label_names(&self, _: &[Matcher], _: TimeRange) -> Result<Vec<String>, StoreError> {
+    fn label_names(&self, _: &[Matcher], _: TimeRange, _: &CancelToken) -> Result<Vec<String>, StoreError> {
         Ok(Vec::new())
     }
 
-    fn label_values(&self, _: &str, _: &[Matcher], _: TimeRange) -> Result<Vec<String>, StoreError> {
+    fn label_values(
+        &self,
+        _: &str,
+        _: &[Matcher],
+        _: TimeRange,
+        _: &CancelToken,
+    ) -> Result<Vec<String>, StoreError> {
         Ok(Vec::new())
     }
 }
@@ -255,12 +272,23 @@ impl Queryable for StopsOnRead {
         Ok(SeriesSet::new(Arc::new(StoppingSeries { series: self.inner.select(wanted)?, cancel, reads })))
     }
 
-    fn label_names(&self, matchers: &[Matcher], range: TimeRange) -> Result<Vec<String>, StoreError> {
-        self.inner.label_names(matchers, range)
+    fn label_names(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        cancel: &CancelToken,
+    ) -> Result<Vec<String>, StoreError> {
+        self.inner.label_names(matchers, range, cancel)
     }
 
-    fn label_values(&self, name: &str, m: &[Matcher], range: TimeRange) -> Result<Vec<String>, StoreError> {
-        self.inner.label_values(name, m, range)
+    fn label_values(
+        &self,
+        name: &str,
+        m: &[Matcher],
+        range: TimeRange,
+        cancel: &CancelToken,
+    ) -> Result<Vec<String>, StoreError> {
+        self.inner.label_values(name, m, range, cancel)
     }
 }
 

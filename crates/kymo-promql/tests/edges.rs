@@ -6,8 +6,8 @@ mod store;
 use std::sync::Arc;
 
 use kymo_model::{
-    Labels, Matcher, Queryable, Resume, Samples, Selector, SeriesSet, SeriesSource, StoreError, TimeRange,
-    Timestamp,
+    CancelToken, Labels, Matcher, Queryable, Resume, Samples, Selector, SeriesSet, SeriesSource, StoreError,
+    TimeRange, Timestamp,
 };
 use kymo_promql::{Engine, EngineOptions, QueryOptions, QueryResult, QueryValue};
 use store::{Recording, loaded};
@@ -135,11 +135,17 @@ impl Queryable for Started {
         Ok(SeriesSet::new(Arc::new(Started)))
     }
 
-    fn label_names(&self, _: &[Matcher], _: TimeRange) -> Result<Vec<String>, StoreError> {
+    fn label_names(&self, _: &[Matcher], _: TimeRange, _: &CancelToken) -> Result<Vec<String>, StoreError> {
         Ok(Vec::new())
     }
 
-    fn label_values(&self, _: &str, _: &[Matcher], _: TimeRange) -> Result<Vec<String>, StoreError> {
+    fn label_values(
+        &self,
+        _: &str,
+        _: &[Matcher],
+        _: TimeRange,
+        _: &CancelToken,
+    ) -> Result<Vec<String>, StoreError> {
         Ok(Vec::new())
     }
 }

@@ -5,8 +5,8 @@ use std::process::Command;
 use std::sync::Arc;
 
 use kymo_model::{
-    Labels, Matcher, Queryable, Resume, Samples, Selector, SeriesSet, SeriesSource, StoreError, TimeRange,
-    Timestamp,
+    CancelToken, Labels, Matcher, Queryable, Resume, Samples, Selector, SeriesSet, SeriesSource, StoreError,
+    TimeRange, Timestamp,
 };
 use kymo_promql::{Engine, EngineOptions, QueryOptions, QueryValue};
 
@@ -53,10 +53,16 @@ impl Queryable for Computed {
     fn select(&self, wanted: &Selector) -> Result<SeriesSet, StoreError> {
         Ok(SeriesSet::new(Arc::new(Selected(wanted.range))))
     }
-    fn label_names(&self, _: &[Matcher], _: TimeRange) -> Result<Vec<String>, StoreError> {
+    fn label_names(&self, _: &[Matcher], _: TimeRange, _: &CancelToken) -> Result<Vec<String>, StoreError> {
         Ok(Vec::new())
     }
-    fn label_values(&self, _: &str, _: &[Matcher], _: TimeRange) -> Result<Vec<String>, StoreError> {
+    fn label_values(
+        &self,
+        _: &str,
+        _: &[Matcher],
+        _: TimeRange,
+        _: &CancelToken,
+    ) -> Result<Vec<String>, StoreError> {
         Ok(Vec::new())
     }
 }

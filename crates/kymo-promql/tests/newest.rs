@@ -7,8 +7,8 @@ mod store;
 use std::sync::Arc;
 
 use kymo_model::{
-    Labels, Matcher, MemoryStore, Queryable, Resume, Samples, Selector, SeriesSet, SeriesSource, StoreError,
-    TimeRange, Timestamp, Values,
+    CancelToken, Labels, Matcher, MemoryStore, Queryable, Resume, Samples, Selector, SeriesSet, SeriesSource,
+    StoreError, TimeRange, Timestamp, Values,
 };
 use kymo_promql::{Engine, EngineOptions, QueryOptions, QueryValue};
 use proptest::prelude::*;
@@ -75,12 +75,23 @@ impl Queryable for Sparing {
         Ok(SeriesSet::new(Arc::new(Newest { series, at_hand: self.at_hand })))
     }
 
-    fn label_names(&self, matchers: &[Matcher], range: TimeRange) -> Result<Vec<String>, StoreError> {
-        self.store.label_names(matchers, range)
+    fn label_names(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        cancel: &CancelToken,
+    ) -> Result<Vec<String>, StoreError> {
+        self.store.label_names(matchers, range, cancel)
     }
 
-    fn label_values(&self, name: &str, m: &[Matcher], range: TimeRange) -> Result<Vec<String>, StoreError> {
-        self.store.label_values(name, m, range)
+    fn label_values(
+        &self,
+        name: &str,
+        m: &[Matcher],
+        range: TimeRange,
+        cancel: &CancelToken,
+    ) -> Result<Vec<String>, StoreError> {
+        self.store.label_values(name, m, range, cancel)
     }
 }
 
@@ -92,11 +103,17 @@ impl Queryable for Selected {
         Ok(self.0.clone())
     }
 
-    fn label_names(&self, _: &[Matcher], _: TimeRange) -> Result<Vec<String>, StoreError> {
+    fn label_names(&self, _: &[Matcher], _: TimeRange, _: &CancelToken) -> Result<Vec<String>, StoreError> {
         Ok(Vec::new())
     }
 
-    fn label_values(&self, _: &str, _: &[Matcher], _: TimeRange) -> Result<Vec<String>, StoreError> {
+    fn label_values(
+        &self,
+        _: &str,
+        _: &[Matcher],
+        _: TimeRange,
+        _: &CancelToken,
+    ) -> Result<Vec<String>, StoreError> {
         Ok(Vec::new())
     }
 }

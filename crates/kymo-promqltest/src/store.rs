@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kymo_model::{
-    Labels, Matcher, Queryable, Resume, Samples, Selector, SeriesSet, SeriesSource, StoreError, TimeRange,
+    CancelToken, Labels, Matcher, Queryable, Resume, Samples, Selector, SeriesSet, SeriesSource, StoreError,
+    TimeRange,
 };
 
 use crate::answer::{EngineError, LoadedSample, LoadedSeries, Value};
@@ -110,12 +111,23 @@ impl Queryable for ScriptStore {
         Ok(SeriesSet::new(Arc::new(Snapshot(self.matching(&wanted.matchers, wanted.range)))))
     }
 
-    fn label_names(&self, matchers: &[Matcher], range: TimeRange) -> Result<Vec<String>, StoreError> {
+    fn label_names(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        _: &CancelToken,
+    ) -> Result<Vec<String>, StoreError> {
         let found = self.matching(matchers, range);
         Ok(sorted(found.iter().flat_map(|(labels, _)| labels.iter().map(|l| l.name.to_owned())).collect()))
     }
 
-    fn label_values(&self, name: &str, m: &[Matcher], range: TimeRange) -> Result<Vec<String>, StoreError> {
+    fn label_values(
+        &self,
+        name: &str,
+        m: &[Matcher],
+        range: TimeRange,
+        _: &CancelToken,
+    ) -> Result<Vec<String>, StoreError> {
         let found = self.matching(m, range);
         Ok(sorted(found.iter().filter_map(|(labels, _)| labels.get(name)).map(str::to_owned).collect()))
     }

@@ -5,7 +5,9 @@
 
 use std::sync::Arc;
 
-use kymo_model::{Estimate, Matcher, Queryable, Selector, SeriesSet, StoreError, StoreErrorKind, TimeRange};
+use kymo_model::{
+    CancelToken, Estimate, Matcher, Queryable, Selector, SeriesSet, StoreError, StoreErrorKind, TimeRange,
+};
 
 use crate::block::{BlockStore, StoredBlock, merged, union, union_unordered};
 use crate::db::Db;
@@ -61,12 +63,13 @@ impl Parts<'_> {
         self,
         matchers: &[Matcher],
         range: TimeRange,
+        cancel: &CancelToken,
     ) -> Result<Vec<String>, StoreError> {
-        let mut lists = vec![self.head.label_names(matchers, range)];
+        let mut lists = vec![self.head.label_names(matchers, range, cancel)?];
         for block in self.overlapping(range) {
-            lists.push(block.label_names(matchers, range)?);
+            lists.push(block.label_names(matchers, range, cancel)?);
         }
-        Ok(merged(lists))
+        merged(lists, cancel)
     }
 
     pub(crate) fn label_values(
@@ -74,12 +77,13 @@ impl Parts<'_> {
         name: &str,
         matchers: &[Matcher],
         range: TimeRange,
+        cancel: &CancelToken,
     ) -> Result<Vec<String>, StoreError> {
-        let mut lists = vec![self.head.label_values(name, matchers, range)];
+        let mut lists = vec![self.head.label_values(name, matchers, range, cancel)?];
         for block in self.overlapping(range) {
-            lists.push(block.label_values(name, matchers, range)?);
+            lists.push(block.label_values(name, matchers, range, cancel)?);
         }
-        Ok(merged(lists))
+        merged(lists, cancel)
     }
 
     fn overlapping(self, range: TimeRange) -> Vec<StoredBlock> {
@@ -99,9 +103,14 @@ impl Queryable for Db {
         self.shared().parts().estimate(wanted).map(Some)
     }
 
-    fn label_names(&self, matchers: &[Matcher], range: TimeRange) -> Result<Vec<String>, StoreError> {
+    fn label_names(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        cancel: &CancelToken,
+    ) -> Result<Vec<String>, StoreError> {
         self.shared().ensure_open()?;
-        self.shared().parts().label_names(matchers, range)
+        self.shared().parts().label_names(matchers, range, cancel)
     }
 
     fn label_values(
@@ -109,8 +118,9 @@ impl Queryable for Db {
         name: &str,
         matchers: &[Matcher],
         range: TimeRange,
+        cancel: &CancelToken,
     ) -> Result<Vec<String>, StoreError> {
         self.shared().ensure_open()?;
-        self.shared().parts().label_values(name, matchers, range)
+        self.shared().parts().label_values(name, matchers, range, cancel)
     }
 }

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use kymo_model::{Estimate, Matcher, Queryable, Selector, SeriesSet, StoreError, TimeRange};
+use kymo_model::{CancelToken, Estimate, Matcher, Queryable, Selector, SeriesSet, StoreError, TimeRange};
 
 use crate::block::{BlockError, StoredBlock};
 use crate::checkpoint::{Looked, look};
@@ -122,8 +122,13 @@ impl Queryable for ReadOnlyDb {
         self.parts().estimate(wanted).map(Some)
     }
 
-    fn label_names(&self, matchers: &[Matcher], range: TimeRange) -> Result<Vec<String>, StoreError> {
-        self.parts().label_names(matchers, range)
+    fn label_names(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        cancel: &CancelToken,
+    ) -> Result<Vec<String>, StoreError> {
+        self.parts().label_names(matchers, range, cancel)
     }
 
     fn label_values(
@@ -131,7 +136,8 @@ impl Queryable for ReadOnlyDb {
         name: &str,
         matchers: &[Matcher],
         range: TimeRange,
+        cancel: &CancelToken,
     ) -> Result<Vec<String>, StoreError> {
-        self.parts().label_values(name, matchers, range)
+        self.parts().label_values(name, matchers, range, cancel)
     }
 }

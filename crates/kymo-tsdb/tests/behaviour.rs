@@ -1,8 +1,8 @@
 //! What the database answers when nothing fails: outcomes row by row, snapshots, order, retention, figures, locks.
 
 use kymo_model::{
-    Append, Appended, Batch, Labels, MatchOp, Matcher, Queryable, Refusal, RowSeries, Samples, Selector,
-    SeriesSet, StoreErrorKind, TimeRange, Timestamp,
+    Append, Appended, Batch, CancelToken, Labels, MatchOp, Matcher, Queryable, Refusal, RowSeries, Samples,
+    Selector, SeriesSet, StoreErrorKind, TimeRange, Timestamp,
 };
 use kymo_testkit::{SimClock, SimDisk};
 use kymo_tsdb::{Db, LabelBound, OpenError, Options, OsVfs, SyncMode, Vfs};
@@ -268,13 +268,22 @@ fn labels_and_values_by_matchers_and_time() {
         ],
     );
     let late = TimeRange::from_millis(HOUR_MS - 1, HOUR_MS + 1);
-    assert_eq!(db.label_names(&[], TimeRange::ALL).unwrap(), ["__name__", "job", "zone"]);
-    assert_eq!(db.label_values("zone", &[], TimeRange::ALL).unwrap(), ["1", "2"]);
-    assert_eq!(db.label_values("zone", &[], late).unwrap(), ["2"]);
-    assert_eq!(db.label_names(&[Matcher::equal("job", "c")], late).unwrap(), ["__name__", "job"]);
-    assert_eq!(db.label_values("job", &[Matcher::equal("zone", "")], TimeRange::ALL).unwrap(), ["c"]);
+    assert_eq!(
+        db.label_names(&[], TimeRange::ALL, &CancelToken::new()).unwrap(),
+        ["__name__", "job", "zone"]
+    );
+    assert_eq!(db.label_values("zone", &[], TimeRange::ALL, &CancelToken::new()).unwrap(), ["1", "2"]);
+    assert_eq!(db.label_values("zone", &[], late, &CancelToken::new()).unwrap(), ["2"]);
+    assert_eq!(
+        db.label_names(&[Matcher::equal("job", "c")], late, &CancelToken::new()).unwrap(),
+        ["__name__", "job"]
+    );
+    assert_eq!(
+        db.label_values("job", &[Matcher::equal("zone", "")], TimeRange::ALL, &CancelToken::new()).unwrap(),
+        ["c"]
+    );
     let matcher = Matcher::new(MatchOp::NotRegex, "job", "a|b").unwrap();
-    assert_eq!(db.label_values("job", &[matcher], TimeRange::ALL).unwrap(), ["c"]);
+    assert_eq!(db.label_values("job", &[matcher], TimeRange::ALL, &CancelToken::new()).unwrap(), ["c"]);
     let mut ordered = Selector::new(Vec::new(), TimeRange::ALL);
     ordered.hints.ordered = true;
     let labels: Vec<_> = db.select(&ordered).unwrap().iter().map(|series| series.labels()).collect();
@@ -310,7 +319,7 @@ fn retention_by_time_drops_chunks_series_and_files() {
     assert!(stats.min_time.unwrap().millis() > NOW_MS - 11 * HOUR_MS);
     let (kept, _) = append(&db, [(handles[0].1, NOW_MS, 1.0)]);
     assert_eq!(kept.refused[0].reason, Refusal::UnknownHandle);
-    assert_eq!(db.label_values("s", &[], TimeRange::ALL).unwrap(), ["live"]);
+    assert_eq!(db.label_values("s", &[], TimeRange::ALL, &CancelToken::new()).unwrap(), ["live"]);
     // The same series again is a new one, and everything is found after opening again.
     append(&db, [(series("s=old"), NOW_MS, 7.0)]);
     let before = all(&select(&db, &[], TimeRange::ALL));

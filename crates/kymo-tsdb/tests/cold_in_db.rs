@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
-use kymo_model::{Append, Batch, Labels, Matcher, Queryable, Samples, Selector, TimeRange, Values};
+use kymo_model::{
+    Append, Batch, CancelToken, Labels, Matcher, Queryable, Samples, Selector, TimeRange, Values,
+};
 use kymo_testkit::{Crash, Fault, SimClock, SimDisk};
 use kymo_tsdb::block::{BlockStore, BlockStoreOptions, CompactionPlan, StoredBlock};
 use kymo_tsdb::cold::ColdWriteError;
@@ -101,8 +103,12 @@ fn a_database_answers_as_before() {
         for (range, wanted) in ranges.iter().zip(&oracle) {
             assert_eq!(&rows(store, *range), wanted, "{range:?}");
             let empty = wanted.is_empty();
-            assert_eq!(store.label_names(&[], *range).unwrap().is_empty(), empty, "{range:?}");
-            let names = store.label_values("s", &[], *range).unwrap();
+            assert_eq!(
+                store.label_names(&[], *range, &CancelToken::new()).unwrap().is_empty(),
+                empty,
+                "{range:?}"
+            );
+            let names = store.label_values("s", &[], *range, &CancelToken::new()).unwrap();
             assert_eq!(names, if empty { Vec::new() } else { NAMES.to_vec() }, "{range:?}");
         }
         assert_eq!(estimate(store), estimated);

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::SeqCst};
 
 use kymo_model::{
-    Append, Batch, Labels, Matcher, Queryable, Samples, Selector, SeriesSet, TimeRange, Timestamp,
+    Append, Batch, CancelToken, Labels, Matcher, Queryable, Samples, Selector, SeriesSet, TimeRange,
+    Timestamp,
 };
 use kymo_testkit::{SimClock, SimDisk};
 use kymo_tsdb::block::{BlockStore, BlockStoreOptions};
@@ -80,9 +81,9 @@ fn what_is_final_moves_to_blocks_and_is_seen_all_the_while() {
     assert_eq!(times(&pinned, "a"), minutes(0, 50));
     let found = select(&db);
     assert_eq!((times(&found, "a"), times(&found, "gone")), (minutes(0, 151), minutes(0, 50)));
-    assert_eq!(db.label_values("s", &[], TimeRange::ALL).unwrap(), ["a", "gone"]);
+    assert_eq!(db.label_values("s", &[], TimeRange::ALL, &CancelToken::new()).unwrap(), ["a", "gone"]);
     let late = TimeRange { min: Timestamp::from_millis(START_MS + 2 * HOUR_MS), ..TimeRange::ALL };
-    assert_eq!(db.label_values("s", &[], late).unwrap(), ["a"]);
+    assert_eq!(db.label_values("s", &[], late, &CancelToken::new()).unwrap(), ["a"]);
 
     // A series that comes back, with a gap to be filled: another block of the same range, merged with the first.
     put(&db, "gone", START_MS + 55 * MINUTE_MS, 1.0);

@@ -11,8 +11,8 @@ use axum::http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use kymo_http::{Api, ApiLimits, ServeOptions, router, serve};
 use kymo_model::{
-    Append, Batch, CancelReason, Labels, Matcher, MemoryStore, Queryable, Selector, SeriesSet, StoreError,
-    TimeRange, Timestamp,
+    Append, Batch, CancelReason, CancelToken, Labels, Matcher, MemoryStore, Queryable, Selector, SeriesSet,
+    StoreError, TimeRange, Timestamp,
 };
 use kymo_promql::Engine;
 use serde_json::Value;
@@ -31,30 +31,47 @@ struct Slow {
     may_go_on: AtomicUsize,
 }
 
-impl Queryable for Slow {
-    fn select(&self, wanted: &Selector) -> Result<SeriesSet, StoreError> {
+impl Slow {
+    fn look(&self, cancel: &CancelToken) -> Result<(), StoreError> {
         self.asked.fetch_add(1, Ordering::SeqCst);
         loop {
-            if let Err(error) = wanted.cancel.check() {
-                match wanted.cancel.reason() {
+            if let Err(error) = cancel.check() {
+                match cancel.reason() {
                     Some(CancelReason::Timeout) => self.timed_out.fetch_add(1, Ordering::SeqCst),
                     _ => self.canceled.fetch_add(1, Ordering::SeqCst),
                 };
                 return Err(error);
             }
             if self.may_go_on.load(Ordering::SeqCst) > 0 {
-                return Ok(SeriesSet::empty());
+                return Ok(());
             }
             std::thread::sleep(Duration::from_millis(1));
         }
     }
+}
 
-    fn label_names(&self, _: &[Matcher], _: TimeRange) -> Result<Vec<String>, StoreError> {
-        Ok(Vec::new())
+impl Queryable for Slow {
+    fn select(&self, wanted: &Selector) -> Result<SeriesSet, StoreError> {
+        self.look(&wanted.cancel).map(|()| SeriesSet::empty())
     }
 
-    fn label_values(&self, _: &str, _: &[Matcher], _: TimeRange) -> Result<Vec<String>, StoreError> {
-        Ok(Vec::new())
+    fn label_names(
+        &self,
+        _: &[Matcher],
+        _: TimeRange,
+        cancel: &CancelToken,
+    ) -> Result<Vec<String>, StoreError> {
+        self.look(cancel).map(|()| Vec::new())
+    }
+
+    fn label_values(
+        &self,
+        _: &str,
+        _: &[Matcher],
+        _: TimeRange,
+        cancel: &CancelToken,
+    ) -> Result<Vec<String>, StoreError> {
+        self.look(cancel).map(|()| Vec::new())
     }
 }
 
@@ -102,6 +119,9 @@ async fn a_client_that_goes_away_ends_its_query() {
         "/api/v1/query?query=up",
         "/api/v1/query_range?query=up&start=0&end=9&step=1",
         "/api/v1/series?match[]=up",
+        "/api/v1/labels",
+        "/api/v1/label/job/values?match[]=up",
+        "/federate?match[]=up",
     ];
     for (round, path) in (1..).zip(paths) {
         let stream = ask(port, path).await;
@@ -140,6 +160,22 @@ async fn time_runs_out_in_the_store_and_in_the_queue() {
     let body: Value = serde_json::from_str(body).expect("JSON");
     let waited = body["data"]["stats"]["timings"]["execQueueTime"].as_f64();
     assert!(waited.is_some_and(|seconds| seconds > 0.0), "{body}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_walks_the_index_has_the_time_of_a_query() {
+    let store = Arc::new(Slow::default());
+    let limits = ApiLimits { query_timeout: Duration::from_millis(20), ..ApiLimits::default() };
+    let (port, _stop) = served(router(Api::new(store.clone(), Engine::default()).limits(limits))).await;
+    let paths =
+        ["/api/v1/series?match[]=up", "/api/v1/labels", "/api/v1/label/job/values", "/federate?match[]=up"];
+    for (round, path) in (1..).zip(paths) {
+        let late = answer(ask(port, path).await).await;
+        assert!(late.starts_with("HTTP/1.1 503 ") && late.contains("timed out"), "{path}: {late}");
+        assert_eq!(late.contains(r#""errorType":"timeout""#), path.starts_with("/api/"), "{path}: {late}");
+        assert_eq!(store.timed_out.load(Ordering::SeqCst), round);
+    }
+    assert_eq!(store.canceled.load(Ordering::SeqCst), 0);
 }
 
 /// Two series at so many steps that their text is several pieces.

@@ -10,6 +10,7 @@ mod parse;
 mod plan;
 mod scan;
 mod sequence;
+mod step;
 mod template;
 mod translate;
 mod tree;
@@ -21,14 +22,19 @@ mod tests;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
+use crate::{Pulse, StoreError};
+
 pub use error::{RegexError, RegexErrorKind};
 use parse::Flags;
 use plan::Plan;
+use step::Stepper;
 use template::Part;
 use tree::Tree;
 
 /// The largest automaton in bytes. The parser's limit of states keeps every pattern below it.
 const PROGRAM_BYTES_MAX: usize = 64 << 20;
+/// From so many bytes times states on, a text is matched in steps: a step in one state takes some ten nanoseconds.
+const DEAR_WORK: usize = 1 << 20;
 /// Levels of parentheses, repetitions and alternatives in a translation: at most four for each level of the pattern.
 const NEST_MAX: u32 = 5000;
 
@@ -54,10 +60,13 @@ pub struct Regex {
 struct Inner {
     pattern: String,
     anchored: bool,
+    /// How many states an automaton needs, from above; 0 where none is needed.
+    states: u64,
     plan: OnceLock<Planned>,
     /// Without captures: its engines need no room for groups.
     matcher: OnceLock<regex::Regex>,
     capturer: OnceLock<Capturer>,
+    stepper: OnceLock<Stepper>,
 }
 
 struct Planned {
@@ -84,10 +93,10 @@ impl Regex {
     pub fn new(pattern: &str) -> Result<Regex, RegexError> {
         let plain = (pattern.len() <= parse::PATTERN_BYTES_MAX).then(|| Plan::of_plain(pattern)).flatten();
         match plain {
-            Some(plan) => Ok(Regex::with_plan(pattern, true, Some(plan))),
+            Some(plan) => Ok(Regex::with_plan(pattern, true, (0, Some(plan)))),
             None => {
-                parse::parse(pattern, flags(true))?;
-                Ok(Regex::with_plan(pattern, true, None))
+                let tree = parse::parse(pattern, flags(true))?;
+                Ok(Regex::with_plan(pattern, true, (tree.states, None)))
             }
         }
     }
@@ -100,17 +109,19 @@ impl Regex {
     /// assert_eq!(regex.replace_all("foo boo", "<$0>"), "f<oo> b<oo>");
     /// ```
     pub fn unanchored(pattern: &str) -> Result<Regex, RegexError> {
-        parse::parse(pattern, flags(false))?;
-        Ok(Regex::with_plan(pattern, false, Some(Plan::Automaton)))
+        let tree = parse::parse(pattern, flags(false))?;
+        Ok(Regex::with_plan(pattern, false, (tree.states, Some(Plan::Automaton))))
     }
 
-    fn with_plan(pattern: &str, anchored: bool, plan: Option<Plan>) -> Regex {
+    fn with_plan(pattern: &str, anchored: bool, (states, plan): (u64, Option<Plan>)) -> Regex {
         let inner = Inner {
             pattern: pattern.to_owned(),
             anchored,
+            states,
             plan: plan.map(Planned::known).map(OnceLock::from).unwrap_or_default(),
             matcher: OnceLock::new(),
             capturer: OnceLock::new(),
+            stepper: OnceLock::new(),
         };
         Regex { inner: Arc::new(inner) }
     }
@@ -127,6 +138,31 @@ impl Regex {
             Plan::Sequences(sequences) => sequences.iter().any(|sequence| sequence.is_match(text)),
             Plan::Automaton => self.inner.matcher().is_match(text),
         }
+    }
+
+    /// As [`is_match`](Regex::is_match), and looks at a token meanwhile: every few milliseconds, however long the text and
+    /// however large the pattern. Counts its work itself.
+    ///
+    /// ```
+    /// # use kymo_model::{CancelReason, CancelToken, Regex};
+    /// let regex = Regex::new(".*a.*b[a-z]{500}").unwrap();
+    /// let token = CancelToken::new();
+    /// assert!(regex.try_match(&("ab".to_owned() + &"z".repeat(500)), &mut token.pulse()).unwrap());
+    /// token.cancel(CancelReason::Canceled);
+    /// assert!(regex.try_match(&"z".repeat(100_000), &mut token.pulse()).is_err());
+    /// ```
+    pub fn try_match(&self, text: &str, pulse: &mut Pulse) -> Result<bool, StoreError> {
+        let step_work = usize::try_from(self.inner.states).unwrap_or(usize::MAX).max(1);
+        let work = match &self.inner.planned().plan {
+            Plan::Set(_) => 1,
+            Plan::Sequences(sequences) => 8 + text.len() * sequences.len() / 8,
+            Plan::Automaton if step_work.saturating_mul(text.len()) > DEAR_WORK => {
+                return self.inner.stepper().is_match(text, step_work, pulse);
+            }
+            Plan::Automaton => 8 + text.len() * step_work / 8,
+        };
+        pulse.tick(work)?;
+        Ok(self.is_match(text))
     }
 
     /// If only finitely and not too many texts match: those, sorted and distinct.
@@ -217,12 +253,18 @@ impl Inner {
             .expect("BUG: a pattern that was parsed before does not parse")
     }
 
+    fn stepper(&self) -> &Stepper {
+        self.stepper.get_or_init(|| Stepper::new(&self.translation(&self.tree(), false), self.anchored))
+    }
+
+    fn translation(&self, tree: &Tree, captures: bool) -> String {
+        let translation = translate::translate(tree, captures);
+        if self.anchored { format!(r"\A(?:{translation})\z") } else { translation }
+    }
+
     fn compile(&self, captures: bool) -> Capturer {
         let tree = self.tree();
-        let mut translation = translate::translate(&tree, captures);
-        if self.anchored {
-            translation = format!(r"\A(?:{translation})\z");
-        }
+        let translation = self.translation(&tree, captures);
         let regex = regex::RegexBuilder::new(&translation)
             .size_limit(PROGRAM_BYTES_MAX)
             .nest_limit(NEST_MAX)

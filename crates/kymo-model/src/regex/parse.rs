@@ -151,6 +151,7 @@ impl Parser<'_> {
         }
         let root = self.alternation()?;
         debug_assert_eq!(root.id, self.tree.root(), "BUG: the root is made last");
+        self.tree.states = root.states;
         Ok(())
     }
 

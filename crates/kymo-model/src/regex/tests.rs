@@ -2,6 +2,8 @@
 
 use proptest::prelude::*;
 
+use crate::CancelToken;
+
 use super::{Regex, parse, plan::Plan, unicode_names};
 
 #[track_caller]
@@ -9,10 +11,48 @@ fn check(pattern: &str, matching: &[&str], other: &[&str]) {
     let regex = Regex::new(pattern).unwrap_or_else(|e| panic!("{pattern}: {e}"));
     for text in matching {
         assert!(regex.is_match(text), "{pattern} should match {text:?}");
+        assert!(in_steps(&regex, text), "{pattern} should match {text:?} in steps");
     }
     for text in other {
         assert!(!regex.is_match(text), "{pattern} should not match {text:?}");
+        assert!(!in_steps(&regex, text), "{pattern} should not match {text:?} in steps");
     }
+}
+
+/// As a text is matched that is dear.
+fn in_steps(regex: &Regex, text: &str) -> bool {
+    let stepped = regex.inner.stepper().is_match(text, 1, &mut CancelToken::new().pulse());
+    stepped.expect("nobody has canceled")
+}
+
+thread_local! {
+    static LOOKS: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+}
+
+/// A token is looked at after every few thousand steps in a state, which take some ten nanoseconds each: of the largest
+/// automatons, which took two seconds for a label value of 4 KiB, after each byte.
+#[test]
+fn long_texts_can_be_stopped() {
+    let runs: Vec<String> = (1..=300).map(|most| format!("[ab]{{1,{most}}}")).collect();
+    let check = |pattern: &str, text: &str, bytes_between_looks: usize| {
+        let regex = Regex::new(pattern).unwrap();
+        let ask = |stop_at: u64| {
+            LOOKS.set(0);
+            let token = CancelToken::with_deadline(stop_at, || LOOKS.replace(LOOKS.get() + 1));
+            (regex.try_match(text, &mut token.pulse()).ok(), LOOKS.get())
+        };
+        let (answer, looks) = ask(u64::MAX);
+        assert_eq!(answer, Some(false));
+        assert!(looks as usize >= text.len() / bytes_between_looks, "{pattern}: {looks} looks");
+        for stop_at in [0, looks / 2, looks - 1] {
+            assert_eq!(ask(stop_at), (None, stop_at + 1));
+        }
+    };
+    let text = "ab".repeat(2048);
+    check(&format!("({})*c", runs.join("|")), &text, 1);
+    check("(a?b?){1000}[ab]*c", &text, 4);
+    check("[ab]*a[ab]{1000}c", &text, 16);
+    check("[a-z]+[0-9]", &text.repeat(256), 4096);
 }
 
 #[test]
@@ -355,6 +395,7 @@ proptest! {
         for text in texts.iter().chain(set) {
             let matched = regex.is_match(text);
             prop_assert_eq!(matched, automaton.is_match(text), "{} on {:?}", pattern, text);
+            prop_assert_eq!(matched, in_steps(&regex, text), "{} on {:?} in steps", pattern, text);
             let mut out = String::new();
             prop_assert_eq!(matched, regex.expand(text, "$0", &mut out));
             prop_assert!(!matched || &out == text);

@@ -70,6 +70,8 @@ pub(super) struct Tree {
     pub(super) items: Vec<ClassItem>,
     /// Names of the capture groups from group 1 on.
     pub(super) groups: Vec<Option<String>>,
+    /// How many states an automaton needs, from above.
+    pub(super) states: u64,
 }
 
 impl Tree {

@@ -5,8 +5,8 @@
 use std::sync::Mutex;
 
 use kymo_model::{
-    Append, Batch, Labels, Matcher, MemoryStore, Queryable, SampleValue, Selector, SeriesSet, StoreError,
-    TimeRange, Timestamp,
+    Append, Batch, CancelToken, Labels, Matcher, MemoryStore, Queryable, SampleValue, Selector, SeriesSet,
+    StoreError, TimeRange, Timestamp,
 };
 use kymo_promql_syntax::series::{SequenceValue, parse_series_description};
 
@@ -75,8 +75,13 @@ impl Queryable for Recording {
         Ok(self.inner.select(wanted)?.with_warnings(self.warnings.clone()))
     }
 
-    fn label_names(&self, matchers: &[Matcher], range: TimeRange) -> Result<Vec<String>, StoreError> {
-        self.inner.label_names(matchers, range)
+    fn label_names(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        cancel: &CancelToken,
+    ) -> Result<Vec<String>, StoreError> {
+        self.inner.label_names(matchers, range, cancel)
     }
 
     fn label_values(
@@ -84,7 +89,8 @@ impl Queryable for Recording {
         name: &str,
         matchers: &[Matcher],
         range: TimeRange,
+        cancel: &CancelToken,
     ) -> Result<Vec<String>, StoreError> {
-        self.inner.label_values(name, matchers, range)
+        self.inner.label_values(name, matchers, range, cancel)
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use kymo_model::{Estimate, Matcher, Queryable, Selector, SeriesSet, StoreError, TimeRange};
+use kymo_model::{CancelToken, Estimate, Matcher, Queryable, Selector, SeriesSet, StoreError, TimeRange};
 
 use super::chunk_file::{ChunkData, ChunkFiles};
 use super::error::{BlockDamage, BlockError};
@@ -145,7 +145,7 @@ impl Block {
 
     /// All series, in order of their labels.
     pub fn series(&self) -> Result<BlockSeriesIter<'_>, BlockError> {
-        Ok(BlockSeriesIter::new(&self.inner, self.inner.tables()?))
+        Ok(BlockSeriesIter::new(&self.inner, self.inner.tables(&CancelToken::new())?))
     }
 
     /// The samples of a chunk, as they lie in the file.
@@ -224,21 +224,23 @@ impl Inner {
         *lock(&self.tables) = None;
     }
 
-    /// Symbols and postings table, read at the first call.
-    pub(super) fn tables(&self) -> Result<Arc<Tables>, BlockError> {
+    /// Symbols and postings table, read at the first call that is not canceled meanwhile.
+    pub(super) fn tables(&self, cancel: &CancelToken) -> Result<Arc<Tables>, BlockError> {
         let mut tables = lock(&self.tables);
         if let Some(tables) = &*tables {
             return Ok(tables.clone());
         }
-        let symbols = Symbols::read(&self.index, self.toc)?;
-        let postings = match PostingsTable::read(&self.index, self.toc).map_err(BlockError::into_damage) {
-            Ok(postings) => Some(postings),
-            Err(Ok(damage)) => {
-                self.note(damage);
-                None
-            }
-            Err(Err(error)) => return Err(error),
-        };
+        let mut pulse = cancel.pulse();
+        let symbols = Symbols::read(&self.index, self.toc, &mut pulse)?;
+        let postings =
+            match PostingsTable::read(&self.index, self.toc, &mut pulse).map_err(BlockError::into_damage) {
+                Ok(postings) => Some(postings),
+                Err(Ok(damage)) => {
+                    self.note(damage);
+                    None
+                }
+                Err(Err(error)) => return Err(error),
+            };
         let read = Arc::new(Tables { symbols, postings });
         *tables = Some(read.clone());
         Ok(read)
@@ -266,7 +268,7 @@ impl Inner {
             return Ok(found);
         }
         let mut matched = 0;
-        let tables = self.tables()?;
+        let tables = self.tables(&wanted.cancel)?;
         self.for_each_match(&tables, (&wanted.matchers, &wanted.cancel), |number, entry| {
             matched += 1;
             let inside =
@@ -304,9 +306,14 @@ impl Queryable for Block {
         Ok(self.inner.estimate(wanted).map(Some)?)
     }
 
-    fn label_names(&self, matchers: &[Matcher], range: TimeRange) -> Result<Vec<String>, StoreError> {
+    fn label_names(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        cancel: &CancelToken,
+    ) -> Result<Vec<String>, StoreError> {
         Ok(if range.overlaps(&self.time_range()) {
-            self.inner.label_names(matchers, range)?
+            self.inner.label_names(matchers, range, cancel)?
         } else {
             Vec::new()
         })
@@ -317,9 +324,10 @@ impl Queryable for Block {
         name: &str,
         matchers: &[Matcher],
         range: TimeRange,
+        cancel: &CancelToken,
     ) -> Result<Vec<String>, StoreError> {
         Ok(if range.overlaps(&self.time_range()) {
-            self.inner.label_values(name, matchers, range)?
+            self.inner.label_values(name, matchers, range, cancel)?
         } else {
             Vec::new()
         })

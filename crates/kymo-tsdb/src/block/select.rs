@@ -6,11 +6,12 @@
 
 use std::collections::BTreeSet;
 
-use kymo_model::{CancelToken, Labels, Matcher, Pulse, TimeRange};
+use kymo_model::{CancelToken, Matcher, Pulse, TimeRange};
 
 use super::error::BlockError;
 use super::index::{Entry, PostingsTable, Values, read_postings};
 use super::reader::{Inner, Tables};
+use crate::index::Texts;
 
 /// What it takes to read an entry, beside asking about a value.
 const ENTRY_WORK: usize = 128;
@@ -47,18 +48,18 @@ impl Inner {
                 }
             }
         };
-        let matches = |labels: &Labels| {
-            !ask_labels
-                || matchers.iter().all(|matcher| matcher.matches(labels.get(matcher.name()).unwrap_or("")))
-        };
+        let asked = if ask_labels { matchers } else { &[] };
         let factor = self.toc.series_factor();
         let mut entries = self.entries();
         let Some(listed) = listed else {
             for (number, entry) in self.scan(tables) {
                 pulse.tick(ENTRY_WORK)?;
                 match entry {
-                    Ok(entry) if matches(&entry.labels) => each(number, entry),
-                    Ok(_) => {}
+                    Ok(entry) => {
+                        if Matcher::try_all_match(asked, &entry.labels, &mut pulse)? {
+                            each(number, entry);
+                        }
+                    }
                     Err(error) => self.note_error(error)?,
                 }
             }
@@ -67,8 +68,11 @@ impl Inner {
         for number in listed {
             pulse.tick(ENTRY_WORK)?;
             match entries.read(u64::from(number) * factor, &tables.symbols) {
-                Ok(entry) if matches(&entry.labels) => each(number.into(), entry),
-                Ok(_) => {}
+                Ok(entry) => {
+                    if Matcher::try_all_match(asked, &entry.labels, &mut pulse)? {
+                        each(number.into(), entry);
+                    }
+                }
                 Err(error) => self.note_error(error)?,
             }
         }
@@ -79,13 +83,15 @@ impl Inner {
         &self,
         matchers: &[Matcher],
         range: TimeRange,
+        cancel: &CancelToken,
     ) -> Result<Vec<String>, BlockError> {
-        let tables = self.tables()?;
+        let tables = self.tables(cancel)?;
         if let (true, Some(postings)) = (matchers.is_empty(), &tables.postings) {
+            cancel.check()?;
             return Ok(postings.names().map(|(name, _)| name.to_owned()).collect());
         }
         let mut names = BTreeSet::new();
-        self.for_each_match(&tables, (matchers, &CancelToken::new()), |_, entry| {
+        self.for_each_match(&tables, (matchers, cancel), |_, entry| {
             if entry.chunks.iter().any(|chunk| chunk.overlaps(range)) {
                 for label in &entry.labels {
                     if !names.contains(label.name) {
@@ -102,23 +108,29 @@ impl Inner {
         name: &str,
         matchers: &[Matcher],
         range: TimeRange,
+        cancel: &CancelToken,
     ) -> Result<Vec<String>, BlockError> {
-        let tables = self.tables()?;
+        let tables = self.tables(cancel)?;
         if let (true, Some(postings)) = (matchers.is_empty(), &tables.postings) {
-            let values = postings.values(name).filter(|_| !name.is_empty());
-            return Ok(values
-                .map_or_else(Vec::new, |values| values.iter().map(|(value, _)| value.to_owned()).collect()));
+            let mut pulse = cancel.pulse();
+            let known = postings.values(name).filter(|_| !name.is_empty());
+            let mut values = Vec::with_capacity(known.map_or(0, Values::len));
+            for (value, _) in known.into_iter().flat_map(Values::iter) {
+                pulse.tick(16)?;
+                values.push(value.to_owned());
+            }
+            return Ok(values);
         }
-        let mut values = BTreeSet::new();
-        self.for_each_match(&tables, (matchers, &CancelToken::new()), |_, entry| {
-            if let Some(value) = entry.labels.get(name)
+        let (mut values, mut stopped) = (Texts::new(cancel), Ok(()));
+        self.for_each_match(&tables, (matchers, cancel), |_, entry| {
+            if let (Some(value), Ok(())) = (entry.labels.get(name), &stopped)
                 && entry.chunks.iter().any(|chunk| chunk.overlaps(range))
-                && !values.contains(value)
             {
-                values.insert(value.to_owned());
+                stopped = values.push(value);
             }
         })?;
-        Ok(values.into_iter().collect())
+        stopped?;
+        Ok(values.sorted()?)
     }
 
     fn candidates(
@@ -227,8 +239,7 @@ fn lists(
 ) -> Result<Vec<u64>, BlockError> {
     let mut found = Vec::new();
     for (value, offset) in values.iter() {
-        pulse.tick(matcher.work(value))?;
-        if matcher.matches(value) == wanted {
+        if matcher.try_matches(value, pulse)? == wanted {
             found.push(offset);
         }
     }

@@ -32,7 +32,7 @@ struct Pinned {
 
 impl Snapshot {
     pub(super) fn pin(block: Arc<Inner>, wanted: &Selector) -> Result<Snapshot, BlockError> {
-        let tables = block.tables()?;
+        let tables = block.tables(&wanted.cancel)?;
         let (mut series, mut chunks) = (Vec::new(), Vec::new());
         block.for_each_match(&tables, (&wanted.matchers, &wanted.cancel), |number, entry| {
             let before = chunks.len();

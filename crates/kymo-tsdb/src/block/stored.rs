@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use kymo_model::{Estimate, Matcher, Queryable, Selector, SeriesSet, StoreError, TimeRange};
+use kymo_model::{CancelToken, Estimate, Matcher, Queryable, Selector, SeriesSet, StoreError, TimeRange};
 
 use super::cold::{COLD_ENDING, ColdBlock};
 use super::error::{BlockDamage, BlockError};
@@ -135,10 +135,15 @@ impl Queryable for StoredBlock {
         Ok(self.inner().estimate(wanted).map(Some)?)
     }
 
-    fn label_names(&self, matchers: &[Matcher], range: TimeRange) -> Result<Vec<String>, StoreError> {
+    fn label_names(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        cancel: &CancelToken,
+    ) -> Result<Vec<String>, StoreError> {
         match self {
-            StoredBlock::Plain(block) => block.label_names(matchers, range),
-            StoredBlock::Cold(block) => block.label_names(matchers, range),
+            StoredBlock::Plain(block) => block.label_names(matchers, range, cancel),
+            StoredBlock::Cold(block) => block.label_names(matchers, range, cancel),
         }
     }
 
@@ -147,10 +152,11 @@ impl Queryable for StoredBlock {
         name: &str,
         matchers: &[Matcher],
         range: TimeRange,
+        cancel: &CancelToken,
     ) -> Result<Vec<String>, StoreError> {
         match self {
-            StoredBlock::Plain(block) => block.label_values(name, matchers, range),
-            StoredBlock::Cold(block) => block.label_values(name, matchers, range),
+            StoredBlock::Plain(block) => block.label_values(name, matchers, range, cancel),
+            StoredBlock::Cold(block) => block.label_values(name, matchers, range, cancel),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use kymo_chunk::{Encoding, HistogramIter, Xor2Iter, XorIter};
+use kymo_model::CancelToken;
 
 use super::chunk_file::{CHUNKS_DIR, ChunkData};
 use super::error::{BlockDamage, BlockError};
@@ -77,7 +78,7 @@ pub(super) fn verify_index(
     let total = inner.meta.stats.num_series;
     let mut tell =
         |done| progress(Progress { what: Work::Verifying, unit: ProgressUnit::Series, done, total });
-    let tables = inner.tables()?;
+    let tables = inner.tables(&CancelToken::new())?;
     let index = inner.index.path();
     if !tables.symbols.are_sorted() {
         let message = "expected symbols in order, each once, found them out of order";

@@ -29,13 +29,13 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, RwLock};
 
 use kymo_model::{
-    CancelToken, Estimate, Labels, LabelsNeeded, METRIC_NAME, Matcher, Selector, StoreError, StoreErrorKind,
-    TimeRange,
+    CancelToken, Estimate, Labels, LabelsNeeded, METRIC_NAME, Matcher, Pulse, Selector, StoreError,
+    StoreErrorKind, TimeRange,
 };
 
 use crate::beside::Beside;
 use crate::chunks::ChunkStore;
-use crate::index::{Cardinality, LabelsTable, Postings, SeriesId, Top, cardinality, resolve};
+use crate::index::{Cardinality, LabelsTable, Postings, SeriesId, Texts, Top, cardinality, resolve};
 use crate::lock::{read, write};
 use crate::stats::{MemoryStats, Stats};
 use remembered::Remembered;
@@ -258,82 +258,110 @@ impl Head {
         read(&self.directory).resolve(matchers, pages, cancel)
     }
 
-    pub(crate) fn label_names(&self, matchers: &[Matcher], range: TimeRange) -> Vec<String> {
-        let pages = self.pages();
+    pub(crate) fn label_names(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        cancel: &CancelToken,
+    ) -> Result<Vec<String>, StoreError> {
+        let (pages, mut pulse) = (self.pages(), cancel.pulse());
+        cancel.check()?;
         if matchers.is_empty() {
             let directory = read(&self.directory);
             let mut cursor = Cursor::new(&pages);
-            let mut seen = |ids: &[u32]| self.any_in(ids, range, &mut cursor);
-            let mut names: Vec<String> = directory
-                .postings
-                .names()
-                .filter(|(_, values)| values.values().any(|list| seen(list.as_slice())))
-                .map(|(name, _)| name.to_owned())
-                .collect();
+            let mut names = Vec::new();
+            for (name, values) in directory.postings.names() {
+                for list in values.values() {
+                    if self.any_in(list.as_slice(), range, &mut cursor, &mut pulse)? {
+                        names.push(name.to_owned());
+                        break;
+                    }
+                }
+            }
             names.sort_unstable();
-            return names;
+            return Ok(names);
         }
         let mut names = BTreeSet::new();
-        self.for_each_in(matchers, range, &pages, |labels| {
+        self.for_each_in((matchers, cancel), range, &pages, |labels| {
             for label in labels {
                 if !names.contains(label.name) {
                     names.insert(label.name.to_owned());
                 }
             }
-        });
-        names.into_iter().collect()
+        })?;
+        Ok(names.into_iter().collect())
     }
 
-    pub(crate) fn label_values(&self, name: &str, matchers: &[Matcher], range: TimeRange) -> Vec<String> {
-        let pages = self.pages();
+    pub(crate) fn label_values(
+        &self,
+        name: &str,
+        matchers: &[Matcher],
+        range: TimeRange,
+        cancel: &CancelToken,
+    ) -> Result<Vec<String>, StoreError> {
+        let (pages, mut pulse) = (self.pages(), cancel.pulse());
+        cancel.check()?;
         if matchers.is_empty() {
             let directory = read(&self.directory);
             let mut cursor = Cursor::new(&pages);
-            let Some(values) = directory.postings.values(name) else { return Vec::new() };
-            let mut values: Vec<String> = values
-                .iter()
-                .filter(|(_, list)| self.any_in(list.as_slice(), range, &mut cursor))
-                .map(|(value, _)| value.to_string())
-                .collect();
-            values.sort_unstable();
-            return values;
-        }
-        let mut values = BTreeSet::new();
-        self.for_each_in(matchers, range, &pages, |labels| {
-            if let Some(value) = labels.get(name)
-                && !values.contains(value)
-            {
-                values.insert(value.to_owned());
+            let Some(all) = directory.postings.values(name) else { return Ok(Vec::new()) };
+            let mut values = Texts::new(cancel);
+            for (value, list) in all {
+                if self.any_in(list.as_slice(), range, &mut cursor, &mut pulse)? {
+                    values.push(value)?;
+                }
             }
-        });
-        values.into_iter().collect()
+            drop(directory);
+            return values.sorted();
+        }
+        let (mut values, mut stopped) = (Texts::new(cancel), Ok(()));
+        self.for_each_in((matchers, cancel), range, &pages, |labels| {
+            if let (Some(value), Ok(())) = (labels.get(name), &stopped) {
+                stopped = values.push(value);
+            }
+        })?;
+        stopped.and_then(|()| values.sorted())
     }
 
     /// Has any of these series samples in the range, judged by its first and last?
-    fn any_in(&self, ids: &[u32], range: TimeRange, cursor: &mut Cursor<'_>) -> bool {
+    fn any_in(
+        &self,
+        ids: &[u32],
+        range: TimeRange,
+        cursor: &mut Cursor<'_>,
+        pulse: &mut Pulse,
+    ) -> Result<bool, StoreError> {
+        pulse.tick(16)?;
         if self.time().is_some_and(|all| range.min <= all.min && all.max <= range.max) {
-            return !ids.is_empty();
+            return Ok(!ids.is_empty());
         }
-        ids.iter().any(|id| cursor.get(SeriesId(*id)).is_some_and(|series| series.overlaps(range)))
+        for id in ids {
+            pulse.tick(16)?;
+            if cursor.get(SeriesId(*id)).is_some_and(|series| series.overlaps(range)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     fn for_each_in(
         &self,
-        matchers: &[Matcher],
+        (matchers, cancel): (&[Matcher], &CancelToken),
         range: TimeRange,
         pages: &PageTable,
         mut visit: impl FnMut(&Labels),
-    ) {
-        // Nobody can cancel this.
-        let ids = self.resolve(matchers, pages, &CancelToken::new()).unwrap_or_default();
-        let mut cursor = Cursor::new(pages);
+    ) -> Result<(), StoreError> {
+        let ids = self.resolve(matchers, pages, cancel)?;
+        let (mut cursor, mut pulse) = (Cursor::new(pages), cancel.pulse());
         for id in ids {
+            pulse.tick(64)?;
             if let Some(series) = cursor.get(SeriesId(id))
                 && series.overlaps(range)
             {
                 visit(series.labels());
             }
         }
+        Ok(())
     }
 
     /// The largest parts of the head, by everything that can be counted.

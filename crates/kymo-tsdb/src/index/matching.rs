@@ -82,8 +82,7 @@ fn lists<'v>(
 ) -> Result<Vec<&'v [u32]>, StoreError> {
     let mut found = Vec::new();
     for (value, list) in values {
-        pulse.tick(matcher.work(value))?;
-        if matcher.matches(value) == wanted {
+        if matcher.try_matches(value, pulse)? == wanted {
             found.push(list.as_slice());
         }
     }
@@ -100,8 +99,11 @@ fn filtered(
     ids.retain(|id| {
         let Some(labels) = stopped.is_ok().then(|| labels_of(SeriesId(*id))).flatten() else { return false };
         let value = labels.get(matcher.name()).unwrap_or("");
-        stopped = pulse.tick(16 + matcher.work(value));
-        matcher.matches(value)
+        let matches = pulse.tick(16).and_then(|()| matcher.try_matches(value, pulse));
+        matches.unwrap_or_else(|error| {
+            stopped = Err(error);
+            false
+        })
     });
     stopped.map(|()| ids)
 }

@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use data::{Data, read_all, rows_of, write};
-use kymo_model::{LabelsNeeded, MatchOp, Matcher, Queryable, Selector, TimeRange};
+use kymo_model::{CancelToken, LabelsNeeded, MatchOp, Matcher, Queryable, Selector, TimeRange};
 use kymo_testkit::SimDisk;
 use kymo_tsdb::block::{Block, BlockWriterOptions, CompactionPlan, verify_block};
 
@@ -88,19 +88,23 @@ fn matchers_choose_as_labels_say() {
         let names: BTreeSet<_> =
             found.iter().flat_map(|(labels, _)| labels.iter()).map(|label| label.name.to_owned()).collect();
         let names: Vec<_> = names.into_iter().collect();
-        assert_eq!(block.label_names(&matchers, TimeRange::ALL).unwrap(), names, "{matchers:?}");
+        assert_eq!(
+            block.label_names(&matchers, TimeRange::ALL, &CancelToken::new()).unwrap(),
+            names,
+            "{matchers:?}"
+        );
         for name in ["__name__", "extra", "absent", ""] {
             let values: BTreeSet<_> =
                 found.iter().filter_map(|(labels, _)| labels.get(name).map(str::to_owned)).collect();
             let values: Vec<_> = values.into_iter().collect();
             assert_eq!(
-                block.label_values(name, &matchers, TimeRange::ALL).unwrap(),
+                block.label_values(name, &matchers, TimeRange::ALL, &CancelToken::new()).unwrap(),
                 values,
                 "{matchers:?} {name}"
             );
         }
         let never = TimeRange::from_millis(i64::MIN, meta.min_time_ms - 1);
-        assert!(block.label_names(&matchers, never).unwrap().is_empty());
+        assert!(block.label_names(&matchers, never, &CancelToken::new()).unwrap().is_empty());
     }
 }
 
@@ -213,6 +217,6 @@ fn versions_of_the_index() {
     };
     assert_eq!(found(Vec::new()), [r#"{m="a"}"#, r#"{m="b"}"#]);
     assert_eq!(found(vec![Matcher::equal("m", "b")]), [r#"{m="b"}"#]);
-    assert_eq!(block.label_values("m", &[], TimeRange::ALL).unwrap(), ["a", "b"]);
+    assert_eq!(block.label_values("m", &[], TimeRange::ALL, &CancelToken::new()).unwrap(), ["a", "b"]);
     assert_eq!(block.series().unwrap().count(), 2);
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use kymo_model::{Labels, Matcher, Queryable, Selector, TimeRange};
+use kymo_model::{CancelToken, Labels, Matcher, Queryable, Selector, TimeRange};
 use kymo_testkit::{Crash, Fault, SimDisk};
 use kymo_tsdb::block::{BlockStore, BlockStoreOptions, CompactionPlan};
 
@@ -79,7 +79,7 @@ fn cut_compact_delete_retain() {
     let names: Vec<_> =
         wanted.keys().flat_map(|labels| labels.iter()).map(|label| label.name.to_owned()).collect();
     let names: std::collections::BTreeSet<_> = names.into_iter().collect();
-    assert!(store.label_names(&[], TimeRange::ALL).unwrap().into_iter().eq(names));
+    assert!(store.label_names(&[], TimeRange::ALL, &CancelToken::new()).unwrap().into_iter().eq(names));
 
     let first = store.blocks()[0].meta().clone();
     let kept_set = store.select(&Selector::new(Vec::new(), TimeRange::ALL)).unwrap();

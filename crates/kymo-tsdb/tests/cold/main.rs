@@ -14,7 +14,7 @@ mod scraped;
 use std::path::{Path, PathBuf};
 
 use data::{Data, Rows, START_MS, read_all, write};
-use kymo_model::{LabelsNeeded, MatchOp, Matcher, Queryable, Selector, TimeRange};
+use kymo_model::{CancelToken, LabelsNeeded, MatchOp, Matcher, Queryable, Selector, TimeRange};
 use kymo_testkit::SimDisk;
 use kymo_tsdb::block::{
     Block, BlockMeta, BlockWriterOptions, Interval, Tombstones, Ulid, verify_block, write_tombstones,
@@ -145,12 +145,12 @@ fn it_is_asked_as_a_block_is() {
         assert_eq!(labels(&cold), labels(&block));
         for range in [TimeRange::ALL, never] {
             assert_eq!(
-                cold.label_names(&matchers, range).unwrap(),
-                block.label_names(&matchers, range).unwrap()
+                cold.label_names(&matchers, range, &CancelToken::new()).unwrap(),
+                block.label_names(&matchers, range, &CancelToken::new()).unwrap()
             );
             assert_eq!(
-                cold.label_values("device", &matchers, range).unwrap(),
-                block.label_values("device", &matchers, range).unwrap()
+                cold.label_values("device", &matchers, range, &CancelToken::new()).unwrap(),
+                block.label_values("device", &matchers, range, &CancelToken::new()).unwrap()
             );
         }
     }

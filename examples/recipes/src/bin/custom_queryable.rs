@@ -4,8 +4,8 @@ use std::f64::consts::PI;
 use std::sync::Arc;
 
 use kymo::model::{
-    Labels, Matcher, Queryable, Resume, Samples, Selector, SeriesSet, SeriesSource, StoreError, TimeRange,
-    Timestamp,
+    CancelToken, Labels, Matcher, Queryable, Resume, Samples, Selector, SeriesSet, SeriesSource, StoreError,
+    TimeRange, Timestamp,
 };
 use kymo::promql::{Engine, QueryOptions, QueryValue};
 
@@ -30,11 +30,17 @@ impl Queryable for Waves {
         Ok(SeriesSet::new(Arc::new(Pinned { waves, range: wanted.range })))
     }
 
-    fn label_names(&self, _: &[Matcher], _: TimeRange) -> Result<Vec<String>, StoreError> {
+    fn label_names(&self, _: &[Matcher], _: TimeRange, _: &CancelToken) -> Result<Vec<String>, StoreError> {
         Ok(vec!["__name__".to_owned(), "kind".to_owned()])
     }
 
-    fn label_values(&self, name: &str, _: &[Matcher], _: TimeRange) -> Result<Vec<String>, StoreError> {
+    fn label_values(
+        &self,
+        name: &str,
+        _: &[Matcher],
+        _: TimeRange,
+        _: &CancelToken,
+    ) -> Result<Vec<String>, StoreError> {
         let mut values: Vec<String> =
             waves().filter_map(|(labels, _)| labels.get(name).map(str::to_owned)).collect();
         values.sort();

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use kymo_chunk::cold::{decode_times, sample_count};
-use kymo_model::{Estimate, Matcher, Queryable, Selector, SeriesSet, StoreError, TimeRange};
+use kymo_model::{CancelToken, Estimate, Matcher, Queryable, Selector, SeriesSet, StoreError, TimeRange};
 
 use super::super::chunk_file::ChunkFiles;
 use super::super::error::{BlockDamage, BlockError};
@@ -125,7 +125,7 @@ impl ColdBlock {
     }
 
     pub(super) fn series(&self) -> Result<BlockSeriesIter<'_>, BlockError> {
-        Ok(BlockSeriesIter::new(&self.inner.block, self.inner.block.tables()?))
+        Ok(BlockSeriesIter::new(&self.inner.block, self.inner.block.tables(&CancelToken::new())?))
     }
 }
 
@@ -177,9 +177,14 @@ impl Queryable for ColdBlock {
         Ok(self.inner.block.estimate(wanted).map(Some)?)
     }
 
-    fn label_names(&self, matchers: &[Matcher], range: TimeRange) -> Result<Vec<String>, StoreError> {
+    fn label_names(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        cancel: &CancelToken,
+    ) -> Result<Vec<String>, StoreError> {
         Ok(if range.overlaps(&self.time_range()) {
-            self.inner.block.label_names(matchers, range)?
+            self.inner.block.label_names(matchers, range, cancel)?
         } else {
             Vec::new()
         })
@@ -190,9 +195,10 @@ impl Queryable for ColdBlock {
         name: &str,
         matchers: &[Matcher],
         range: TimeRange,
+        cancel: &CancelToken,
     ) -> Result<Vec<String>, StoreError> {
         Ok(if range.overlaps(&self.time_range()) {
-            self.inner.block.label_values(name, matchers, range)?
+            self.inner.block.label_values(name, matchers, range, cancel)?
         } else {
             Vec::new()
         })

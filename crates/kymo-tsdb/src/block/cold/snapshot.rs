@@ -33,7 +33,7 @@ struct Pinned {
 
 impl ColdSnapshot {
     pub(super) fn pin(block: Arc<ColdInner>, wanted: &Selector) -> Result<ColdSnapshot, BlockError> {
-        let tables = block.block.tables()?;
+        let tables = block.block.tables(&wanted.cancel)?;
         let (mut series, mut columns) = (Vec::new(), Vec::new());
         block.block.for_each_match(&tables, (&wanted.matchers, &wanted.cancel), |number, entry| {
             let before = columns.len();

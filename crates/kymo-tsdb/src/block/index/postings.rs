@@ -1,6 +1,8 @@
 //! Postings: for each name and value the series that have it, and the table that says where each list is. The table is in
 //! memory when the block is used, the lists are read when they are asked for.
 
+use kymo_model::Pulse;
+
 use super::super::error::BlockError;
 use super::super::file::BlockFile;
 use super::Toc;
@@ -38,7 +40,11 @@ pub(in super::super) struct Values<'a> {
 }
 
 impl PostingsTable {
-    pub(in super::super) fn read(file: &BlockFile, toc: Toc) -> Result<PostingsTable, BlockError> {
+    pub(in super::super) fn read(
+        file: &BlockFile,
+        toc: Toc,
+        pulse: &mut Pulse,
+    ) -> Result<PostingsTable, BlockError> {
         let body = file.section(toc.postings_table)?;
         let mut bytes = Bytes(&body);
         let Some(count) = bytes.take(4).map(|count| u32::from_be_bytes(count.try_into().unwrap_or_default()))
@@ -47,6 +53,7 @@ impl PostingsTable {
         };
         let mut table = PostingsTable::default();
         for number in 0..count {
+            pulse.tick(32)?;
             let offset = toc.postings_table + 4 + (body.len() - bytes.0.len()) as u64;
             let mut entry = || {
                 let keys = bytes.unsigned().filter(|keys| *keys == 2);

@@ -1,5 +1,7 @@
 //! Symbols: every name and value of the block's labels, once. In memory when the block is used.
 
+use kymo_model::Pulse;
+
 use super::super::error::BlockError;
 use super::super::file::BlockFile;
 use super::Toc;
@@ -16,7 +18,11 @@ pub(in super::super) struct Symbols {
 }
 
 impl Symbols {
-    pub(in super::super) fn read(file: &BlockFile, toc: Toc) -> Result<Symbols, BlockError> {
+    pub(in super::super) fn read(
+        file: &BlockFile,
+        toc: Toc,
+        pulse: &mut Pulse,
+    ) -> Result<Symbols, BlockError> {
         let body = file.section(toc.symbols)?;
         let mut bytes = Bytes(&body);
         let at = |bytes: &Bytes<'_>| toc.symbols + 4 + (body.len() - bytes.0.len()) as u64;
@@ -26,6 +32,7 @@ impl Symbols {
         };
         let mut symbols = Symbols { offsets: (toc.version == 1).then(Vec::new), ..Symbols::default() };
         for number in 0..count {
+            pulse.tick(16)?;
             let offset = at(&bytes);
             let Some(symbol) = bytes.text() else {
                 let message = format!("expected symbol {number} of {count} in UTF-8, found something else");

@@ -272,7 +272,7 @@ impl BlockStore {
         let mut deleted = Deleted::default();
         for block in self.blocks().iter().filter(|block| block.time_range().overlaps(&range)) {
             let (mut tombstones, mut added) = (block.tombstones().clone(), 0);
-            let tables = block.inner().tables()?;
+            let tables = block.inner().tables(&CancelToken::new())?;
             block.inner().for_each_match(&tables, (matchers, &CancelToken::new()), |number, entry| {
                 if entry.chunks.iter().any(|chunk| chunk.overlaps(range)) {
                     let Some((first, last)) = entry.chunks.first().zip(entry.chunks.last()) else { return };

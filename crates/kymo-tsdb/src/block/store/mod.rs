@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, RwLock};
 
-use kymo_model::{Estimate, Matcher, Queryable, Selector, SeriesSet, StoreError, TimeRange};
+use kymo_model::{CancelToken, Estimate, Matcher, Queryable, Selector, SeriesSet, StoreError, TimeRange};
 
 use super::compact::CompactionPlan;
 use super::error::BlockError;
@@ -177,10 +177,18 @@ impl Queryable for BlockStore {
         Ok(Some(found.beside(together)))
     }
 
-    fn label_names(&self, matchers: &[Matcher], range: TimeRange) -> Result<Vec<String>, StoreError> {
-        let names =
-            self.blocks().iter().map(|block| block.label_names(matchers, range)).collect::<Result<_, _>>()?;
-        Ok(merged(names))
+    fn label_names(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        cancel: &CancelToken,
+    ) -> Result<Vec<String>, StoreError> {
+        let names = self
+            .blocks()
+            .iter()
+            .map(|block| block.label_names(matchers, range, cancel))
+            .collect::<Result<_, _>>()?;
+        merged(names, cancel)
     }
 
     fn label_values(
@@ -188,23 +196,25 @@ impl Queryable for BlockStore {
         name: &str,
         matchers: &[Matcher],
         range: TimeRange,
+        cancel: &CancelToken,
     ) -> Result<Vec<String>, StoreError> {
         let values = self
             .blocks()
             .iter()
-            .map(|block| block.label_values(name, matchers, range))
+            .map(|block| block.label_values(name, matchers, range, cancel))
             .collect::<Result<_, _>>()?;
-        Ok(merged(values))
+        merged(values, cancel)
     }
 }
 
 /// The names of several sorted lists, each once.
-pub(crate) fn merged(mut lists: Vec<Vec<String>>) -> Vec<String> {
+pub(crate) fn merged(mut lists: Vec<Vec<String>>, cancel: &CancelToken) -> Result<Vec<String>, StoreError> {
+    lists.retain(|list| !list.is_empty());
     if lists.len() < 2 {
-        return lists.pop().unwrap_or_default();
+        return Ok(lists.pop().unwrap_or_default());
     }
     let mut all: Vec<String> = lists.into_iter().flatten().collect();
-    all.sort_unstable();
+    cancel.sort_by(&mut all, String::cmp)?;
     all.dedup();
-    all
+    Ok(all)
 }
