@@ -58,7 +58,7 @@ impl StoredBlock {
 
     /// All series, in order of their labels. The chunks of a cold block's are its columns.
     pub fn series(&self) -> Result<BlockSeriesIter<'_>, BlockError> {
-        Ok(BlockSeriesIter::new(self.inner(), self.inner().tables()?))
+        Ok(BlockSeriesIter::new(self.inner(), self.inner().tables(&CancelToken::new())?))
     }
 
     /// Is it cold?
