@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use kymo_chunk::{Encoding, HistogramAppender, XorAppender};
-use kymo_model::{CancelToken, Histogram, Labels, MatchOp, Matcher, Queryable, Samples, Selector, TimeRange, Values};
+use kymo_model::{
+    CancelToken, Histogram, Labels, MatchOp, Matcher, Queryable, Samples, Selector, TimeRange, Values,
+};
 use kymo_testkit::SimDisk;
 use kymo_tsdb::block::{Block, BlockChunk, BlockOrigin, BlockWriter, BlockWriterOptions, Ulid, verify_block};
 

@@ -1,6 +1,6 @@
 //! PromQL text to a checked syntax tree and back: lexer, grammar, type check, printer, caret errors.
 //!
-//! The complete language of Prometheus 3.14. The lexer is logos with one mode each for braces and brackets, the grammar is
+//! The complete language of Prometheus 3.15.1. The lexer is logos with one mode each for braces and brackets, the grammar is
 //! lalrpop without a conflict, its parser committed. Whatever the text, parsing takes time linear in its length and ends in
 //! a tree within [`Limits`] or in a [`ParseError`] with a place.
 //!
