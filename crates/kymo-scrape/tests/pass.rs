@@ -190,6 +190,20 @@ fn a_failed_scrape_ends_everything_once() {
     assert_eq!(target.scrape("a 1\n"), ["a @6000 = 1"]);
 }
 
+/// The clock may not have got to the time of the last scrape yet, which is put on a grid.
+#[test]
+fn the_end_comes_behind_the_last_scrape() {
+    for (clock_ms, end_ms) in [(998, 1001), (1000, 1001), (1001, 1001), (1500, 1500)] {
+        let mut target = Target::with_labels("", &[]);
+        target.scrape("a 1\n");
+        target.cache.end_of_run(Timestamp::from_millis(clock_ms));
+        let mut log = Vec::new();
+        target.store.append(target.cache.batch(), &mut log);
+        let end = format!("@{end_ms} = stale");
+        assert!(log.len() >= 6 && log.iter().all(|line| line.ends_with(&end)), "{clock_ms}: {log:?}");
+    }
+}
+
 #[test]
 fn the_end_of_a_target() {
     let mut target = Target::with_labels("", &[]);

@@ -71,6 +71,8 @@ pub struct ScrapeCache {
     metadata: MetadataCache,
     scratch: LabelScratch,
     pass: u32,
+    /// The time of the last pass.
+    last: Timestamp,
     /// Spellings of the last pass that succeeded.
     settled: usize,
     /// Spellings of the pass under way.
@@ -115,6 +117,7 @@ impl ScrapeCache {
             metadata: MetadataCache::default(),
             scratch: LabelScratch::default(),
             pass: 0,
+            last: Timestamp::MIN,
             settled: 0,
             spellings_seen: 0,
             batch: Batch::new(),
@@ -137,7 +140,7 @@ impl ScrapeCache {
 
     /// Reads a response into a new batch. Where this fails, the batch holds markers for everything the target had.
     pub fn scrape(&mut self, format: Format, body: &[u8], now: Timestamp) -> Result<(), PassError> {
-        self.begin();
+        self.begin(now);
         match self.read(format, body, now) {
             Ok(seen_again) => {
                 if seen_again < self.series.tracked() {
@@ -156,12 +159,15 @@ impl ScrapeCache {
 
     /// Begins a batch for a scrape that brought no response: markers for everything the target had.
     pub fn scrape_failed(&mut self, now: Timestamp) {
-        self.begin();
+        self.begin(now);
         self.fail(now);
     }
 
-    /// Begins a batch for a target that is not scraped any more: markers for everything, the report included.
+    /// Begins a batch for a target that is not scraped any more: markers for everything, the report included. They come behind the
+    /// last scrape, whose time may be a little ahead of the clock; a store would refuse them at the same time, and the series would go
+    /// on for a lookback.
     pub fn end_of_run(&mut self, now: Timestamp) {
+        let now = now.max(self.last.saturating_add_ms(1));
         self.scrape_failed(now);
         for id in self.reports.clone() {
             self.push(id, now, STALE_NAN);
@@ -275,7 +281,8 @@ impl ScrapeCache {
         self.markers.clear();
     }
 
-    fn begin(&mut self) {
+    fn begin(&mut self, now: Timestamp) {
+        self.last = now;
         // Zero is for what was never seen. Stamps of passes 2^32 ago are long swept.
         self.pass = self.pass.checked_add(1).unwrap_or(1);
         self.abandoned();
