@@ -10,6 +10,7 @@ use crate::block::ChunkMeta;
 use crate::chunks::{CHUNKS_AHEAD_MAX, ChunkBytes};
 use crate::head::sealed::SealedChunk;
 use crate::sparse::{OneSeries, read_sparse};
+use crate::summary::is_inside;
 
 impl Snapshot {
     /// Reads all of a series but what can be spared; says whether it could. If not, `out` and `gaps` mean nothing: where something is
@@ -23,6 +24,10 @@ impl Snapshot {
     ) -> bool {
         let (series, range) = (&self.series[index], self.range);
         let (Some(known), Some(closed)) = (&self.known, &series.closed) else { return false };
+        let asked = Sparing { range: common(sparing.range, range), ..sparing };
+        if !closed.chunks.iter().any(|chunk| is_inside(&meta_of(chunk), asked)) {
+            return false;
+        }
         let sealed: Vec<&SealedChunk> = closed.chunks.iter().filter(|chunk| chunk.overlaps(range)).collect();
         let metas: Vec<ChunkMeta> = sealed.iter().map(|chunk| meta_of(chunk)).collect();
         let is_plain = |chunk: &&SealedChunk| chunk.encoding().is_float() && !chunk.late();
@@ -39,7 +44,6 @@ impl Snapshot {
         let one = OneSeries { summaries: &known.summaries, owner: known.number, number, oldest };
         out.clear();
         out.floats_mut();
-        let asked = Sparing { range: common(sparing.range, range), ..sparing };
         let read = read_sparse(one, &metas, asked, (out, gaps), |wanted, out, after| {
             let count = wanted.len();
             for at in wanted.clone() {
