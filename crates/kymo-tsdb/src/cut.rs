@@ -302,8 +302,10 @@ pub(crate) fn write_series(
             return Err(StoreError::new(StoreErrorKind::Canceled, "the database is being closed"));
         }
         let mut damaged = None;
-        let encoded =
-            |chunk: HeadChunk| encoded(shared, *id, &chunk).inspect_err(|_| damaged = chunk.place());
+        let encoded = |chunk: HeadChunk| {
+            let place = chunk.place();
+            encoded(shared, *id, chunk).inspect_err(|_| damaged = place)
+        };
         let read = chunks_of(*id).into_iter().map(encoded).collect::<Result<Vec<_>, _>>();
         let undecodable = |error| {
             let message = format!("chunk of series {labels} does not decode");
@@ -323,10 +325,9 @@ pub(crate) fn write_series(
     Ok(())
 }
 
-fn encoded(shared: &Shared, id: SeriesId, chunk: &HeadChunk) -> Result<EncodedChunk, StoreError> {
+fn encoded(shared: &Shared, id: SeriesId, chunk: HeadChunk) -> Result<EncodedChunk, StoreError> {
     let chunk = match chunk {
         HeadChunk::Copied { times_ms: (min_ms, max_ms), encoding, data } => {
-            let (min_ms, max_ms, encoding, data) = (*min_ms, *max_ms, *encoding, data.clone());
             return Ok(EncodedChunk { min_ms, max_ms, encoding, data });
         }
         HeadChunk::Sealed(chunk) => chunk,

@@ -95,8 +95,7 @@ impl BlockError {
         }
     }
 
-    /// The damage, unless it was the disk or something else that failed.
-    /// Damage of a chunk that a reader does without: says which times it is missing.
+    /// Damage of a chunk that a reader does without: says which times are missing.
     pub(super) fn missing(mut self, chunk: &ChunkMeta) -> BlockError {
         if let BlockError::Damaged(damage) = &mut self {
             damage
@@ -106,6 +105,7 @@ impl BlockError {
         self
     }
 
+    /// The damage, unless it was the disk or something else that failed.
     pub(super) fn into_damage(self) -> Result<BlockDamage, BlockError> {
         match self {
             BlockError::Damaged(damage) => Ok(damage),
