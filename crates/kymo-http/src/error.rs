@@ -1,6 +1,6 @@
 //! ApiError: the error types of the HTTP API and their status codes.
 //!
-//! Source: Prometheus `web/api/v1` (3.15.1): bad_data 400, execution 422, canceled 499, timeout 503, internal 500,
+//! Source: Prometheus `web/api/v1` (3.14): bad_data 400, execution 422, canceled 499, timeout 503, internal 500,
 //! not_found 404, unavailable 500.
 
 use axum::http::StatusCode;

@@ -44,57 +44,38 @@ pub trait Queryable: Send + Sync {
     ) -> Result<Vec<String>, StoreError>;
 }
 
-impl<T: Queryable + ?Sized> Queryable for &T {
-    fn select(&self, wanted: &Selector) -> Result<SeriesSet, StoreError> {
-        (**self).select(wanted)
-    }
-    fn estimate(&self, wanted: &Selector) -> Result<Option<Estimate>, StoreError> {
-        (**self).estimate(wanted)
-    }
-    fn label_names(
-        &self,
-        matchers: &[Matcher],
-        range: TimeRange,
-        cancel: &CancelToken,
-    ) -> Result<Vec<String>, StoreError> {
-        (**self).label_names(matchers, range, cancel)
-    }
-    fn label_values(
-        &self,
-        name: &str,
-        m: &[Matcher],
-        range: TimeRange,
-        cancel: &CancelToken,
-    ) -> Result<Vec<String>, StoreError> {
-        (**self).label_values(name, m, range, cancel)
-    }
+/// What points to something that can be queried can be.
+macro_rules! forward {
+    ($($pointer:ty),*) => {$(
+        impl<T: Queryable + ?Sized> Queryable for $pointer {
+            fn select(&self, wanted: &Selector) -> Result<SeriesSet, StoreError> {
+                (**self).select(wanted)
+            }
+            fn estimate(&self, wanted: &Selector) -> Result<Option<Estimate>, StoreError> {
+                (**self).estimate(wanted)
+            }
+            fn label_names(
+                &self,
+                matchers: &[Matcher],
+                range: TimeRange,
+                cancel: &CancelToken,
+            ) -> Result<Vec<String>, StoreError> {
+                (**self).label_names(matchers, range, cancel)
+            }
+            fn label_values(
+                &self,
+                name: &str,
+                matchers: &[Matcher],
+                range: TimeRange,
+                cancel: &CancelToken,
+            ) -> Result<Vec<String>, StoreError> {
+                (**self).label_values(name, matchers, range, cancel)
+            }
+        }
+    )*};
 }
 
-impl<T: Queryable + ?Sized> Queryable for Arc<T> {
-    fn select(&self, wanted: &Selector) -> Result<SeriesSet, StoreError> {
-        (**self).select(wanted)
-    }
-    fn estimate(&self, wanted: &Selector) -> Result<Option<Estimate>, StoreError> {
-        (**self).estimate(wanted)
-    }
-    fn label_names(
-        &self,
-        matchers: &[Matcher],
-        range: TimeRange,
-        cancel: &CancelToken,
-    ) -> Result<Vec<String>, StoreError> {
-        (**self).label_names(matchers, range, cancel)
-    }
-    fn label_values(
-        &self,
-        name: &str,
-        m: &[Matcher],
-        range: TimeRange,
-        cancel: &CancelToken,
-    ) -> Result<Vec<String>, StoreError> {
-        (**self).label_values(name, m, range, cancel)
-    }
-}
+forward!(&T, Arc<T>);
 
 /// What a store implements behind a [`SeriesSet`]: a pinned snapshot of series, addressed by index.
 pub trait SeriesSource: Send + Sync {

@@ -36,6 +36,14 @@ impl Target {
         Target { port, page }
     }
 
+    /// A configuration that scrapes it every second.
+    fn scraped(&self) -> String {
+        format!(
+            "global: {{scrape_interval: 1s, scrape_timeout: 1s}}\nscrape_configs:\n- job_name: app\n  static_configs: [{{targets: ['127.0.0.1:{}']}}]\n",
+            self.port
+        )
+    }
+
     fn show(&self, page: String) {
         *self.page.lock().expect("no panic while it is held") = page;
     }
@@ -121,10 +129,7 @@ fn scraped_sent_and_kept_as_by_prometheus() {
     }
     let dir = tempfile::tempdir().expect("a temporary directory");
     let target = Target::start();
-    let scrape = format!(
-        "global: {{scrape_interval: 1s, scrape_timeout: 1s}}\nscrape_configs:\n- job_name: app\n  static_configs: [{{targets: ['127.0.0.1:{}']}}]\n",
-        target.port
-    );
+    let scrape = target.scraped();
     let own = |name: &str| {
         let own = dir.path().join(name);
         fs::create_dir(&own).expect("a new directory");
@@ -238,10 +243,7 @@ fn imported_from_a_log_of_prometheus() {
     }
     let dir = tempfile::tempdir().expect("a temporary directory");
     let target = Target::start();
-    let scrape = format!(
-        "global: {{scrape_interval: 1s, scrape_timeout: 1s}}\nscrape_configs:\n- job_name: app\n  static_configs: [{{targets: ['127.0.0.1:{}']}}]\n",
-        target.port
-    );
+    let scrape = target.scraped();
     let mut theirs = prometheus(dir.path(), &scrape);
     let now_s = now_ms() / 1000;
     let range = (now_s - 1000, now_s + 1000);
@@ -261,7 +263,7 @@ fn imported_from_a_log_of_prometheus() {
     for by_command in [true, false] {
         let own = dir.path().join(format!("by-command-{by_command}"));
         let data = own.join("data");
-        copy(&dir.path().join("peer"), &data);
+        copy_directory(&dir.path().join("peer"), &data);
         if by_command {
             let output = Command::new(env!("CARGO_BIN_EXE_kymo"))
                 .args(["tsdb", "import", "prometheus"])
@@ -292,17 +294,5 @@ fn imported_from_a_log_of_prometheus() {
             ours = kymo(&own, free_port(), &[&nothing_flag]);
         }
         assert_eq!(ours.stop(), Some(0));
-    }
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("a new directory");
-    for entry in fs::read_dir(from).expect("a directory").flatten() {
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).expect("a copy");
-        }
     }
 }

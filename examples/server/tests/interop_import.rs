@@ -164,19 +164,6 @@ fn work(dir: &Path, server: &Program) {
     eventually("no more scrapes", twice, |(before, after)| before == after);
 }
 
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).unwrap();
-        }
-    }
-}
-
 fn import(data: &Path) -> (Option<i32>, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_kymo"))
         .args(["tsdb", "import", "prometheus"])
@@ -221,7 +208,7 @@ fn what_prometheus_answered_is_there() {
     assert!(files("wbl") > 0, "no log of samples out of order");
     let (killed, flipped, theirs) =
         (dir.path().join("killed"), dir.path().join("flipped"), dir.path().join("theirs"));
-    copy(&data, &killed);
+    copy_directory(&data, &killed);
     let (code, said) = import(&killed);
     assert_eq!(code, Some(0), "{said}");
     compare("killed", &rows_of_blocks(&killed), &wanted);
@@ -230,7 +217,7 @@ fn what_prometheus_answered_is_there() {
     assert!(code == Some(1) && said.contains("found neither"), "{said}");
 
     // A bit in the middle of the largest segment.
-    copy(&data, &flipped);
+    copy_directory(&data, &flipped);
     let segments = fs::read_dir(flipped.join("wal")).unwrap().map(|entry| entry.unwrap().path());
     let size = |path: &PathBuf| fs::metadata(path).unwrap().len();
     let segment = segments.filter(|path| path.is_file()).max_by_key(size).expect("a segment");
@@ -240,7 +227,7 @@ fn what_prometheus_answered_is_there() {
     fs::write(&segment, bytes).unwrap();
     // Without the chunks of the head: what is lost of the log is lost.
     fs::remove_dir_all(flipped.join("chunks_head")).unwrap();
-    copy(&flipped, &theirs);
+    copy_directory(&flipped, &theirs);
     let (code, said) = import(&flipped);
     assert!(code == Some(1) && said.contains("damaged: "), "{said}");
     let ours = rows_of_blocks(&flipped);

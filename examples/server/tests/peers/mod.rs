@@ -248,6 +248,19 @@ pub(crate) fn vector(port: u16, query: &str) -> Vec<(Value, f64)> {
     samples.iter().map(|sample| (sample["metric"].clone(), value(sample))).collect()
 }
 
+/// Everything in a directory, to a new one.
+pub(crate) fn copy_directory(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a new directory");
+    for entry in std::fs::read_dir(from).expect("a directory").flatten() {
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_directory(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).expect("a copy");
+        }
+    }
+}
+
 /// Asks again until `good`, or fails with the last answer.
 pub(crate) fn eventually<T: std::fmt::Debug>(
     what: &str,
