@@ -7,19 +7,22 @@
 
 use std::ops::Range;
 
-use kymo_model::{FLOAT_JSON_BYTES, put_float_json, put_short_float_json};
+use kymo_model::{FLOAT_JSON_BYTES, put_float_json, put_long_float_json, put_short_float_json};
 
 use crate::json::push_timestamp;
 
-/// `seconds,"` with 16 digits, a sign and three decimals.
-const TIME_BYTES: usize = 24;
+/// `"],[` between a value and the time of the next point.
+const BETWEEN: &str = "\"],[";
+
+/// That and `seconds,"` with 16 digits, a sign and three decimals.
+const TIME_BYTES: usize = 28;
 
 /// Points are put together here before they are appended, so many at once.
 const BLOCK_BYTES: usize = 4096;
-const BLOCK_POINTS: usize = BLOCK_BYTES / (TIME_BYTES + FLOAT_JSON_BYTES + END.len());
+const BLOCK_POINTS: usize = BLOCK_BYTES / (TIME_BYTES + FLOAT_JSON_BYTES);
 
-/// `"],[` between a value and the time of the next point.
-const END: &[u8; 4] = b"\"],[";
+/// What is longer has more digits than a short value.
+const SHORT_BYTES: usize = 16;
 
 /// How many values are kept, as a power of two.
 const VALUES_LOG2: u32 = 8;
@@ -31,7 +34,7 @@ const TIMES_KEPT_MAX: usize = 16 * 1024;
 #[derive(Clone, Copy)]
 struct Text<const N: usize> {
     bytes: [u8; N],
-    len: usize,
+    len: u32,
 }
 
 impl<const N: usize> Text<N> {
@@ -39,12 +42,13 @@ impl<const N: usize> Text<N> {
     #[inline(always)]
     fn put(&self, block: &mut [u8; BLOCK_BYTES], at: usize) -> usize {
         block[at..at + N].copy_from_slice(&self.bytes);
-        at + self.len
+        at + self.len as usize
     }
 }
 
 /// Prints the points of one matrix, series by series.
 pub(crate) struct PointPrinter {
+    block: Box<[u8; BLOCK_BYTES]>,
     times_ms: Vec<i64>,
     times: Vec<Text<TIME_BYTES>>,
     values: Values,
@@ -53,6 +57,8 @@ pub(crate) struct PointPrinter {
 /// The values that came last.
 struct Values {
     last_bits: u64,
+    /// Was the last one that was printed long?
+    is_long: bool,
     /// Its text, from the second time on that it comes.
     last: Option<Text<FLOAT_JSON_BYTES>>,
     /// Values that are not short, by a hash of their bits; texts, which may be empty, from the second time on.
@@ -61,7 +67,12 @@ struct Values {
 
 impl PointPrinter {
     pub(crate) fn new() -> PointPrinter {
-        PointPrinter { times_ms: Vec::new(), times: Vec::new(), values: Values::new() }
+        PointPrinter {
+            block: Box::new([0; BLOCK_BYTES]),
+            times_ms: Vec::new(),
+            times: Vec::new(),
+            values: Values::new(),
+        }
     }
 
     /// `[seconds,"value"],…`, without the brackets around all: of the points of a series those in `part`.
@@ -76,18 +87,19 @@ impl PointPrinter {
             self.times_ms.clear();
             self.times_ms.extend_from_slice(times_ms);
         }
-        let mut block = [0; BLOCK_BYTES];
-        out.push(b'[');
+        let block = &mut *self.block;
+        // The first point has none before it.
+        let mut begin = BETWEEN.len() - 1;
         let (times_ms, values) = (&times_ms[part.clone()], &values[part.clone()]);
         if self.times_ms.get(part.clone()).is_some_and(|kept| *kept == *times_ms) {
             let times = self.times[part].chunks(BLOCK_POINTS);
             for (times, values) in times.zip(values.chunks(BLOCK_POINTS)) {
                 let mut at = 0;
                 for (time, value) in times.iter().zip(values) {
-                    at = time.put(&mut block, at);
-                    at = self.values.put(*value, &mut block, at);
+                    at = time.put(block, at);
+                    at = self.values.put(*value, block, at);
                 }
-                out.extend_from_slice(&block[..at]);
+                out.extend_from_slice(&block[std::mem::take(&mut begin)..at]);
             }
         } else {
             let first = times_ms.first().copied().unwrap_or(0);
@@ -99,26 +111,26 @@ impl PointPrinter {
                         known += 1;
                     }
                     at = match self.times.get(known).filter(|_| self.times_ms[known] == *ms) {
-                        Some(text) => text.put(&mut block, at),
-                        None => time(*ms).put(&mut block, at),
+                        Some(text) => text.put(block, at),
+                        None => time(*ms).put(block, at),
                     };
-                    at = self.values.put(*value, &mut block, at);
+                    at = self.values.put(*value, block, at);
                 }
-                out.extend_from_slice(&block[..at]);
+                out.extend_from_slice(&block[std::mem::take(&mut begin)..at]);
             }
         }
-        // Without what would begin another point.
-        out.truncate(out.len() - 2);
+        out.extend_from_slice(b"\"]");
     }
 }
 
 fn time(ms: i64) -> Text<TIME_BYTES> {
     let mut text = String::with_capacity(TIME_BYTES);
+    text.push_str(BETWEEN);
     push_timestamp(&mut text, ms);
     text.push_str(",\"");
     let mut bytes = [0; TIME_BYTES];
     bytes[..text.len()].copy_from_slice(text.as_bytes());
-    Text { bytes, len: text.len() }
+    Text { bytes, len: text.len() as u32 }
 }
 
 impl Values {
@@ -126,21 +138,19 @@ impl Values {
         let mut bytes = [0; FLOAT_JSON_BYTES];
         bytes[0] = b'0';
         let zero = (0, Text { bytes, len: 1 });
-        Values { last_bits: 0, last: Some(zero.1), kept: vec![zero; 1 << VALUES_LOG2] }
+        Values { last_bits: 0, is_long: false, last: Some(zero.1), kept: vec![zero; 1 << VALUES_LOG2] }
     }
 
-    /// Puts `value"],[` at `at`; where it ends.
+    /// Puts a value at `at`; where it ends.
     #[inline(always)]
     fn put(&mut self, value: f64, block: &mut [u8; BLOCK_BYTES], at: usize) -> usize {
-        let end = if value.to_bits() == self.last_bits {
+        if value.to_bits() == self.last_bits {
             self.again(value, block, at)
         } else {
             self.last_bits = value.to_bits();
             self.last = None;
             self.other(value, block, at)
-        };
-        block[end..end + END.len()].copy_from_slice(END);
-        end + END.len()
+        }
     }
 
     #[inline(always)]
@@ -148,7 +158,7 @@ impl Values {
         let last = self.last.get_or_insert_with(|| {
             let mut bytes = [0; FLOAT_JSON_BYTES];
             let len = put_float_json(&mut bytes, value);
-            Text { bytes, len }
+            Text { bytes, len: len as u32 }
         });
         last.put(block, at)
     }
@@ -156,19 +166,24 @@ impl Values {
     #[inline(always)]
     fn other(&mut self, value: f64, block: &mut [u8; BLOCK_BYTES], at: usize) -> usize {
         let Some(room) = block[at..].first_chunk_mut::<FLOAT_JSON_BYTES>() else { return at };
-        let len = put_short_float_json(room, value);
-        if len > 0 {
-            return at + len;
+        // Where one is long, the next one mostly is, too.
+        if !self.is_long {
+            let len = put_short_float_json(room, value);
+            if len > 0 {
+                return at + len;
+            }
         }
         let bits = value.to_bits();
         let slot = (bits.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - VALUES_LOG2)) as usize;
         let (kept_bits, kept) = &mut self.kept[slot];
         if *kept_bits != bits {
             (*kept_bits, kept.len) = (bits, 0);
-            return at + put_float_json(room, value);
+            let len = put_long_float_json(room, value);
+            self.is_long = len > SHORT_BYTES;
+            return at + len;
         }
         if kept.len == 0 {
-            kept.len = put_float_json(&mut kept.bytes, value);
+            kept.len = put_long_float_json(&mut kept.bytes, value) as u32;
         }
         kept.put(block, at)
     }

@@ -65,7 +65,7 @@ pub use metadata::{FamilyMetadata, Metadata, MetadataQueryable, MetricType};
 pub use name::{METRIC_NAME, NameScheme, is_legacy_label_name, is_legacy_metric_name};
 pub use number::{
     FLOAT_JSON_BYTES, FloatParseError, format_float, format_float_g, format_openmetrics_float, parse_float,
-    put_float_json, put_short_float_json, write_float, write_float_g, write_float_json,
+    put_float_json, put_long_float_json, put_short_float_json, write_float, write_float_g, write_float_json,
 };
 pub use queryable::{Gap, Queryable, Resume, Series, SeriesReader, SeriesSet, SeriesSource, Sparing};
 pub use quote::Quoted;

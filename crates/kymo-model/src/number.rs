@@ -4,6 +4,7 @@
 //! `strconv.FormatFloat` with precision −1. Writing allocates nothing: an answer of the HTTP API holds millions of them.
 //! Whole numbers, and numbers of up to three decimals, need no search for their digits ([`short`]).
 
+mod long;
 mod short;
 
 use std::fmt::Write;
@@ -82,20 +83,23 @@ pub const FLOAT_JSON_BYTES: usize = 32;
 /// assert_eq!(&room[..len], b"-12.625");
 /// ```
 pub fn put_float_json(room: &mut [u8; FLOAT_JSON_BYTES], value: f64) -> usize {
-    let short = put_short_float_json(room, value);
-    if short > 0 {
-        return short;
+    match put_short_float_json(room, value) {
+        0 => put_long_float_json(room, value),
+        short => short,
     }
-    let magnitude = value.abs();
-    if (1e-4..1e15).contains(&magnitude) {
-        let sign = usize::from(value < 0.0);
-        room[0] = b'-';
-        let mut buffer = zmij::Buffer::new();
-        let text = buffer.format_finite(magnitude);
-        debug_assert!(!text.contains('e'), "BUG: {text} has an exponent");
-        let text = text.strip_suffix(".0").unwrap_or(text);
-        room[sign..][..text.len()].copy_from_slice(text.as_bytes());
-        return sign + text.len();
+}
+
+/// As [`put_float_json`], for floats that [`put_short_float_json`] has refused: any float, but sooner.
+///
+/// ```
+/// let mut room = [0; kymo_model::FLOAT_JSON_BYTES];
+/// let len = kymo_model::put_long_float_json(&mut room, 0.1 + 0.2);
+/// assert_eq!(&room[..len], b"0.30000000000000004");
+/// ```
+pub fn put_long_float_json(room: &mut [u8; FLOAT_JSON_BYTES], value: f64) -> usize {
+    let long = long::put(room, value);
+    if long > 0 {
+        return long;
     }
     let mut text = String::with_capacity(FLOAT_JSON_BYTES);
     write_float_json(&mut text, value);

@@ -33,7 +33,7 @@ const FRACTIONS: [[u8; 8]; 1000] = {
 };
 
 /// The digit 0 eight times.
-const ZEROS: u64 = 0x3030_3030_3030_3030;
+pub(super) const ZEROS: u64 = 0x3030_3030_3030_3030;
 
 /// Puts a float at the front of `room` if it is short; how many bytes that took, 0 if it is not.
 #[inline(always)]
@@ -66,7 +66,7 @@ pub(super) fn put(room: &mut [u8; FLOAT_JSON_BYTES], value: f64) -> usize {
 
 /// Puts a number of at most eight digits at `at`; how many it has.
 #[inline(always)]
-fn put_whole(room: &mut [u8; FLOAT_JSON_BYTES], at: usize, number: u32) -> usize {
+pub(super) fn put_whole(room: &mut [u8; FLOAT_JSON_BYTES], at: usize, number: u32) -> usize {
     let digits = eight_digits(number);
     // The last digit stays where all are zeros.
     let zeros = (digits | 1 << 56).trailing_zeros() & !7;
@@ -77,7 +77,7 @@ fn put_whole(room: &mut [u8; FLOAT_JSON_BYTES], at: usize, number: u32) -> usize
 /// The digits of a number below 10^8, one in each byte, the first in the lowest: halved three times, all parts at once. The
 /// products with 10,486 and 103 are quotients by 100 and 10 after a shift.
 #[inline(always)]
-fn eight_digits(number: u32) -> u64 {
+pub(super) fn eight_digits(number: u32) -> u64 {
     let fours = u64::from(number / 10_000) | u64::from(number % 10_000) << 32;
     let hundreds = ((fours * 10_486) >> 20) & 0x0000_007f_0000_007f;
     let twos = hundreds | (fours - hundreds * 100) << 16;
