@@ -2,7 +2,7 @@
 
 use kymo_model::TimeRange;
 
-use crate::{ChunkError, ChunkErrorKind, Encoding, Xor2Iter, decode_range};
+use crate::{ChunkError, ChunkErrorKind, Encoding, Xor2Iter, decode, decode_range};
 
 /// Appends the samples of a chunk inside `range` to two columns, and their start timestamps to a third, if the encoding has
 /// them (0 where unknown). As [`decode_range`], of which this is the general form.
@@ -24,6 +24,7 @@ pub fn decode_floats(
     (timestamps_ms, values, starts_ms): (&mut Vec<i64>, &mut Vec<f64>, &mut Vec<i64>),
 ) -> Result<(), ChunkError> {
     match encoding {
+        Encoding::Xor if range == TimeRange::ALL => return decode(bytes, timestamps_ms, values),
         Encoding::Xor => return decode_range(bytes, range, timestamps_ms, values),
         Encoding::Xor2 => {}
         _ => {

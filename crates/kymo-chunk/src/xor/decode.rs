@@ -80,6 +80,10 @@ fn decode_blocks(
         values.resize(v_start + block, 0.0);
         batch.read(&mut timestamps_ms[t_start..], &mut values[v_start..])?;
 
+        let times_ms = &timestamps_ms[t_start..];
+        if times_ms.iter().fold(true, |inside, t_ms| inside & (min_ms <= *t_ms) & (*t_ms <= max_ms)) {
+            continue;
+        }
         let end = timestamps_ms[t_start..].iter().position(|t_ms| *t_ms > max_ms);
         let mut kept = 0;
         for at in 0..end.unwrap_or(block) {

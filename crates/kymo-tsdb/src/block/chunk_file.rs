@@ -6,9 +6,11 @@
 //! ```
 
 use std::path::Path;
+use std::sync::Arc;
 
 use kymo_chunk::Encoding;
 
+use super::ahead::{Window, Windows, last_of_neighbours};
 use super::error::{BlockError, WriteBlockError};
 use super::file::{BlockFile, CRC_BYTES, FileWriter};
 use super::index::ChunkMeta;
@@ -29,6 +31,9 @@ const CHUNK_BYTES_GUESS: usize = 1280;
 
 /// Chunks of a series that lie this close together are read at once.
 const RUN_BYTES_MAX: u64 = 1 << 20;
+
+/// The part of a reference that says where in the segment.
+const OFFSET: u64 = 0xffff_ffff;
 
 /// The name of a segment, from 0.
 fn segment_name(index: usize) -> String {
@@ -81,7 +86,7 @@ impl ChunkFiles {
     }
 
     fn place(&self, reference: u64, index: &Path) -> Result<(&BlockFile, u64), BlockError> {
-        let (number, offset) = ((reference >> 32) as usize, reference & 0xffff_ffff);
+        let (number, offset) = ((reference >> 32) as usize, reference & OFFSET);
         let segment = self.segments.get(number).ok_or_else(|| {
             let message = format!(
                 "expected one of {} segments of chunks, found a reference to segment {}",
@@ -101,16 +106,21 @@ impl ChunkFiles {
     pub(super) fn read(&self, reference: u64, index: &Path) -> Result<ChunkData, BlockError> {
         let (segment, offset) = self.place(reference, index)?;
         let bytes = segment.read_some(offset, CHUNK_BYTES_GUESS)?;
-        parse(segment, offset, &bytes)
+        let mut owned = Vec::new();
+        let (encoding, data) = parse(segment, offset, &bytes, &mut owned)?;
+        Ok(ChunkData { encoding, data: data.to_vec() })
     }
 
-    /// Chunks of one series, which lie behind one another: with one read for those that are close together.
+    /// Chunks of one series, which lie behind one another: with one read for those that are close together, and for those in
+    /// `next`, which will be wanted then.
     pub(super) fn read_run(
         &self,
-        chunks: &[ChunkMeta],
+        (chunks, next): (&[ChunkMeta], &[ChunkMeta]),
+        windows: &Windows,
         index: &Path,
-        mut each: impl FnMut(&ChunkMeta, Result<ChunkData, BlockError>),
+        mut each: impl FnMut(&ChunkMeta, Result<(Encoding, &[u8]), BlockError>),
     ) {
+        let mut owned = Vec::new();
         let mut rest = chunks;
         while let Some(first) = rest.first() {
             let close = |chunk: &ChunkMeta| {
@@ -120,27 +130,56 @@ impl ChunkFiles {
             let run = rest.iter().position(|chunk| !close(chunk)).unwrap_or(rest.len());
             let (run, behind) = rest.split_at(run.max(1));
             rest = behind;
-            let Ok((segment, start)) = self.place(first.reference, index) else {
-                run.iter().for_each(|chunk| each(chunk, self.read(chunk.reference, index)));
-                continue;
-            };
             let last = run.last().map_or(first.reference, |chunk| chunk.reference);
-            let length = (last - first.reference) as usize + CHUNK_BYTES_GUESS;
-            match segment.read_some(start, length) {
-                Ok(bytes) => {
-                    for chunk in run {
-                        let at = (chunk.reference - first.reference) as usize;
-                        each(chunk, parse(segment, start + at as u64, bytes.get(at..).unwrap_or(&[])));
+            let next = if rest.is_empty() { next } else { &[] };
+            let window = self.window((first.reference, last), next, windows, index);
+            for chunk in run {
+                // What cannot be read at once may be readable one by one.
+                let read = match &window {
+                    Ok((segment, window)) => {
+                        let bytes = window.from(chunk.reference);
+                        parse(segment, chunk.reference & OFFSET, bytes, &mut owned)
                     }
-                }
-                Err(_) => run.iter().for_each(|chunk| each(chunk, self.read(chunk.reference, index))),
+                    Err(_) => self.read(chunk.reference, index).map(|ChunkData { encoding, data }| {
+                        owned = data;
+                        (encoding, &*owned)
+                    }),
+                };
+                each(chunk, read);
             }
         }
     }
+
+    /// The bytes of the chunks from the first to the last of a run, and of some of those that will be wanted next.
+    fn window(
+        &self,
+        (first, last): (u64, u64),
+        next: &[ChunkMeta],
+        windows: &Windows,
+        index: &Path,
+    ) -> Result<(&BlockFile, Arc<Window>), BlockError> {
+        let (segment, start) = self.place(first, index)?;
+        if let Some(window) = windows.find(first, last) {
+            return Ok((segment, window));
+        }
+        let end = last_of_neighbours(first, last, next);
+        let bytes = segment.read_some(start, (end - first) as usize + CHUNK_BYTES_GUESS)?;
+        let window = Arc::new(Window { start: first, last: end, bytes });
+        if end > last {
+            windows.keep(window.clone());
+        }
+        Ok((segment, window))
+    }
 }
 
-/// The chunk at an offset, of which `bytes` are the first ones; if they are too few it is read anew.
-fn parse(segment: &BlockFile, offset: u64, bytes: &[u8]) -> Result<ChunkData, BlockError> {
+/// The chunk at an offset, of which `bytes` are the first ones; if they are too few it is read anew,
+/// into `owned`.
+fn parse<'b>(
+    segment: &BlockFile,
+    offset: u64,
+    bytes: &'b [u8],
+    owned: &'b mut Vec<u8>,
+) -> Result<(Encoding, &'b [u8]), BlockError> {
     let mut rest = Bytes(bytes);
     let length = rest.unsigned().and_then(|length| usize::try_from(length).ok());
     let header_bytes = bytes.len() - rest.0.len();
@@ -148,18 +187,17 @@ fn parse(segment: &BlockFile, offset: u64, bytes: &[u8]) -> Result<ChunkData, Bl
         return Err(segment.damaged(offset, "expected the length of a chunk, found no number"));
     };
     let whole = length.saturating_add(1 + CRC_BYTES);
-    let owned;
     let body = match rest.0.get(..whole) {
         Some(body) => body,
         None => {
-            owned = segment.read(offset + header_bytes as u64, whole)?;
-            &owned
+            *owned = segment.read(offset + header_bytes as u64, whole)?;
+            owned
         }
     };
     segment.check_crc(offset, body)?;
     let encoding =
         Encoding::from_byte(body[0]).map_err(|error| segment.damaged(offset, error.to_string()))?;
-    Ok(ChunkData { encoding, data: body[1..=length].to_vec() })
+    Ok((encoding, &body[1..=length]))
 }
 
 /// Writes segments, one after the other.

@@ -14,6 +14,7 @@ mod error;
 mod file;
 mod ulid;
 
+mod ahead;
 mod chunk_file;
 mod encode;
 mod index;

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use kymo_chunk::{decode_floats, decode_histograms};
+use kymo_chunk::{Encoding, decode_floats, decode_histograms};
 use kymo_model::{
     FloatHistogram, Gap, Labels, Resume, Samples, Selector, SeriesSource, Sparing, StoreError, TimeRange,
     Values,
 };
 
-use super::chunk_file::ChunkData;
+use super::ahead::Windows;
 use super::error::BlockError;
 use super::index::ChunkMeta;
 use super::reader::Inner;
@@ -21,6 +21,7 @@ pub(super) struct Snapshot {
     series: Vec<Pinned>,
     /// The chunks of all series.
     chunks: Vec<ChunkMeta>,
+    windows: Windows,
 }
 
 struct Pinned {
@@ -41,7 +42,7 @@ impl Snapshot {
                 series.push(Pinned { labels: entry.labels, number, chunks_end: chunks.len() });
             }
         })?;
-        Ok(Snapshot { block, range: wanted.range, series, chunks })
+        Ok(Snapshot { block, range: wanted.range, series, chunks, windows: Windows::default() })
     }
 
     fn chunks(&self, index: usize) -> &[ChunkMeta] {
@@ -49,36 +50,42 @@ impl Snapshot {
         &self.chunks[start..self.series[index].chunks_end]
     }
 
-    /// Reads chunks as long as they are of one kind; how many. `after` sees each with what it added to the samples.
+    /// Reads chunks as long as they are of one kind; how many. `after` sees each with what it added to the samples. Those in
+    /// `next` will be wanted then.
     fn read_run(
         &self,
-        chunks: &[ChunkMeta],
+        (chunks, next_chunks): (&[ChunkMeta], &[ChunkMeta]),
         out: &mut Samples,
         mut after: impl FnMut(&ChunkMeta, usize, &Samples),
     ) -> Result<usize, StoreError> {
         let mut kind = (!out.is_empty()).then(|| out.floats().is_some());
         let (mut next, mut stop, mut failed) = (0, None, None);
-        self.block.chunks.read_run(chunks, self.block.index.path(), |chunk, data| {
-            let at = next;
-            next += 1;
-            if stop.is_some() || failed.is_some() {
-                return;
-            }
-            let read = data.and_then(|data| {
-                let is_float = data.encoding.is_float();
-                if *kind.get_or_insert(is_float) != is_float {
-                    stop = Some(at);
-                    return Ok(());
+        self.block.chunks.read_run(
+            (chunks, next_chunks),
+            &self.windows,
+            self.block.index.path(),
+            |chunk, data| {
+                let at = next;
+                next += 1;
+                if stop.is_some() || failed.is_some() {
+                    return;
                 }
-                let before = out.len();
-                self.decode(chunk, &data, out)?;
-                after(chunk, before, out);
-                Ok(())
-            });
-            if let Err(error) = read.or_else(|error| self.block.note_error(error.missing(chunk))) {
-                failed = Some(error);
-            }
-        });
+                let read = data.and_then(|data| {
+                    let is_float = data.0.is_float();
+                    if *kind.get_or_insert(is_float) != is_float {
+                        stop = Some(at);
+                        return Ok(());
+                    }
+                    let before = out.len();
+                    self.decode(chunk, data, out)?;
+                    after(chunk, before, out);
+                    Ok(())
+                });
+                if let Err(error) = read.or_else(|error| self.block.note_error(error.missing(chunk))) {
+                    failed = Some(error);
+                }
+            },
+        );
         match failed {
             Some(error) => Err(error.into()),
             None => Ok(stop.unwrap_or(next)),
@@ -95,16 +102,21 @@ impl Snapshot {
     ) -> Result<usize, StoreError> {
         let chunks = &self.chunks(index)[from..];
         let Some((summaries, block)) = self.block.summaries() else {
-            return Ok(from + self.read_run(chunks, out, |_, _, _| {})?);
+            return Ok(from + self.read_run((chunks, &[]), out, |_, _, _| {})?);
         };
         let series = OneSeries { summaries, owner: block, number: self.series[index].number, oldest: 0 };
         let read = read_sparse(series, chunks, sparing, (out, gaps), |wanted, out, after| {
-            self.read_run(&chunks[wanted], out, after)
+            self.read_run((&chunks[wanted], &[]), out, after)
         })?;
         Ok(from + read)
     }
 
-    fn decode(&self, chunk: &ChunkMeta, data: &ChunkData, out: &mut Samples) -> Result<(), BlockError> {
+    fn decode(
+        &self,
+        chunk: &ChunkMeta,
+        data: (Encoding, &[u8]),
+        out: &mut Samples,
+    ) -> Result<(), BlockError> {
         append_chunk(chunk, data, self.range, out).map_err(|fault| {
             let file = self.block.dir.join(super::chunk_file::CHUNKS_DIR);
             let file = file.join(format!("{:06}", (chunk.reference >> 32) + 1));
@@ -118,7 +130,7 @@ impl Snapshot {
         let (mut samples, mut from) = (Samples::new(), 0);
         while from < self.chunks(index).len() {
             samples.clear();
-            from += self.read_run(&self.chunks(index)[from..], &mut samples, |_, _, _| {})?;
+            from += self.read_run((&self.chunks(index)[from..], &[]), &mut samples, |_, _, _| {})?;
             let start = |at: usize| samples.start_timestamps_ms.get(at).copied().unwrap_or(0);
             for (at, t_ms) in samples.timestamps_ms.iter().enumerate() {
                 rows.push((
@@ -173,7 +185,7 @@ impl Snapshot {
 /// Appends the samples of a chunk inside a range to columns of its kind, or says what is wrong with it.
 pub(super) fn append_chunk(
     chunk: &ChunkMeta,
-    ChunkData { encoding, data }: &ChunkData,
+    (encoding, data): (Encoding, &[u8]),
     range: TimeRange,
     out: &mut Samples,
 ) -> Result<(), String> {
@@ -192,10 +204,12 @@ pub(super) fn append_chunk(
     }
     let decoded = match values {
         Values::Floats(values) => {
-            decode_floats(*encoding, data, range, (timestamps_ms, values, start_timestamps_ms))
+            // Where all of it is wanted, nobody need look at each sample's time.
+            let range = if chunk.is_inside(range) { TimeRange::ALL } else { range };
+            decode_floats(encoding, data, range, (timestamps_ms, values, start_timestamps_ms))
         }
         Values::Histograms(values) => {
-            decode_histograms(*encoding, data, range, (timestamps_ms, values, start_timestamps_ms))
+            decode_histograms(encoding, data, range, (timestamps_ms, values, start_timestamps_ms))
         }
     };
     if !start_timestamps_ms.is_empty() {
@@ -203,7 +217,7 @@ pub(super) fn append_chunk(
     }
     // Whoever reads relies on the order; right checksums say only that the bytes are as somebody wrote them.
     let added = &timestamps_ms[before..];
-    let in_order = added.is_sorted_by(|earlier, later| earlier < later)
+    let in_order = are_in_order(added)
         && added.first().is_none_or(|first_ms| *first_ms >= chunk.min_ms)
         && added.last().is_none_or(|last_ms| *last_ms <= chunk.max_ms);
     if !in_order {
@@ -222,6 +236,18 @@ pub(super) fn append_chunk(
             chunk.min_ms, chunk.max_ms
         )),
     }
+}
+
+/// Is each time behind the one before?
+fn are_in_order(times_ms: &[i64]) -> bool {
+    // Signs alone are looked at, of several at once; then one by one if they say no, or if differences may overflow.
+    let is_far = |t_ms: i64| t_ms ^ (t_ms << 1);
+    let pairs = times_ms.iter().zip(times_ms.get(1..).unwrap_or(&[]));
+    let last = times_ms.last().map_or(0, |last| is_far(*last));
+    let wrong = pairs.fold(last, |wrong, (earlier, later)| {
+        wrong | is_far(*earlier) | later.wrapping_sub(*earlier).wrapping_sub(1)
+    });
+    wrong >= 0 || times_ms.is_sorted_by(|earlier, later| earlier < later)
 }
 
 enum Value {
@@ -274,7 +300,10 @@ impl SeriesSource for Snapshot {
             let from = resume.a as usize;
             let next = match in_order {
                 true if from >= chunks.len() => return Ok(false),
-                true => from + self.read_run(&chunks[from..], out, |_, _, _| {})?,
+                true => {
+                    let next = &self.chunks[self.series[index].chunks_end..];
+                    from + self.read_run((&chunks[from..], next), out, |_, _, _| {})?
+                }
                 false => self.merged_run(index, from, out)?,
             };
             if next == from {
@@ -313,5 +342,23 @@ impl SeriesSource for Snapshot {
 
     fn warnings(&self) -> Vec<String> {
         self.block.warnings()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::are_in_order;
+
+    #[test]
+    fn times_in_order() {
+        let (min, max) = (i64::MIN, i64::MAX);
+        for times_ms in [&[][..], &[5], &[1, 2, 9], &[min, max], &[min, 0, max], &[-1 << 62, 1 << 62]] {
+            assert!(are_in_order(times_ms), "{times_ms:?}");
+        }
+        for times_ms in
+            [&[1, 1][..], &[1, 3, 2], &[max, min], &[0, max, min], &[1 << 62, -1 << 62], &[2, min]]
+        {
+            assert!(!are_in_order(times_ms), "{times_ms:?}");
+        }
     }
 }

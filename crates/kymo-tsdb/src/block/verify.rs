@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use kymo_chunk::{Encoding, HistogramIter, Xor2Iter, XorIter};
-use kymo_model::CancelToken;
+use kymo_chunk::{Encoding, HistogramIter, decode_floats};
+use kymo_model::{CancelToken, TimeRange};
 
-use super::chunk_file::{CHUNKS_DIR, ChunkData};
+use super::chunk_file::CHUNKS_DIR;
 use super::error::{BlockDamage, BlockError};
 use super::index::{ChunkMeta, Symbols, read_postings};
 use super::reader::{Block, Inner};
@@ -194,7 +194,7 @@ fn verify_chunks(block: &Block, series: &BlockSeries, report: &mut BlockReport) 
                 continue;
             }
         };
-        match check_samples(chunk, &data) {
+        match check_samples(chunk, (data.encoding, &data.data)) {
             Ok(samples) => {
                 report.chunks += 1;
                 report.samples += samples;
@@ -210,18 +210,14 @@ fn verify_chunks(block: &Block, series: &BlockSeries, report: &mut BlockReport) 
 }
 
 /// How many samples a chunk has, if they are in order and inside the time that the index says.
-pub(super) fn check_samples(
-    chunk: &ChunkMeta,
-    ChunkData { encoding, data }: &ChunkData,
-) -> Result<u64, String> {
+pub(super) fn check_samples(chunk: &ChunkMeta, (encoding, data): (Encoding, &[u8])) -> Result<u64, String> {
     let mut times = Vec::new();
     let read = match encoding {
-        Encoding::Xor => XorIter::new(data)
-            .and_then(|samples| { samples }.try_for_each(|sample| sample.map(|(t_ms, _)| times.push(t_ms)))),
-        Encoding::Xor2 => Xor2Iter::new(data).and_then(|samples| {
-            { samples }.try_for_each(|sample| sample.map(|sample| times.push(sample.t_ms)))
-        }),
-        _ => HistogramIter::new(*encoding, data).and_then(|samples| {
+        Encoding::Xor | Encoding::Xor2 => {
+            let columns = (&mut times, &mut Vec::new(), &mut Vec::new());
+            decode_floats(encoding, data, TimeRange::ALL, columns)
+        }
+        _ => HistogramIter::new(encoding, data).and_then(|samples| {
             { samples }.try_for_each(|sample| sample.map(|sample| times.push(sample.t_ms)))
         }),
     };

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use kymo_model::{Samples, TimeRange, Values};
 
-use super::super::chunk_file::ChunkData;
 use super::super::compact::{CompactError, Compacted};
 use super::super::encode::for_each_row;
 use super::super::encode::{EncodedChunk, Row, RowValue, encode};
@@ -129,18 +128,17 @@ impl ColdInner {
                         push_floats(&samples, &mut rows);
                         return Ok(());
                     };
-                    let data = ChunkData { encoding, data: record.body.to_vec() };
                     let ChunkMeta { min_ms, max_ms, .. } = *column;
                     let touched =
                         deleted.iter().any(|interval| interval.min_ms <= max_ms && min_ms <= interval.max_ms);
                     if touched {
-                        let read = for_each_row(encoding, &data.data, |row| rows.push(row));
+                        let read = for_each_row(encoding, record.body, |row| rows.push(row));
                         return read.map_err(|error| {
                             self.damaged(column, format!("chunk does not decode: {error}"))
                         });
                     }
                     flush(&mut rows, deleted, chunks);
-                    chunks.push(EncodedChunk { min_ms, max_ms, encoding, data: data.data });
+                    chunks.push(EncodedChunk { min_ms, max_ms, encoding, data: record.body.to_vec() });
                     Ok(())
                 });
             if let Err(error) = read {

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use kymo_chunk::cold::{decode_values, sample_count};
 use kymo_model::{Labels, Resume, Samples, Selector, SeriesSource, StoreError, TimeRange, Values};
 
-use super::super::chunk_file::ChunkData;
 use super::super::error::BlockError;
 use super::super::index::ChunkMeta;
 use super::super::snapshot::{append_chunk, bury};
@@ -102,10 +101,8 @@ impl ColdInner {
         let before = out.len();
         let read = match record.kind {
             Kind::Values => self.append_values(column, record.body, range, out),
-            Kind::Chunk(encoding) => {
-                append_chunk(column, &ChunkData { encoding, data: record.body.to_vec() }, range, out)
-                    .map_err(|fault| self.damaged(column, fault))
-            }
+            Kind::Chunk(encoding) => append_chunk(column, (encoding, record.body), range, out)
+                .map_err(|fault| self.damaged(column, fault)),
             Kind::Times => Err(self.damaged(column, "expected values, found timestamps")),
         };
         let behind = before == 0

@@ -5,7 +5,6 @@ use std::collections::HashSet;
 
 use kymo_model::{Samples, StoreError, StoreErrorKind, TimeRange};
 
-use super::super::chunk_file::ChunkData;
 use super::super::error::BlockError;
 use super::super::index::ChunkMeta;
 use super::super::series::BlockSeries;
@@ -81,8 +80,8 @@ fn verify_column(
     let (mut bytes, mut owned) = (Vec::new(), Vec::new());
     let record = record::read_at(&inner.columns, column.reference, &mut bytes, &mut owned)?;
     if let Kind::Chunk(encoding) = record.kind {
-        let data = ChunkData { encoding, data: record.body.to_vec() };
-        return check_samples(column, &data).map_err(|message| inner.damaged(column, message));
+        return check_samples(column, (encoding, record.body))
+            .map_err(|message| inner.damaged(column, message));
     }
     if let Some(ValuesColumn { times, .. }) = ValuesColumn::parse(record.body)
         && record.kind == Kind::Values

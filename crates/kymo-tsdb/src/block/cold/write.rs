@@ -7,7 +7,6 @@ use std::sync::Arc;
 use kymo_chunk::{Encoding, cold::COLUMN_SAMPLES_MAX, cold::encode_values, decode};
 use kymo_model::{Labels, StoreError, StoreErrorKind};
 
-use super::super::chunk_file::ChunkData;
 use super::super::encode::EncodedChunk;
 use super::super::error::{BlockDamage, BlockError, WriteBlockError};
 use super::super::file::FileWriter;
@@ -248,7 +247,7 @@ impl ColdWriter {
     fn push_chunk(&mut self, chunk: &EncodedChunk) -> Result<Result<(), String>, WriteBlockError> {
         let EncodedChunk { min_ms, max_ms, encoding, ref data } = *chunk;
         let mut meta = ChunkMeta { min_ms, max_ms, reference: 0 };
-        let samples = match check_samples(&meta, &ChunkData { encoding, data: data.clone() }) {
+        let samples = match check_samples(&meta, (encoding, data)) {
             Ok(samples) => samples,
             Err(message) => return Ok(Err(message)),
         };

@@ -26,6 +26,11 @@ impl ChunkMeta {
     pub fn overlaps(&self, range: TimeRange) -> bool {
         self.min_ms <= range.max.millis() && range.min.millis() <= self.max_ms
     }
+
+    /// Are all its samples in the range, as far as its ends say?
+    pub(in super::super) fn is_inside(&self, range: TimeRange) -> bool {
+        range.min.millis() <= self.min_ms && self.max_ms <= range.max.millis()
+    }
 }
 
 /// An entry, read.
