@@ -12,7 +12,7 @@ use kymo_model::SampleValue;
 
 use super::gather::PageRows;
 use crate::chunks::ChunkStore;
-use crate::head::{Head, SERIES_PER_PAGE, Second, Series};
+use crate::head::{Buffers, Head, SERIES_PER_PAGE, Second, Series};
 use crate::index::SeriesId;
 use crate::lock::lock;
 
@@ -21,6 +21,8 @@ use crate::lock::lock;
 pub(super) struct Appliers<'a> {
     head: &'a Head,
     threads: usize,
+    /// What the gathering thread works in when it helps.
+    own: Mutex<Scratch>,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -37,7 +39,8 @@ struct State {
 
 /// Runs `read` with appliers, on `threads` threads with this one.
 pub(super) fn with_appliers<T>(head: &Head, threads: usize, read: impl FnOnce(&Appliers<'_>) -> T) -> T {
-    let appliers = Appliers { head, threads, state: Mutex::default(), changed: Condvar::new() };
+    let appliers =
+        Appliers { head, threads, own: Mutex::default(), state: Mutex::default(), changed: Condvar::new() };
     std::thread::scope(|scope| {
         // However `read` ends, the threads do too.
         let _end = End(&appliers);
@@ -72,12 +75,13 @@ impl Appliers<'_> {
     /// Returns when everything was applied. Where there is no other thread, `between` is called after each page, while it lies in the
     /// processor's caches.
     pub(super) fn finish(&self, mut between: impl FnMut()) {
-        let mut scratch = Scratch::default();
+        let mut scratch = lock(&self.own);
         while self.work_on_one(&mut scratch) {
             if self.threads == 1 {
                 between();
             }
         }
+        drop(scratch);
         let mut state = lock(&self.state);
         while state.working > 0 {
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -147,7 +151,7 @@ struct Scratch {
     /// In place of a histogram the index it has among the histograms, as bits.
     samples: Vec<(i64, f64)>,
     marks: Vec<u8>,
-    buffer: Vec<u8>,
+    buffers: Buffers,
     /// Series of which chunks were sealed.
     sealed: Vec<SeriesId>,
 }
@@ -213,14 +217,14 @@ fn apply(head: &Head, page: usize, rows: &PageRows, scratch: &mut Scratch) {
         for (slot, series) in slots.iter_mut().enumerate() {
             let range = scratch.of_slot(slot);
             if let (Some(series), false) = (series, range.is_empty()) {
-                let Scratch { samples, marks, buffer, sealed, .. } = &mut *scratch;
+                let Scratch { samples, marks, buffers, sealed, .. } = &mut *scratch;
                 let before = added.chunks;
                 let of_series = SeriesRows {
                     samples: &samples[range.clone()],
                     marks: &marks[range],
                     histograms: &rows.histograms,
                 };
-                apply_series(series, of_series, buffer, &head.store, &mut added);
+                apply_series(series, of_series, buffers, &head.store, &mut added);
                 let unspilled = if added.chunks > before { series.unspilled_bytes() } else { 0 };
                 if unspilled > 0 {
                     sealed_bytes += unspilled as u64;
@@ -270,14 +274,14 @@ impl SeriesRows<'_> {
 fn apply_series(
     series: &mut Series,
     rows: SeriesRows<'_>,
-    buffer: &mut Vec<u8>,
+    buffers: &mut Buffers,
     store: &ChunkStore,
     added: &mut Added,
 ) {
     series.touch(Second::OPENING);
     let mut at = 0;
     while at < rows.samples.len() {
-        let (count, chunks) = series.push_newer(&rows.samples[at..at + rows.floats(at)], buffer);
+        let (count, chunks) = series.push_newer(&rows.samples[at..at + rows.floats(at)], buffers);
         if count > 0 {
             added.add(rows.samples[at].0, rows.samples[at + count - 1].0, count, chunks);
             at += count;

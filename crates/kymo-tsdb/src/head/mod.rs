@@ -6,6 +6,7 @@
 //! table, one page.
 
 mod activity;
+mod buffers;
 mod closed;
 mod cut;
 mod erase;
@@ -42,6 +43,7 @@ use remembered::Remembered;
 use rescue::Eras;
 
 pub(crate) use activity::Second;
+pub(crate) use buffers::Buffers;
 pub(crate) use cut::{Finality, HeadChunk};
 pub(crate) use newest::Newest;
 pub(crate) use page::{Cursor, PageTable, SERIES_PER_PAGE, place};

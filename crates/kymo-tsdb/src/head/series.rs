@@ -10,6 +10,7 @@ use kymo_chunk::{Encoding, XorAppender};
 use kymo_model::{Labels, Refusal, SampleValue, TimeRange};
 
 use super::activity::Second;
+use super::buffers::Buffers;
 use super::closed::Closed;
 use super::open::{Open, OpenHistograms};
 use super::page::place;
@@ -25,6 +26,9 @@ const CHUNK_RANGE_MS: i64 = 2 * 3_600_000;
 
 /// An open chunk that was filled at once has so much room for what comes next, at least and at most.
 const OPEN_SPARE_BYTES: RangeInclusive<usize> = 32..=256;
+
+/// So much is asked for; what is given may be a step more.
+const OPEN_SPARE_WANTED: usize = 96;
 
 /// In which two hours a time lies.
 pub(crate) fn range_number(t_ms: i64) -> i64 {
@@ -265,8 +269,8 @@ impl Series {
     }
 
     /// Adds the samples from the front as long as each is newer than all before it. How many were added, and how many chunks
-    /// there are more than before. `buffer` is memory to work in.
-    pub(crate) fn push_newer(&mut self, samples: &[(i64, f64)], buffer: &mut Vec<u8>) -> (usize, usize) {
+    /// there are more than before.
+    pub(crate) fn push_newer(&mut self, samples: &[(i64, f64)], buffers: &mut Buffers) -> (usize, usize) {
         let mut newest_ms = self.newest_ms();
         let newer =
             samples.iter().take_while(|(t_ms, _)| newest_ms.replace(*t_ms).is_none_or(|old| old < *t_ms));
@@ -281,8 +285,8 @@ impl Series {
             self.find_samples_max();
         }
         let Open::Floats(mut open) = std::mem::take(&mut self.open) else { return (0, 0) };
-        buffer.reserve(XorAppender::ROOMY_BYTES);
-        let mut own = open.move_to(std::mem::take(buffer));
+        buffers.work.reserve(XorAppender::ROOMY_BYTES);
+        let mut own = open.move_to(std::mem::take(&mut buffers.work));
         let mut chunks = 0;
         let mut rest = &samples[..count];
         while let Some((t_ms, _)) = rest.first() {
@@ -306,9 +310,10 @@ impl Series {
             rest = later;
         }
         if !OPEN_SPARE_BYTES.contains(&own.capacity().saturating_sub(open.bytes().len())) {
-            own = Vec::with_capacity(open.bytes().len() + OPEN_SPARE_BYTES.end() / 2);
+            buffers.give_back(own);
+            own = buffers.take(open.bytes().len() + OPEN_SPARE_WANTED);
         }
-        *buffer = open.move_to(own);
+        buffers.work = open.move_to(own);
         self.open = Open::Floats(open);
         (count, chunks)
     }
