@@ -94,8 +94,7 @@ impl Columns {
             if !reader.read(&mut self.next_run)? {
                 // Other chunks of the run may know some, but nothing is left out where they are wanted.
                 self.samples.start_timestamps_ms.clear();
-                context.read(selection, samples);
-                return Ok(());
+                return context.read(selection, samples);
             }
             // Floats and histograms take turns: windows over both look at all of them.
             self.gaps.clear();
@@ -116,8 +115,7 @@ impl Columns {
             self.samples.start_timestamps_ms.clear();
             self.histogram_starts.clear();
         }
-        context.read(selection, self.samples.len() + self.histogram_weight);
-        Ok(())
+        context.read(selection, self.samples.len() + self.histogram_weight)
     }
 
     /// Leaves count, sum and a reset hint of each histogram, for a walk over windows with these ends.

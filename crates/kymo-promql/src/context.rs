@@ -28,6 +28,8 @@ pub(crate) struct Context {
     pub(crate) text: Option<Arc<str>>,
     /// How many series all selections together may have; 0 for no bound.
     pub(crate) series_max: usize,
+    /// How many samples all selections together may have; 0 for no bound.
+    pub(crate) samples_read_max: u64,
     pub(crate) budget: Budget,
     pub(crate) workers: Workers,
     pub(crate) spare: Spare,
@@ -52,6 +54,7 @@ pub(crate) struct SelectedSet {
     newest_only: bool,
     /// How many samples were read, each once per read.
     pub(crate) samples_read: Arc<AtomicU64>,
+    selection: Selection,
 }
 
 impl SelectedSet {
@@ -118,12 +121,14 @@ impl Context {
                     format!("query would read {found} series or more, expected at most {series_max}");
                 return Err(self.refused(Bound::Series, message, selection));
             }
+            self.refuse_to_read(store, selection, series.len())?;
             let samples_read = Arc::new(AtomicU64::new(0));
             self.sets.push(SelectedSet {
                 series,
                 one_name: selection.one_name(),
                 newest_only: selector.hints.newest_only,
                 samples_read,
+                selection: selection.clone(),
             });
         }
         Ok(())
@@ -167,9 +172,23 @@ impl Context {
         self.held = self.shared.iter().map(|_| OnceLock::new()).collect();
     }
 
-    /// Says that so many samples of a selection were read.
-    pub(crate) fn read(&self, selection: usize, samples: usize) {
+    /// Says that so many samples of a selection were read, which may be too many.
+    pub(crate) fn read(&self, selection: usize, samples: usize) -> Result<(), QueryError> {
         self.sets[selection].samples_read.fetch_add(samples as u64, Ordering::Relaxed);
+        let max = self.samples_read_max;
+        if max == 0 || self.samples_read() <= max {
+            return Ok(());
+        }
+        Err(self.too_many_to_read("query would read more samples", &self.sets[selection].selection))
+    }
+
+    pub(crate) fn too_many_to_read(&self, what: &str, selection: &Selection) -> QueryError {
+        let message = format!("{what}, expected at most {}", self.samples_read_max);
+        self.refused(Bound::SamplesRead, message, selection)
+    }
+
+    fn samples_read(&self) -> u64 {
+        self.sets.iter().map(|set| set.samples_read.load(Ordering::Relaxed)).sum()
     }
 
     /// Has somebody asked to stop?
@@ -201,7 +220,7 @@ impl Context {
         QueryStats {
             selects: self.sets.len() as u64,
             series: self.sets.iter().map(|set| set.series.len() as u64).sum(),
-            samples_read: self.sets.iter().map(|set| set.samples_read.load(Ordering::Relaxed)).sum(),
+            samples_read: self.samples_read(),
             total_queryable_samples: self.counters.total(),
             peak_samples,
             peak_bytes,

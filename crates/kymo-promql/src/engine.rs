@@ -326,6 +326,7 @@ impl Query<'_> {
             cancel: self.options.cancel.clone(),
             text: self.options.text.clone(),
             series_max: engine.options.max_series,
+            samples_read_max: engine.options.max_samples_read,
             budget: Budget::new(engine.options.max_samples, engine.options.max_bytes, engine.all.clone()),
             workers: engine.workers.clone(),
             spare: engine.spare.clone(),

@@ -27,6 +27,8 @@ pub enum QueryErrorKind {
 pub enum Bound {
     /// Samples held at once.
     Samples,
+    /// Samples read.
+    SamplesRead,
     /// Bytes held at once.
     Bytes,
     /// Bytes held by all queries together.
@@ -39,12 +41,14 @@ pub enum Bound {
 
 impl Bound {
     /// Each of them.
-    pub const ALL: [Bound; 5] = [Bound::Samples, Bound::Bytes, Bound::BytesAll, Bound::Series, Bound::Points];
+    pub const ALL: [Bound; 6] =
+        [Bound::Samples, Bound::SamplesRead, Bound::Bytes, Bound::BytesAll, Bound::Series, Bound::Points];
 
     /// Its name in metrics.
     pub const fn as_str(self) -> &'static str {
         match self {
             Bound::Samples => "samples",
+            Bound::SamplesRead => "samples_read",
             Bound::Bytes => "bytes",
             Bound::BytesAll => "bytes_all",
             Bound::Series => "series",

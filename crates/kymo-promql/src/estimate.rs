@@ -1,4 +1,4 @@
-//! Estimates: what a query would hold at least, asked of the store before anything is read.
+//! Estimates: what a query would hold or read at least, asked of the store before anything is read.
 //!
 //! All samples of a range selector that is the whole query are its result and are held at once; so if the store says that there
 //! are more than may be held, reading them is in vain. Anything else reads series by series and may hold little.
@@ -52,6 +52,29 @@ impl Context {
             return Err(self.refused(Bound::Bytes, message, selection));
         }
         Ok(())
+    }
+
+    /// Refuses a query that would read more samples than it may, as far as the store knows. It is not asked where so many series
+    /// would need more than a sample a second each, as nearly always.
+    pub(crate) fn refuse_to_read(
+        &self,
+        store: &dyn Queryable,
+        selection: &Selection,
+        series: usize,
+    ) -> Result<(), QueryError> {
+        let (max, selector) = (self.samples_read_max, &selection.selector);
+        let seconds = selector.range.max.millis().saturating_sub(selector.range.min.millis()) / 1000;
+        let needs_a_look = max != 0 && (series as u64).saturating_mul(seconds.max(1) as u64) > max;
+        if !needs_a_look || selector.hints.newest_only {
+            return Ok(());
+        }
+        let samples_max = usize::try_from(max).unwrap_or(usize::MAX);
+        match self.estimate(store, selection, samples_max)? {
+            Some(Estimate { samples, .. }) if samples > max => {
+                Err(self.too_many_to_read(&format!("query would read {samples} samples or more"), selection))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// What the store knows of a selection; it need not count beyond what may be held.

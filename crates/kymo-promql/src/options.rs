@@ -17,6 +17,9 @@ pub struct EngineOptions {
     pub lookback_delta_ms: i64,
     /// How many samples a query may hold in memory at once.
     pub max_samples: usize,
+    /// How many samples a query may read, all its selectors together and those that a store leaves out as it knows enough of them;
+    /// 0 for no bound.
+    pub max_samples_read: u64,
     /// How many bytes of columns and rows a query may hold at once.
     pub max_bytes: usize,
     /// How many bytes all queries of an engine that run at the same time may hold together; a query that would hold more is
@@ -52,6 +55,7 @@ impl Default for EngineOptions {
         EngineOptions {
             lookback_delta_ms: 300_000,
             max_samples: 50_000_000,
+            max_samples_read: 5_000_000_000,
             max_bytes: 2 << 30,
             max_bytes_all: 3 << 30,
             spare_bytes_max: 64 << 20,

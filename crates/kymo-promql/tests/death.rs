@@ -120,6 +120,71 @@ impl Queryable for Asked {
     }
 }
 
+/// Knows nothing without reading.
+struct Unknowing(MemoryStore);
+
+impl Queryable for Unknowing {
+    fn select(&self, wanted: &Selector) -> Result<SeriesSet, StoreError> {
+        self.0.select(wanted)
+    }
+
+    fn label_names(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        cancel: &CancelToken,
+    ) -> Result<Vec<String>, StoreError> {
+        self.0.label_names(matchers, range, cancel)
+    }
+
+    fn label_values(
+        &self,
+        name: &str,
+        m: &[Matcher],
+        range: TimeRange,
+        cancel: &CancelToken,
+    ) -> Result<Vec<String>, StoreError> {
+        self.0.label_values(name, m, range, cancel)
+    }
+}
+
+/// However little a query holds at once, it may have too much to read.
+#[test]
+fn everything_is_too_much_to_read() {
+    let (knowing, unknowing) = (many_series(), Unknowing(many_series()));
+    let at = Timestamp::from_millis(500 * 60_000);
+    let ask = |engine: &Engine, store: &dyn Queryable, text: &str| {
+        let options = QueryOptions { text: Some(text.into()), ..QueryOptions::default() };
+        engine.instant(store, &parse(text).unwrap(), at, &options)
+    };
+    for threads in [1, 2] {
+        let engine = |max_samples_read| {
+            let alone_work = 0;
+            Engine::new(EngineOptions { max_samples_read, threads, alone_work, ..EngineOptions::default() })
+        };
+        let few = engine(99_999);
+        let text = "sum(rate({__name__=~\".+\"}[30d]))";
+        for (store, found) in [
+            (&knowing as &dyn Queryable, "query would read 100000 samples or more"),
+            (&unknowing, "query would read more samples"),
+        ] {
+            let error = ask(&few, store, text).unwrap_err();
+            let selector = "the selector is {__name__=~\".+\"} (1:10)";
+            assert_eq!(error.message, format!("{found}, expected at most 99999; {selector}"));
+            assert_eq!((error.kind, error.bound), (QueryErrorKind::Limit, Some(Bound::SamplesRead)));
+        }
+        assert_eq!(few.refused(Bound::SamplesRead), 2);
+        // What is read twice counts twice.
+        let (enough, twice) = (engine(100_000), "sum(rate(X[30d])) + sum(changes(X[30d]))");
+        let twice = twice.replace('X', "{__name__=~\".+\"}");
+        assert_eq!(ask(&enough, &knowing, text).unwrap().stats.samples_read, 100_000);
+        assert_eq!(ask(&enough, &knowing, &twice).unwrap_err().bound, Some(Bound::SamplesRead));
+        for engine in [engine(200_000), engine(0)] {
+            assert_eq!(ask(&engine, &unknowing, &twice).unwrap().stats.samples_read, 200_000);
+        }
+    }
+}
+
 /// What the store knows without reading is enough to refuse; a query that fits to the sample is not refused.
 #[test]
 fn refused_before_anything_is_read() {

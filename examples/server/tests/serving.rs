@@ -356,6 +356,7 @@ fn bounds_of_queries() {
         "--web.enable-remote-write-receiver",
         "--query.max-series=2",
         "--query.max-bytes=100KB",
+        "--query.max-samples-read=7000",
         "--enable-feature=promql-per-step-stats",
     ];
     let server = kymo(dir.path(), free_port(), &flags);
@@ -377,9 +378,12 @@ fn bounds_of_queries() {
     assert!(error.contains("expected at most 2") && error.contains("found 3"), "{error}");
     let error = refused("pushed{number!=\"3\"}[1h]");
     assert!(error.contains("expected at most 102400") && error.contains("__name__=\"pushed\""), "{error}");
+    let error = refused("count(rate(pushed{number!=\"3\"}[1h]))");
+    assert!(error.contains("10000 samples or more, expected at most 7000"), "{error}");
     let metrics = get(server.port, "/metrics").expect("an answer").text();
     for line in [
         "kymo_queries_refused_total{bound=\"series\"} 1",
+        "kymo_queries_refused_total{bound=\"samples_read\"} 1",
         "kymo_queries_refused_total{bound=\"bytes\"} 1",
         "kymo_queries_refused_total{bound=\"samples\"} 0",
         "prometheus_engine_queries_concurrent_max 20",

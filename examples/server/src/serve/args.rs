@@ -170,6 +170,10 @@ pub(crate) struct ServeArgs {
     #[arg(long = "query.max-samples", value_name = "N", default_value_t = 50_000_000)]
     pub(crate) max_samples: usize,
 
+    /// How many samples a query may read, all its selectors together; 0 for any number.
+    #[arg(long = "query.max-samples-read", value_name = "N", default_value_t = 5_000_000_000)]
+    pub(crate) query_max_samples_read: u64,
+
     /// How many series a query may read, all its selectors together; 0 for any number.
     #[arg(long = "query.max-series", value_name = "N", default_value_t = 5_000_000)]
     pub(crate) query_max_series: usize,
@@ -435,6 +439,7 @@ impl ServeArgs {
             ("query.lookback-delta", format_duration(self.lookback_delta.0)),
             ("query.timeout", format_duration(self.query_timeout.0)),
             ("query.max-samples", self.max_samples.to_string()),
+            ("query.max-samples-read", self.query_max_samples_read.to_string()),
             ("query.max-series", self.query_max_series.to_string()),
             ("query.max-bytes", format_bytes(self.query_max_bytes.0)),
             ("query.max-bytes-all", format_bytes(self.query_max_bytes_all.0)),

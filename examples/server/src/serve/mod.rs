@@ -299,6 +299,7 @@ impl Server {
             max_samples: args.max_samples,
             threads: args.query_threads,
             max_series: args.query_max_series,
+            max_samples_read: args.query_max_samples_read,
             max_bytes: args.query_max_bytes.in_memory(),
             max_bytes_all: args.query_max_bytes_all.in_memory(),
             delayed_name_removal: features.delayed_name_removal,
