@@ -92,6 +92,7 @@ impl From<QueryError> for ApiError {
             QueryErrorKind::Timeout => ApiErrorKind::Timeout,
             QueryErrorKind::Canceled => ApiErrorKind::Canceled,
             QueryErrorKind::Storage => ApiErrorKind::Internal,
+            QueryErrorKind::Invalid => return ApiError::bad_parameter("query", error),
             _ => ApiErrorKind::Execution,
         };
         let message = match &error.detail {

@@ -15,6 +15,8 @@ pub enum QueryErrorKind {
     Canceled,
     /// The store failed.
     Storage,
+    /// The query cannot be evaluated at these times, whatever the data: a duration comes out as none.
+    Invalid,
     /// The query cannot be evaluated on this data, or at all.
     Execution,
     /// A bound on samples, bytes or points was hit.

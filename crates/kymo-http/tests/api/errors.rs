@@ -35,6 +35,8 @@ async fn errors_have_prometheus_types() {
         "\"string\" for range query",
     )
     .await;
+    let none = "invalid parameter \"query\": duration must be greater than 0";
+    check_error("/api/v1/query?query=up[step()-1]&time=1", 400, "bad_data", none).await;
     check_error("/api/v1/query?query=up%2Bon()up&time=1", 422, "execution", "many-to-many").await;
     check_error("/api/v1/label/%FF/values", 400, "bad_data", "invalid label name").await;
     check_error("/api/v1/series", 400, "bad_data", "no match[] parameter provided").await;

@@ -3,7 +3,7 @@
 use kymo_promql_syntax::ast::{DurationExpr, DurationOp, Span};
 
 use super::Times;
-use crate::QueryError;
+use crate::{QueryError, QueryErrorKind};
 
 /// Milliseconds of a duration that may be negative, as in `offset`.
 pub(crate) fn millis(duration: &DurationExpr, times: &Times, span: Span) -> Result<i64, QueryError> {
@@ -20,7 +20,7 @@ pub(crate) fn positive_millis(duration: &DurationExpr, times: &Times, span: Span
         duration => finite_seconds(duration, times, span)?,
     };
     if seconds <= 0.0 {
-        return Err(QueryError::execution("duration must be greater than 0").at(span));
+        return Err(invalid("duration must be greater than 0", span));
     }
     to_millis(seconds, span)
 }
@@ -28,15 +28,19 @@ pub(crate) fn positive_millis(duration: &DurationExpr, times: &Times, span: Span
 fn finite_seconds(duration: &DurationExpr, times: &Times, span: Span) -> Result<f64, QueryError> {
     match seconds(duration, times) {
         Ok(seconds) if seconds.is_finite() => Ok(seconds),
-        Ok(_) => Err(QueryError::execution("duration is NaN or infinite").at(span)),
-        Err(text) => Err(QueryError::execution(text).at(span)),
+        Ok(_) => Err(invalid("duration is NaN or infinite", span)),
+        Err(text) => Err(invalid(text, span)),
     }
+}
+
+fn invalid(message: &str, span: Span) -> QueryError {
+    QueryError::new(QueryErrorKind::Invalid, message).at(span)
 }
 
 /// Upstream keeps durations as 64-bit nanoseconds.
 fn to_millis(seconds: f64, span: Span) -> Result<i64, QueryError> {
     if seconds.abs() > i64::MAX as f64 / 1e9 {
-        return Err(QueryError::execution("duration is out of range").at(span));
+        return Err(invalid("duration is out of range", span));
     }
     Ok((seconds * 1000.0) as i64)
 }
