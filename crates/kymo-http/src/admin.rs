@@ -9,7 +9,7 @@ use kymo_model::Timestamp;
 use kymo_model::{StoreError, TimeRange};
 use serde_json::json;
 
-use crate::api::{Admin, Api};
+use crate::api::{Admin, Api, SnapshotTaken};
 use crate::error::{ApiError, ApiErrorKind};
 use crate::json::{self, Answer};
 use crate::params::Params;
@@ -75,8 +75,8 @@ pub(crate) async fn snapshot(State(api): State<Api>, params: Params) -> Response
                 return Err(ApiError::bad_parameter("skip_head", why));
             }
         };
-        let name = admin.snapshot(!skip_head).map_err(internal)?;
-        Ok(Some(Answer::of(&json!({ "name": name }))))
+        let SnapshotTaken { name, warnings } = admin.snapshot(!skip_head).map_err(internal)?;
+        Ok(Some(Answer::of(&json!({ "name": name })).with_warnings(warnings)))
     })
     .await
 }

@@ -144,8 +144,17 @@ pub trait Admin: Send + Sync {
     fn delete_series(&self, matchers: &[Matcher], range: TimeRange) -> Result<(), StoreError>;
     /// Gives back the room of what was deleted.
     fn clean_tombstones(&self) -> Result<(), StoreError>;
-    /// Copies everything, the newest samples only if `with_head`; gives the name of the directory that the copy is in.
-    fn snapshot(&self, with_head: bool) -> Result<String, StoreError>;
+    /// Copies everything, the newest samples only if `with_head`.
+    fn snapshot(&self, with_head: bool) -> Result<SnapshotTaken, StoreError>;
+}
+
+/// A copy of everything.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SnapshotTaken {
+    /// The name of the directory that it is in.
+    pub name: String,
+    /// What is not in it because it cannot be read.
+    pub warnings: Vec<String>,
 }
 
 /// Who takes remote write.

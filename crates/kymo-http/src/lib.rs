@@ -49,7 +49,7 @@ mod write;
 
 pub use api::{
     Admin, Api, ApiLimits, Control, ControlError, NoControl, RemoteRead, RemoteReadAnswer, RemoteReadError,
-    RemoteWrite, RemoteWriteError, Rules, Status, Targets, WebOptions,
+    RemoteWrite, RemoteWriteError, Rules, SnapshotTaken, Status, Targets, WebOptions,
 };
 pub use error::{ApiError, ApiErrorKind};
 pub use gate::Gate;

@@ -22,9 +22,8 @@ use crate::block::{
     refill,
 };
 use crate::checkpoint::{Checkpointed, Retire, checkpoint};
-use crate::chunks::ChunkPlace;
 use crate::db::{Files, Shared};
-use crate::head::{Data, Finality, HeadChunk, SealedChunk, Second};
+use crate::head::{Data, Finality, HeadChunk, Missing, SealedChunk, Second};
 use crate::index::SeriesId;
 use crate::lock::lock;
 use crate::maintain::Maintained;
@@ -252,17 +251,18 @@ fn write_block(
     let ulid = Ulid::generate(u64::try_from(now_ms).unwrap_or(0));
     let (vfs, dir) = (shared.options.vfs.clone(), &shared.paths.dir);
     let mut writer = BlockWriter::create_cut(vfs.clone(), dir, ulid, shared.options.block_store().writer)?;
-    let left_out = |id, place: Option<ChunkPlace>| {
-        shared.head.unmark_cut(Some(id));
+    let leave_out = |(_, id): &(Labels, SeriesId), chunk: Option<&HeadChunk>, _| {
+        shared.head.unmark_cut(Some(*id));
         shared.counters.block_failures.fetch_add(1, Relaxed);
         // The next checkpoint lets go of it, and the next cut finds the rest of the series.
-        if let Some(place) = place {
+        if let Some(place) = chunk.and_then(HeadChunk::place) {
             files.erased.insert(place.file);
             files.damaged.insert(place);
             files.unsettled = true;
         }
+        Ok(Without::Series)
     };
-    let written = write_series(shared, &mut writer, marked, |id| shared.head.marked_chunks(id), left_out);
+    let written = write_series(shared, &mut writer, marked, |id| shared.head.marked_chunks(id), leave_out);
     if written.is_err() || writer.stats().num_series == 0 {
         // What keeps it from being cleaned up says less than what made it fail; the next opening cleans up.
         let _ = writer.discard();
@@ -286,48 +286,62 @@ fn check(block: &Block, meta: &BlockMeta) -> Result<(), BlockError> {
     block.expect_counts((meta.stats.num_series, series), (meta.stats.num_chunks, chunks))
 }
 
-/// Adds series of the head to a block, in order of labels. A series of which a chunk is damaged is left out, and `left_out` is told
-/// where that chunk is, if it is one in a file.
-pub(crate) fn write_series(
+/// What a block does without when a chunk is damaged.
+enum Without {
+    Chunk,
+    Series,
+}
+
+/// Adds series of the head to a block, in order of labels. Where a chunk is damaged, or where chunks together do not decode, `leave_out`
+/// says what is left out.
+fn write_series(
     shared: &Shared,
     writer: &mut BlockWriter,
     wanted: &[(Labels, SeriesId)],
     chunks_of: impl Fn(SeriesId) -> Vec<HeadChunk>,
-    mut left_out: impl FnMut(SeriesId, Option<ChunkPlace>),
+    mut leave_out: impl FnMut(&(Labels, SeriesId), Option<&HeadChunk>, StoreError) -> Result<Without, StoreError>,
 ) -> Result<(), StoreError> {
     /// How often other duties are looked after.
     const SERIES_PER_LOOK: usize = 1024;
-    for (done, (labels, id)) in wanted.iter().enumerate() {
+    'series: for (done, series) in wanted.iter().enumerate() {
         if done % SERIES_PER_LOOK == 0 && !shared.go_on() {
             return Err(StoreError::new(StoreErrorKind::Canceled, "the database is being closed"));
         }
-        let mut damaged = None;
-        let encoded = |chunk: HeadChunk| {
-            let place = chunk.place();
-            encoded(shared, *id, chunk).inspect_err(|_| damaged = place)
-        };
-        let read = chunks_of(*id).into_iter().map(encoded).collect::<Result<Vec<_>, _>>();
-        let undecodable = |error| {
-            let message = format!("chunk of series {labels} does not decode");
-            StoreError::new(StoreErrorKind::Corrupt, message).caused_by(error)
-        };
-        match read.and_then(|chunks| join(chunks).map_err(undecodable)) {
+        let (labels, id) = series;
+        let mut chunks = Vec::new();
+        for chunk in chunks_of(*id) {
+            match encoded(shared, *id, &chunk) {
+                Ok(chunk) => chunks.push(chunk),
+                Err(error) if error.kind() == StoreErrorKind::Corrupt => {
+                    match leave_out(series, Some(&chunk), error)? {
+                        Without::Chunk => {}
+                        Without::Series => continue 'series,
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        match join(chunks) {
             Ok(chunks) if chunks.is_empty() => {}
             Ok(chunks) => {
                 let chunks = refill(chunks);
                 let borrowed: Vec<_> = chunks.iter().map(EncodedChunk::borrowed).collect();
                 writer.add_series(labels, &borrowed)?;
             }
-            Err(error) if error.kind() == StoreErrorKind::Corrupt => left_out(*id, damaged),
-            Err(error) => return Err(error),
+            Err(error) => {
+                let message = format!("chunk of series {labels} does not decode");
+                let error = StoreError::new(StoreErrorKind::Corrupt, message).caused_by(error);
+                leave_out(series, None, error)?;
+            }
         }
     }
     Ok(())
 }
 
-fn encoded(shared: &Shared, id: SeriesId, chunk: HeadChunk) -> Result<EncodedChunk, StoreError> {
+fn encoded(shared: &Shared, id: SeriesId, chunk: &HeadChunk) -> Result<EncodedChunk, StoreError> {
     let chunk = match chunk {
         HeadChunk::Copied { times_ms: (min_ms, max_ms), encoding, data } => {
+            let (min_ms, max_ms, encoding, data) = (*min_ms, *max_ms, *encoding, data.clone());
             return Ok(EncodedChunk { min_ms, max_ms, encoding, data });
         }
         HeadChunk::Sealed(chunk) => chunk,
@@ -355,22 +369,25 @@ pub(crate) fn settle(shared: &Shared, files: &mut Files) -> Result<(), StoreErro
     written?.map_or(Ok(()), Err)
 }
 
-/// Writes everything that the head has in a range to a block in a directory; `None` when there is nothing.
+/// Writes everything that the head has in a range to a block in a directory; `None` when there is nothing. Chunks that are damaged are
+/// left out and noted as missing.
 pub(crate) fn copy_range(
     shared: &Shared,
     dir: &Path,
     range: (i64, i64),
     now_ms: u64,
+    missing: &Missing,
 ) -> Result<Option<BlockMeta>, StoreError> {
     let wanted = shared.head.series_in(range);
     let (vfs, options) = (shared.options.vfs.clone(), BlockWriterOptions::default());
     let mut writer = BlockWriter::create(vfs, dir, Ulid::generate(now_ms), options)?;
-    let mut damaged = 0;
-    write_series(shared, &mut writer, &wanted, |id| shared.head.chunks_in(id, range), |_, _| damaged += 1)?;
-    if damaged > 0 {
-        let message = format!("expected chunks that can be read, found {damaged} series with damaged ones");
-        return Err(StoreError::new(StoreErrorKind::Corrupt, message));
-    }
+    let leave_out = |(labels, id): &(Labels, SeriesId), chunk: Option<&HeadChunk>, error| match chunk {
+        Some(HeadChunk::Sealed(chunk)) => {
+            missing.note(&shared.head.store, (*id, labels), chunk, error).map(|()| Without::Chunk)
+        }
+        _ => Err(error),
+    };
+    write_series(shared, &mut writer, &wanted, |id| shared.head.chunks_in(id, range), leave_out)?;
     if writer.stats().num_series == 0 {
         writer.discard()?;
         return Ok(None);

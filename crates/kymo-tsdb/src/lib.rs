@@ -76,6 +76,7 @@ pub use maintain::Maintained;
 pub use options::{LabelBound, Options, SyncMode};
 pub use progress::{OnProgress, Progress, ProgressUnit, Work};
 pub use read_only::ReadOnlyDb;
+pub use snapshot::Snapshot;
 pub use stats::{
     BlocksStats, Damage, DamageKind, DiskStats, ExemplarStats, HeadDamage, MemoryStats, MetadataStats,
     ReplayReport, Stats, WalStats,

@@ -145,7 +145,7 @@ fn a_database_answers_as_before() {
     assert!(!db.stats().replay.has_loss(), "{:?}", db.stats().replay);
     check(&db);
     // A snapshot is a directory of Prometheus' blocks.
-    let metas = db.snapshot("/copy", true).unwrap();
+    let metas = db.snapshot("/copy", true).unwrap().blocks;
     assert!(
         disk.files()
             .iter()

@@ -435,6 +435,18 @@ fn tsdb_stats() {
 }
 
 /// Answers one request after the other with the same words, and gives the requests.
+/// Between two samples there may be any time; nobody waits for each two hours of it.
+#[test]
+fn tsdb_export_over_ages() {
+    let text = "# TYPE a gauge\na 1 -9000000000000000\na 2 1\na 3 1700000000\na 4 9000000000000000\n# EOF\n";
+    let dir = Dir::new(&[("text", text)]);
+    dir.check(&["tsdb", "import", "openmetrics", "text", "data"], 0, &[], &[]);
+    let exported = dir.check(&["tsdb", "export", "data", "out"], 0, &["1699999200000  2h0m0s"], &[]);
+    assert_eq!(exported.out.lines().count(), 4, "{}", exported.out);
+    let dump = |name: &str| dir.check(&["tsdb", "dump", name], 0, &["} 4 9000000000000000000"], &[]).out;
+    assert_eq!(dump("out"), dump("data"));
+}
+
 fn server(answer: &'static str, requests: usize) -> (String, std::thread::JoinHandle<Vec<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());

@@ -319,6 +319,16 @@ fn damage_is_told() {
         let whole = if command == "dump" { 250..300 } else { 3..4 };
         assert!(whole.contains(&lines), "{command}: {lines} lines");
     }
+    // So is one bit in the names of another block, which costs nothing.
+    let index = Block::open_all(&OsVfs, &out).unwrap().blocks.remove(1).dir().join("index");
+    let mut bytes = fs::read(&index).unwrap();
+    bytes[20] ^= 1;
+    fs::write(&index, bytes).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_kymo")).args(["tsdb", "dump"]).arg(&out).output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(errors.contains("index, offset 5)") && errors.contains("nothing is missing"), "{errors}");
+    let lines = String::from_utf8_lossy(&output.stdout).lines().count();
+    assert!((250..300).contains(&lines) && output.status.code() == Some(1), "{lines} lines: {errors}");
     // A block that is none is told, and the others are listed.
     fs::write(block.dir().join("meta.json"), "{\"version\": 2}").unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_kymo")).args(["tsdb", "list"]).arg(&out).output().unwrap();

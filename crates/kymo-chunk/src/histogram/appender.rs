@@ -10,9 +10,9 @@ use super::iter::HistogramIter;
 use super::layout::Layout;
 use super::merge::SidePlan;
 use super::state::State;
-use crate::ChunkError;
 use crate::bits::{BitWriter, strip_empty_byte};
 use crate::starts::Starts;
+use crate::{ChunkError, Encoding};
 
 /// What became of a histogram that was pushed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -264,7 +264,7 @@ impl Appender {
 
 /// The methods that both kinds have, on one kind of histogram.
 macro_rules! appender {
-    ($(#[$doc:meta])* $name:ident, $histogram:ty, $form:expr, $raw:path) => {
+    ($(#[$doc:meta])* $name:ident, $histogram:ty, $form:expr, $raw:path, $encoding:expr, $started:expr) => {
         $(#[$doc])*
         #[derive(Clone, Debug)]
         pub struct $name {
@@ -336,6 +336,11 @@ macro_rules! appender {
                 self.appender.header.reset
             }
 
+            /// What its bytes are to be read as.
+            pub fn encoding(&self) -> Encoding {
+                if self.appender.header.starts.is_some() { $started } else { $encoding }
+            }
+
             /// The chunk as it is now, ready to be decoded or stored.
             pub fn bytes(&self) -> &[u8] {
                 self.appender.writer.bytes()
@@ -371,7 +376,9 @@ appender!(
     HistogramAppender,
     Histogram,
     Form::Integer,
-    Raw::integer
+    Raw::integer,
+    Encoding::Histogram,
+    Encoding::HistogramStart
 );
 
 appender!(
@@ -380,5 +387,7 @@ appender!(
     FloatHistogramAppender,
     FloatHistogram,
     Form::Float,
-    Raw::float
+    Raw::float,
+    Encoding::FloatHistogram,
+    Encoding::FloatHistogramStart
 );

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kymo_http::{Admin, router};
+use kymo_http::{Admin, SnapshotTaken, router};
 use kymo_model::{Matcher, StoreError, StoreErrorKind, TimeRange};
 
 use crate::client::{api, ask};
@@ -29,9 +29,13 @@ impl Admin for Noted {
         Ok(())
     }
 
-    fn snapshot(&self, with_head: bool) -> Result<String, StoreError> {
+    fn snapshot(&self, with_head: bool) -> Result<SnapshotTaken, StoreError> {
         let full = StoreError::new(StoreErrorKind::Full, "no room");
-        if with_head { Err(full) } else { Ok("20200101T000000Z-1".to_owned()) }
+        let taken = SnapshotTaken {
+            name: "20200101T000000Z-1".to_owned(),
+            warnings: vec!["a chunk is missing".to_owned()],
+        };
+        if with_head { Err(full) } else { Ok(taken) }
     }
 }
 
@@ -58,6 +62,7 @@ async fn the_admin_api() {
     check(true, "snapshot?skip_head=maybe", 400, "skip_head").await;
     check(true, "snapshot", 500, "no room").await;
     check(true, "snapshot?skip_head=true", 200, r#""data":{"name":"20200101T000000Z-1"}"#).await;
+    check(true, "snapshot?skip_head=true", 200, r#""warnings":["a chunk is missing"]"#).await;
     assert!(noted.0.lock().expect("no panic").is_empty());
     check(true, "clean_tombstones", 204, "").await;
     check(true, "delete_series?match[]=up&match[]=%7Bjob=%22x%22%7D&start=1&end=2.5", 204, "").await;

@@ -50,9 +50,10 @@ pub(crate) enum Open {
 }
 
 impl Open {
-    /// A chunk that begins with `row`, behind another of its kind if there was one.
+    /// A chunk that begins with `row`, with room for start timestamps or without, behind another if there was one. What it tells of
+    /// resets it has from one that is as itself: of its kind, and with as much room.
     pub(crate) fn beginning(row: &Row, starts: bool, before: Option<&Open>) -> Open {
-        match (&row.value, before) {
+        match (&row.value, before.filter(|before| before.encoding().has_starts() == starts)) {
             (RowValue::Float(_), _) => Open::Float(XorAppender::new()),
             (RowValue::Histogram(histogram), Some(Open::Histogram(before))) => {
                 Open::Histogram(before.following(histogram))
@@ -97,14 +98,28 @@ impl Open {
         pushed != HistogramPushed::Cut
     }
 
-    pub(crate) fn finish(self, starts: bool) -> (Encoding, Vec<u8>) {
+    /// Would the sample lose its start timestamp in it, though a histogram can keep one?
+    pub(crate) fn loses_start(&self, row: &Row) -> bool {
+        let encoding = self.encoding();
+        row.start_ms != 0 && !encoding.is_float() && !encoding.has_starts()
+    }
+
+    fn encoding(&self) -> Encoding {
         match self {
-            Open::Float(chunk) => (Encoding::Xor, chunk.into_bytes()),
-            Open::Histogram(chunk) if starts => (Encoding::HistogramStart, chunk.into_bytes()),
-            Open::Histogram(chunk) => (Encoding::Histogram, chunk.into_bytes()),
-            Open::FloatHistogram(chunk) if starts => (Encoding::FloatHistogramStart, chunk.into_bytes()),
-            Open::FloatHistogram(chunk) => (Encoding::FloatHistogram, chunk.into_bytes()),
+            Open::Float(_) => Encoding::Xor,
+            Open::Histogram(chunk) => chunk.encoding(),
+            Open::FloatHistogram(chunk) => chunk.encoding(),
         }
+    }
+
+    pub(crate) fn finish(self) -> (Encoding, Vec<u8>) {
+        let encoding = self.encoding();
+        let bytes = match self {
+            Open::Float(chunk) => chunk.into_bytes(),
+            Open::Histogram(chunk) => chunk.into_bytes(),
+            Open::FloatHistogram(chunk) => chunk.into_bytes(),
+        };
+        (encoding, bytes)
     }
 }
 
@@ -113,7 +128,7 @@ pub(crate) fn encode(rows: &[Row], chunks: &mut Vec<EncodedChunk>) {
     let starts = rows.iter().any(|row| row.start_ms != 0);
     let mut open: Option<(i64, i64, Open)> = None;
     let mut close = |open: (i64, i64, Open)| {
-        let (encoding, data) = open.2.finish(starts);
+        let (encoding, data) = open.2.finish();
         chunks.push(EncodedChunk { min_ms: open.0, max_ms: open.1, encoding, data });
     };
     for row in rows {
@@ -211,6 +226,32 @@ mod tests {
 
     fn lengths(chunks: &[EncodedChunk]) -> Vec<usize> {
         chunks.iter().map(|chunk| usize::from(u16::from_be_bytes([chunk.data[0], chunk.data[1]]))).collect()
+    }
+
+    /// Found by the fuzz target `prometheus`: the second chunk had no room for start timestamps, and was to be read as if it had.
+    #[test]
+    fn a_chunk_is_read_as_it_was_written() {
+        let histogram = |count| Histogram { count, zero_count: count, sum: 1.5, ..Histogram::default() };
+        let row = |t_ms, start_ms| {
+            [
+                Row { t_ms, start_ms, value: RowValue::Histogram(histogram(t_ms as u64)) },
+                Row { t_ms, start_ms, value: RowValue::FloatHistogram(histogram(t_ms as u64).to_float()) },
+            ]
+        };
+        for kind in 0..2 {
+            let rows = [(1000, 0), (2000, 1500), (3000, 0), (4000, 0), (5000, 2)]
+                .map(|(t, start)| row(t, start)[kind].clone());
+            let mut before: Option<Open> = None;
+            for row in &rows {
+                let mut open = Open::beginning(row, row.start_ms != 0, before.as_ref());
+                assert!(!open.loses_start(row) && open.push(row));
+                before = Some(open.clone());
+                let (encoding, data) = open.finish();
+                let mut read = Vec::new();
+                for_each_row(encoding, &data, |row| read.push((row.t_ms, row.start_ms))).unwrap();
+                assert_eq!(read, [(row.t_ms, row.start_ms)], "{encoding:?}");
+            }
+        }
     }
 
     #[test]

@@ -96,11 +96,14 @@ impl BlockError {
     }
 
     /// Damage of a chunk that a reader does without: says which times are missing.
-    pub(super) fn missing(mut self, chunk: &ChunkMeta) -> BlockError {
+    pub(super) fn missing(self, chunk: &ChunkMeta) -> BlockError {
+        self.missing_times((chunk.min_ms, chunk.max_ms))
+    }
+
+    /// Damage that costs a reader all samples of these times.
+    pub(super) fn missing_times(mut self, (min_ms, max_ms): (i64, i64)) -> BlockError {
         if let BlockError::Damaged(damage) = &mut self {
-            damage
-                .message
-                .push_str(&format!("; samples from {} to {} are missing", chunk.min_ms, chunk.max_ms));
+            damage.message.push_str(&format!("; samples from {min_ms} to {max_ms} are missing"));
         }
         self
     }

@@ -21,8 +21,8 @@ use crate::vfs::Vfs;
 
 /// A block on disk. Clones share what was read.
 ///
-/// A damaged series or chunk is left out of answers, the rest is served; [`Block::damage`] says what was left out. What
-/// cannot be read without its table (symbols) is an error.
+/// A damaged series or chunk is left out of answers, the rest is served; [`Block::damage`] says what was left out. That is all of the
+/// block where its symbols are damaged and cannot be put together from its postings.
 #[derive(Clone)]
 pub struct Block {
     pub(super) inner: Arc<Inner>,
@@ -47,6 +47,8 @@ pub(super) struct Inner {
 #[derive(Debug)]
 pub(super) struct Tables {
     pub(super) symbols: Symbols,
+    /// What is wrong with their section, when they had to be put together from the postings table.
+    pub(super) symbols_damage: Option<BlockDamage>,
     /// `None` when it is damaged: series are then found by reading all of them.
     pub(super) postings: Option<PostingsTable>,
 }
@@ -224,6 +226,18 @@ impl Inner {
         *lock(&self.tables) = None;
     }
 
+    /// The same for an answer, which does without the block when nothing in it can be named: `None`, and that is noted.
+    pub(super) fn tables_if_any(&self, cancel: &CancelToken) -> Result<Option<Arc<Tables>>, BlockError> {
+        match self.tables(cancel) {
+            Ok(tables) => Ok(Some(tables)),
+            Err(error) => {
+                let BlockMeta { min_time_ms, max_time_ms, .. } = self.meta;
+                let times = (min_time_ms, max_time_ms.saturating_sub(1));
+                self.note_error(error.missing_times(times)).map(|()| None)
+            }
+        }
+    }
+
     /// Symbols and postings table, read at the first call that is not canceled meanwhile.
     pub(super) fn tables(&self, cancel: &CancelToken) -> Result<Arc<Tables>, BlockError> {
         let mut tables = lock(&self.tables);
@@ -231,17 +245,26 @@ impl Inner {
             return Ok(tables.clone());
         }
         let mut pulse = cancel.pulse();
-        let symbols = Symbols::read(&self.index, self.toc, &mut pulse)?;
-        let postings =
+        let (postings, postings_damage) =
             match PostingsTable::read(&self.index, self.toc, &mut pulse).map_err(BlockError::into_damage) {
-                Ok(postings) => Some(postings),
-                Err(Ok(damage)) => {
-                    self.note(damage);
-                    None
-                }
+                Ok(postings) => (Some(postings), None),
+                Err(Ok(damage)) => (None, Some(damage)),
                 Err(Err(error)) => return Err(error),
             };
-        let read = Arc::new(Tables { symbols, postings });
+        let (mut symbols_damage, read) = (None, Symbols::read(&self.index, self.toc, &mut pulse));
+        let symbols = match (read, &postings) {
+            (Err(BlockError::Damaged(mut damage)), Some(postings)) => {
+                let rebuilt = Symbols::rebuilt(&self.index, self.toc, postings, &mut pulse)?;
+                let Some(symbols) = rebuilt else { return Err(BlockError::Damaged(damage)) };
+                damage.message.push_str("; symbols known from postings, nothing is missing");
+                symbols_damage = Some(damage);
+                symbols
+            }
+            (read, _) => read?,
+        };
+        // Where even the symbols cannot be had, that says it all.
+        postings_damage.into_iter().chain(symbols_damage.clone()).for_each(|damage| self.note(damage));
+        let read = Arc::new(Tables { symbols, symbols_damage, postings });
         *tables = Some(read.clone());
         Ok(read)
     }
@@ -268,7 +291,7 @@ impl Inner {
             return Ok(found);
         }
         let mut matched = 0;
-        let tables = self.tables(&wanted.cancel)?;
+        let Some(tables) = self.tables_if_any(&wanted.cancel)? else { return Ok(found) };
         self.for_each_match(&tables, (&wanted.matchers, &wanted.cancel), |number, entry| {
             matched += 1;
             let inside =

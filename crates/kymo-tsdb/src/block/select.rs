@@ -85,7 +85,7 @@ impl Inner {
         range: TimeRange,
         cancel: &CancelToken,
     ) -> Result<Vec<String>, BlockError> {
-        let tables = self.tables(cancel)?;
+        let Some(tables) = self.tables_if_any(cancel)? else { return Ok(Vec::new()) };
         if let (true, Some(postings)) = (matchers.is_empty(), &tables.postings) {
             cancel.check()?;
             return Ok(postings.names().map(|(name, _)| name.to_owned()).collect());
@@ -110,7 +110,7 @@ impl Inner {
         range: TimeRange,
         cancel: &CancelToken,
     ) -> Result<Vec<String>, BlockError> {
-        let tables = self.tables(cancel)?;
+        let Some(tables) = self.tables_if_any(cancel)? else { return Ok(Vec::new()) };
         if let (true, Some(postings)) = (matchers.is_empty(), &tables.postings) {
             let mut pulse = cancel.pulse();
             let known = postings.values(name).filter(|_| !name.is_empty());

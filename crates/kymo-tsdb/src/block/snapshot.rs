@@ -33,15 +33,16 @@ struct Pinned {
 
 impl Snapshot {
     pub(super) fn pin(block: Arc<Inner>, wanted: &Selector) -> Result<Snapshot, BlockError> {
-        let tables = block.tables(&wanted.cancel)?;
         let (mut series, mut chunks) = (Vec::new(), Vec::new());
-        block.for_each_match(&tables, (&wanted.matchers, &wanted.cancel), |number, entry| {
-            let before = chunks.len();
-            chunks.extend(entry.chunks.iter().filter(|chunk| chunk.overlaps(wanted.range)));
-            if chunks.len() > before {
-                series.push(Pinned { labels: entry.labels, number, chunks_end: chunks.len() });
-            }
-        })?;
+        if let Some(tables) = block.tables_if_any(&wanted.cancel)? {
+            block.for_each_match(&tables, (&wanted.matchers, &wanted.cancel), |number, entry| {
+                let before = chunks.len();
+                chunks.extend(entry.chunks.iter().filter(|chunk| chunk.overlaps(wanted.range)));
+                if chunks.len() > before {
+                    series.push(Pinned { labels: entry.labels, number, chunks_end: chunks.len() });
+                }
+            })?;
+        }
         Ok(Snapshot { block, range: wanted.range, series, chunks, windows: Windows::default() })
     }
 

@@ -80,6 +80,7 @@ pub(super) fn verify_index(
         |done| progress(Progress { what: Work::Verifying, unit: ProgressUnit::Series, done, total });
     let tables = inner.tables(&CancelToken::new())?;
     let index = inner.index.path();
+    tables.symbols_damage.iter().for_each(|damage| report.note(damage.clone()));
     if !tables.symbols.are_sorted() {
         let message = "expected symbols in order, each once, found them out of order";
         report.note(BlockDamage {

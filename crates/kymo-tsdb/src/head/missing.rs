@@ -1,4 +1,4 @@
-//! Missing: what a select could not read of chunk files. It is left out, and the reader is told which samples these are.
+//! Missing: what a select or a snapshot could not read of chunk files. It is left out, and the reader is told which samples these are.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -13,9 +13,9 @@ use crate::lock::lock;
 /// So many chunks are named each by itself.
 const NAMED_MAX: usize = 10;
 
-/// The chunks that are missing from what one select reads.
+/// The chunks that are missing from what one select or snapshot reads.
 #[derive(Debug, Default)]
-pub(super) struct Missing {
+pub(crate) struct Missing {
     chunks: Mutex<BTreeMap<ChunkPlace, Lost>>,
 }
 
@@ -27,7 +27,7 @@ struct Lost {
 
 impl Missing {
     /// Notes a chunk in a file that is damaged; gives back any other error.
-    pub(super) fn note(
+    pub(crate) fn note(
         &self,
         store: &ChunkStore,
         (id, labels): (SeriesId, &Labels),
@@ -44,7 +44,7 @@ impl Missing {
     }
 
     /// What the reader is told.
-    pub(super) fn warnings(&self, store: &ChunkStore) -> Vec<String> {
+    pub(crate) fn warnings(&self, store: &ChunkStore) -> Vec<String> {
         let chunks = lock(&self.chunks);
         let named = chunks.iter().take(NAMED_MAX).map(|(place, Lost { labels, times })| {
             let (file, offset) = (store.path(place.file.into()), place.offset);

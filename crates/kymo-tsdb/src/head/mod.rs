@@ -45,6 +45,7 @@ use rescue::Eras;
 pub(crate) use activity::Second;
 pub(crate) use buffers::Buffers;
 pub(crate) use cut::{Finality, HeadChunk};
+pub(crate) use missing::Missing;
 pub(crate) use newest::Newest;
 pub(crate) use page::{Cursor, PageTable, SERIES_PER_PAGE, place};
 pub(crate) use pinned::Snapshot;

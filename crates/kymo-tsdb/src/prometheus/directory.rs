@@ -113,6 +113,17 @@ impl Directory {
         }
     }
 
+    /// The first file whose size is another one than in `before`, with both sizes; 0 where there is no such file.
+    pub(super) fn differs_from(&self, before: &Directory) -> Option<(PathBuf, u64, u64)> {
+        let bytes = |files: &Directory, path: &Path| {
+            files.files().find(|file| file.path == path).map_or(0, |file| file.bytes)
+        };
+        before.files().chain(self.files()).find_map(|SourceFile { path, .. }| {
+            let (before, now) = (bytes(before, path), bytes(self, path));
+            (before != now).then(|| (path.clone(), before, now))
+        })
+    }
+
     pub(super) fn files(&self) -> impl Iterator<Item = &SourceFile> {
         self.log.iter().chain(&self.late_log).chain(&self.chunks)
     }

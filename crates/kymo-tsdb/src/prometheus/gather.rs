@@ -37,7 +37,6 @@ struct GatheredSeries {
 #[derive(Debug)]
 struct OpenPiece {
     chunk: Open,
-    starts: bool,
     range: i64,
     min_ms: i64,
     max_ms: i64,
@@ -90,7 +89,7 @@ impl Gathered {
         if let Some(open) = &mut series.open
             && open.range == range
             && row.t_ms > open.max_ms
-            && (open.starts || row.start_ms == 0)
+            && !open.chunk.loses_start(row)
             && open.chunk.push(row)
         {
             open.max_ms = row.t_ms;
@@ -98,15 +97,14 @@ impl Gathered {
             self.bytes += SAMPLE_BYTES;
             return;
         }
-        let starts = row.start_ms != 0;
         // Nothing follows from the chunk before when samples are out of order.
         let before = series.open.as_ref().filter(|open| open.max_ms < row.t_ms).map(|open| &open.chunk);
-        let mut chunk = Open::beginning(row, starts, before);
+        let mut chunk = Open::beginning(row, row.start_ms != 0, before);
         let taken = chunk.push(row);
         assert!(taken, "BUG: an empty chunk refused a sample");
         let (min_ms, max_ms, bytes) = (row.t_ms, row.t_ms, OPEN_BYTES);
         self.bytes += bytes;
-        if let Some(full) = series.open.replace(OpenPiece { chunk, starts, range, min_ms, max_ms, bytes }) {
+        if let Some(full) = series.open.replace(OpenPiece { chunk, range, min_ms, max_ms, bytes }) {
             self.bytes -= full.bytes;
             self.bytes += series.seal(full);
         }
@@ -165,7 +163,7 @@ impl Gathered {
 impl GatheredSeries {
     /// Keeps a chunk that is full; how many bytes that takes.
     fn seal(&mut self, open: OpenPiece) -> usize {
-        let (encoding, mut data) = open.chunk.finish(open.starts);
+        let (encoding, mut data) = open.chunk.finish();
         data.shrink_to_fit();
         let bytes = data.len() + PIECE_BYTES;
         let chunk = EncodedChunk { min_ms: open.min_ms, max_ms: open.max_ms, encoding, data };

@@ -144,6 +144,10 @@ pub(crate) fn import_locked(
         Reader::new(&**vfs, options, (blocks.cutoff_ms(), imported, report), found.files(), progress);
     reader.read(&found, &mut blocks)?;
     let (mut report, imported) = reader.into_report();
+    // It would go on writing to files that are somewhere else then, and what it writes would be in no block.
+    if let Some((file, read, found)) = Directory::look(&**vfs, dir)?.differs_from(&found) {
+        return Err(ImportError::Running { file, read, found });
+    }
     report.blocks = blocks.publish(progress)?;
     imported.write(&**vfs, dir)?;
     (report.exemplars, report.metadata) = imported.counts();

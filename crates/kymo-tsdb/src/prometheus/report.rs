@@ -93,6 +93,16 @@ pub enum ImportError {
         /// The lock file.
         lock_file: PathBuf,
     },
+    /// Somebody writes to the files, without a lock.
+    #[error("expected a Prometheus that was stopped, found a file that changed from {read} to {found} bytes ({})", .file.display())]
+    Running {
+        /// The file.
+        file: PathBuf,
+        /// How many bytes it had when it was read; 0 if it was not there.
+        read: u64,
+        /// How many it has now.
+        found: u64,
+    },
     /// The operating system refused something.
     #[error("cannot {action} {}: {source}", .path.display())]
     Io {

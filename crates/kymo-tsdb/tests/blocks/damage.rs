@@ -4,9 +4,11 @@
 use std::path::{Path, PathBuf};
 
 use kymo_chunk::{Encoding, XorAppender};
-use kymo_model::{Queryable, Selector, TimeRange};
+use kymo_model::{CancelToken, Queryable, Selector, TimeRange};
 use kymo_testkit::{Random, SimDisk, report, setting};
-use kymo_tsdb::block::{Block, BlockChunk, BlockOrigin, BlockWriter, Ulid, verify_block};
+use kymo_tsdb::block::{
+    Block, BlockChunk, BlockOrigin, BlockStore, BlockStoreOptions, BlockWriter, Ulid, verify_block,
+};
 
 use crate::data::{Data, Rows, read_all, write};
 use crate::{DATA, options};
@@ -119,6 +121,80 @@ fn nothing_is_invented(file: &str) {
 #[test]
 fn of_the_index() {
     nothing_is_invented("index");
+}
+
+/// Where the symbols and the postings table of an index begin, and where the sections end, by its table of contents.
+fn sections(index: &[u8]) -> (usize, usize, usize) {
+    let contents = index.len() - 52;
+    let offset = |at: usize| {
+        u64::from_be_bytes(index[contents + 8 * at..contents + 8 * at + 8].try_into().unwrap()) as usize
+    };
+    (offset(0), offset(5), contents)
+}
+
+/// Symbols are there twice: the postings table has each name and value, too. So no bit in them costs a row.
+#[test]
+fn symbols_are_put_together_from_postings() {
+    let disk = SimDisk::new(1);
+    let data = Data::mixed(4, 5);
+    let meta = write(&disk, DATA, &data, 1, options());
+    let dir = Path::new(DATA).join(meta.ulid.to_string());
+    let path = dir.join("index");
+    let bytes = disk.read(&path).unwrap();
+    let (begin, _, _) = sections(&bytes);
+    let length = u32::from_be_bytes(bytes[begin..begin + 4].try_into().unwrap()) as usize;
+    for at in begin..begin + 4 + length + 4 {
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 1 << (at % 8);
+        disk.put(&path, damaged);
+        let what = format!("byte {at}");
+        let (block, kept) = survivors(&disk, &dir, &data, &what).expect("a block");
+        assert_eq!(kept, data.rows(), "{what}");
+        let (listed, _) = block.damage();
+        assert!(listed[0].message.ends_with("nothing is missing"), "{what}: {listed:?}");
+        let report = verify_block(&block).unwrap();
+        assert_eq!(report.damage, listed, "{what}");
+        assert_eq!(report.samples as usize, data.rows(), "{what}");
+    }
+}
+
+/// A block in which nothing can be named, because the postings table is damaged as well, costs its own samples: the answer has those of
+/// the other, and says what is missing.
+#[test]
+fn a_block_without_names_is_left_out() {
+    let disk = SimDisk::new(1);
+    let data = Data::mixed(4, 5);
+    let metas = [1, 2].map(|number| write(&disk, DATA, &data, number, options()));
+    let path = Path::new(DATA).join(metas[1].ulid.to_string()).join("index");
+    let mut bytes = disk.read(&path).unwrap();
+    let (symbols, table, _) = sections(&bytes);
+    bytes[symbols + 9] ^= 1;
+    bytes[table + 9] ^= 1;
+    disk.put(&path, bytes);
+    let store = BlockStore::open(disk.vfs(), Path::new(DATA), BlockStoreOptions::default()).unwrap();
+    assert!(store.refused().is_empty());
+    let wanted = Selector::new(Vec::new(), TimeRange::ALL);
+    let set = store.select(&wanted).unwrap();
+    let warnings = set.warnings();
+    let missing =
+        format!("samples from {} to {} are missing", metas[1].min_time_ms, metas[1].max_time_ms - 1);
+    assert!(warnings.len() == 1 && warnings[0].contains(&missing), "{warnings:?}");
+    assert!(warnings[0].contains(&format!("{}, offset {symbols}", path.display())), "{warnings:?}");
+    assert_eq!(
+        read_all(&store, TimeRange::ALL),
+        read_all(store.blocks()[0].plain().unwrap(), TimeRange::ALL)
+    );
+    let cancel = CancelToken::new();
+    assert!(!store.label_names(&[], TimeRange::ALL, &cancel).unwrap().is_empty());
+    assert!(!store.label_values("__name__", &[], TimeRange::ALL, &cancel).unwrap().is_empty());
+    assert!(store.estimate(&wanted).unwrap().is_some_and(|found| found.series > 0));
+    // Nothing is deleted from what cannot be read: it would come back with the names.
+    let error = store.delete(&[], TimeRange::ALL).unwrap_err().to_string();
+    assert!(error.contains(&path.display().to_string()), "{error}");
+    // A compaction puts it into quarantine.
+    while store.compact(0, &mut |_| ()).unwrap().is_some() {}
+    assert_eq!(store.blocks().len(), 1);
+    assert!(disk.files().iter().any(|file| file.starts_with("/data/quarantine")));
 }
 
 #[test]

@@ -2,12 +2,13 @@
 //! stops; of the rest one chunk is missing at most, and its bytes are kept.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use kymo_model::{Labels, Matcher, TimeRange};
 use kymo_testkit::{
     Crash, Fault, Mismatch, ModelStore, Random, SimClock, SimDisk, report, series_labels, setting,
 };
+use kymo_tsdb::block::{BlockStore, BlockStoreOptions};
 use kymo_tsdb::{Db, Options};
 
 use crate::damage::{Kind, SCRAPE_MS, SCRAPES, SERIES, START_MS, files_of, options, written};
@@ -167,6 +168,31 @@ fn a_deletion_holds_beside_a_damaged_chunk() {
         "{deletions} deletions beside a damaged chunk, of which {quarantined} put it into quarantine, and {crashes} crashes \
          in them: none deleted is back, none lost but the chunk, its bytes are kept"
     ));
+}
+
+/// Whoever has a damaged disk wants a snapshot more than anybody: it has all but the chunk, and says so.
+#[test]
+fn a_snapshot_is_taken_beside_a_damaged_chunk() {
+    let mut beside_damage = 0;
+    for seed in first_seed()..first_seed() + 40 {
+        let (disk, mut model) = written(true);
+        model.synced();
+        let db = Db::open("/data", options(&disk)).unwrap();
+        let rot = Rot::begin(&disk, &mut Random::new(seed));
+        let what = format!("seed {seed}, byte {} of {}", rot.at, rot.path.display());
+        let snapshot = db.snapshot("/copy", true).unwrap_or_else(|error| panic!("{what}: {error}"));
+        let store =
+            BlockStore::open_read_only(disk.vfs(), Path::new("/copy"), BlockStoreOptions::default()).unwrap();
+        let missing = lost(model.compare(&store, false).unwrap(), &what);
+        assert_eq!(snapshot.warnings.is_empty(), missing.is_empty(), "{what}: {:?}", snapshot.warnings);
+        let file = rot.path.display().to_string();
+        assert!(snapshot.warnings.iter().all(|warning| warning.contains(&file)), "{:?}", snapshot.warnings);
+        // The database is as it was.
+        assert_eq!(lost(model.compare(&db, false).unwrap(), &what), missing, "{what}");
+        assert!(disk.read(&rot.path).is_ok_and(|bytes| bytes == rot.bytes), "{what}");
+        beside_damage += usize::from(!missing.is_empty());
+    }
+    assert!(beside_damage > 10, "{beside_damage}");
 }
 
 /// Does the deletion with each operation failing in turn. If it says that it is done, it is; if not, it is done again.

@@ -66,6 +66,31 @@ pub(crate) fn import(disk: &SimDisk, options: &ImportOptions) -> Result<ImportRe
     import_prometheus(&disk.vfs(), Path::new("/data"), options, &mut |_| ())
 }
 
+/// A Prometheus without a lock file that runs: its log grows, or another segment comes. Nothing of it is moved.
+#[test]
+fn a_prometheus_that_runs() {
+    let (files, rows_wanted) = whole(3, Compression::Snappy, 40);
+    for name in ["wal/00000000", "wal/00000077"] {
+        let disk = on_disk(1, &files);
+        let path = Path::new("/data").join(name);
+        let before = disk.read(&path).unwrap_or_default();
+        let mut grow = |_| disk.put(&path, [&before[..], &[0; 100]].concat());
+        let error = import_prometheus(&disk.vfs(), Path::new("/data"), &options(), &mut grow)
+            .unwrap_err()
+            .to_string();
+        let sizes = format!("from {} to {} bytes (/data/{name})", before.len(), before.len() + 100);
+        assert!(error.contains(&sizes), "{error}");
+        for (name, bytes) in files.iter().filter(|(other, _)| **other != *name) {
+            assert_eq!(disk.read(&Path::new("/data").join(name)).unwrap(), *bytes, "{name}");
+        }
+        assert_eq!(rows(&disk), Rows::new());
+        // It was stopped.
+        disk.put(&path, before);
+        import(&disk, &options()).unwrap();
+        assert_eq!(rows(&disk), rows_wanted);
+    }
+}
+
 fn histogram(number: u64, custom: bool) -> Histogram {
     let n = number + 1;
     let mut histogram = Histogram {

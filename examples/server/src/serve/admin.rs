@@ -4,8 +4,9 @@ use std::hash::{BuildHasher, RandomState};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use kymo_http::SnapshotTaken;
 use kymo_model::{Matcher, StoreError, TimeRange};
-use kymo_tsdb::Db;
+use kymo_tsdb::{Db, Snapshot};
 
 use super::now;
 
@@ -45,10 +46,12 @@ impl kymo_http::Admin for TsdbAdmin {
         Ok(())
     }
 
-    fn snapshot(&self, with_head: bool) -> Result<String, StoreError> {
+    fn snapshot(&self, with_head: bool) -> Result<SnapshotTaken, StoreError> {
         let name = snapshot_name();
-        let blocks = self.db.snapshot(self.dir.join(SNAPSHOTS_DIR).join(&name), with_head)?;
+        let Snapshot { blocks, warnings } =
+            self.db.snapshot(self.dir.join(SNAPSHOTS_DIR).join(&name), with_head)?;
         tracing::info!(name, blocks = blocks.len(), "snapshot taken");
-        Ok(name)
+        warnings.iter().for_each(|warning| tracing::warn!(name, "{warning}"));
+        Ok(SnapshotTaken { name, warnings })
     }
 }

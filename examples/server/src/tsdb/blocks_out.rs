@@ -74,6 +74,9 @@ enum Import {
     },
 }
 
+/// Doubled so often, the length of a block is not too long for a time yet.
+const STEPS_MAX: u32 = 39;
+
 /// Why not all blocks were written.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum OutError {
@@ -130,12 +133,19 @@ pub(super) fn export(args: &ExportArgs) -> Result<Verdict, OutError> {
     let (min_ms, end_ms) = ends.fold((i64::MAX, i64::MIN), |all, one| (all.0.min(one.0), all.1.max(one.1)));
     let (min_ms, end_ms) = (min_ms.max(args.min_time), end_ms.min(args.max_time.saturating_add(1)));
     let mut begin_ms = min_ms.div_euclid(BLOCK_MS).saturating_mul(BLOCK_MS);
+    // Times without samples are passed over in steps that double: there may be half a century of them.
+    let mut step = 0;
     while begin_ms < end_ms {
-        let block_end_ms = begin_ms.saturating_add(BLOCK_MS);
+        let block_end_ms = begin_ms.saturating_add(BLOCK_MS << step);
         let range = (begin_ms.max(min_ms), block_end_ms.min(end_ms));
         let wanted = Selector::new(Vec::new(), TimeRange::from_millis(range.0, range.1 - 1));
         let set = sources.select(&wanted)?;
-        if !set.is_empty() {
+        if set.is_empty() {
+            step = (step + 1).min(STEPS_MAX);
+        } else if step > 0 {
+            step -= 1;
+            continue;
+        } else {
             let progress = Progress::work("a block");
             let mut writer = writer(&args.out)?;
             write_select(&mut writer, &set, &mut |now| progress.tell(now))?;

@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use clap::Args;
 use kymo_model::{StoreError, TimeRange};
 use kymo_tsdb::block::{BlockError, BlockStore, BlockStoreOptions, CompactError, WriteBlockError};
-use kymo_tsdb::{Db, OpenError, Options, OsVfs, Vfs, VfsLock};
+use kymo_tsdb::{Db, OpenError, Options, OsVfs, Snapshot, Vfs, VfsLock};
 
 use super::blocks_out::tell;
 use super::go_format;
@@ -131,7 +131,10 @@ pub(super) fn compact(args: &CompactArgs) -> Result<Verdict, ChangeError> {
 
 /// Opens a database with its head, to be changed. Nothing is dropped for its age.
 fn open_db(dir: &Path) -> Result<Db, ChangeError> {
-    let db = Db::open(dir, Options { retention_ms: i64::MAX, ..Options::default() })?;
+    let opening = Arc::new(Progress::work(dir.display().to_string()));
+    let on_progress = Some(opening.on_open());
+    let db = Db::open(dir, Options { retention_ms: i64::MAX, on_progress, ..Options::default() })?;
+    drop(opening);
     db.stats().replay.damaged.iter().for_each(|damage| complain(format_args!("damaged: {damage}")));
     Ok(db)
 }
@@ -176,10 +179,11 @@ pub(super) fn snapshot(args: &SnapshotArgs) -> Result<Verdict, ChangeError> {
     }
     let db = open_db(&args.dir)?;
     let out = args.out.clone().unwrap_or_else(|| args.dir.join(SNAPSHOTS_DIR).join(snapshot_name()));
-    let blocks = db.snapshot(&out, !args.skip_head)?;
+    let Snapshot { blocks, warnings } = db.snapshot(&out, !args.skip_head)?;
     blocks.iter().for_each(tell);
+    warnings.iter().for_each(complain);
     say(out.display().to_string());
-    let damaged = db.stats().replay.has_loss();
+    let damaged = db.stats().replay.has_loss() || !warnings.is_empty();
     db.close()?;
     Ok(Verdict::good_if(!damaged))
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use kymo_model::{Queryable, Selector, SeriesSet, StoreError};
 use kymo_tsdb::block::{Block, BlockError, StoredBlock, Ulid, UlidError, union};
@@ -9,6 +10,7 @@ use kymo_tsdb::cold::{COLD_ENDING, ColdBlock, Current};
 use kymo_tsdb::{Options, OsVfs, ReadOnlyDb};
 
 use crate::output::complain;
+use crate::progress::Progress;
 
 /// Where our head is, in a data directory.
 const HEAD_DIR: &str = "head";
@@ -59,7 +61,10 @@ impl Sources {
         if !has_head(dir) {
             return Sources::blocks(dir);
         }
-        let db = ReadOnlyDb::open(dir, Options::default())?;
+        let opening = Arc::new(Progress::work(dir.display().to_string()));
+        let options = Options { on_progress: Some(opening.on_open()), ..Options::default() };
+        let db = ReadOnlyDb::open(dir, options)?;
+        drop(opening);
         for (dir, error) in db.refused_blocks() {
             complain(format_args!("{}: {error}", dir.display()));
         }

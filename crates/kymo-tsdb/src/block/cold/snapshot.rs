@@ -32,15 +32,16 @@ struct Pinned {
 
 impl ColdSnapshot {
     pub(super) fn pin(block: Arc<ColdInner>, wanted: &Selector) -> Result<ColdSnapshot, BlockError> {
-        let tables = block.block.tables(&wanted.cancel)?;
         let (mut series, mut columns) = (Vec::new(), Vec::new());
-        block.block.for_each_match(&tables, (&wanted.matchers, &wanted.cancel), |number, entry| {
-            let before = columns.len();
-            columns.extend(entry.chunks.iter().filter(|column| column.overlaps(wanted.range)));
-            if columns.len() > before {
-                series.push(Pinned { labels: entry.labels, number, columns_end: columns.len() });
-            }
-        })?;
+        if let Some(tables) = block.block.tables_if_any(&wanted.cancel)? {
+            block.block.for_each_match(&tables, (&wanted.matchers, &wanted.cancel), |number, entry| {
+                let before = columns.len();
+                columns.extend(entry.chunks.iter().filter(|column| column.overlaps(wanted.range)));
+                if columns.len() > before {
+                    series.push(Pinned { labels: entry.labels, number, columns_end: columns.len() });
+                }
+            })?;
+        }
         Ok(ColdSnapshot { block, range: wanted.range, series, columns })
     }
 

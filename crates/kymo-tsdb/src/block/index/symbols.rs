@@ -3,9 +3,9 @@
 use kymo_model::Pulse;
 
 use super::super::error::BlockError;
-use super::super::file::BlockFile;
-use super::Toc;
-use crate::frame::Bytes;
+use super::super::file::{BlockFile, CRC_BYTES};
+use super::{PostingsTable, Toc};
+use crate::frame::{Bytes, put_unsigned};
 
 #[derive(Debug, Default)]
 pub(in super::super) struct Symbols {
@@ -23,8 +23,47 @@ impl Symbols {
         toc: Toc,
         pulse: &mut Pulse,
     ) -> Result<Symbols, BlockError> {
-        let body = file.section(toc.symbols)?;
-        let mut bytes = Bytes(&body);
+        Symbols::parse(&file.section(toc.symbols)?, file, toc, pulse)
+    }
+
+    /// Those of a damaged section, put together from the names and values that there are postings of. `None` unless they are proven to be
+    /// what was written: by the section's checksum, or by its bytes where only length or checksum are damaged. A block may have
+    /// symbols that no series has; then there is no proof.
+    pub(in super::super) fn rebuilt(
+        file: &BlockFile,
+        toc: Toc,
+        postings: &PostingsTable,
+        pulse: &mut Pulse,
+    ) -> Result<Option<Symbols>, BlockError> {
+        let mut texts: Vec<&str> = Vec::new();
+        for (name, values) in postings.names() {
+            pulse.tick(16 * values.len())?;
+            texts.push(name);
+            texts.extend(values.iter().map(|(value, _)| value));
+        }
+        texts.sort_unstable();
+        texts.dedup();
+        // Prometheus may have written the empty text, too, of the list of all series.
+        for empty in [None, Some("")] {
+            let mut body = Vec::new();
+            let count = texts.len() + usize::from(empty.is_some());
+            body.extend_from_slice(&u32::try_from(count).unwrap_or(u32::MAX).to_be_bytes());
+            for text in empty.iter().chain(&texts) {
+                put_unsigned(&mut body, text.len() as u64);
+                body.extend_from_slice(text.as_bytes());
+            }
+            let there = file.read_some(toc.symbols + 4, body.len() + CRC_BYTES)?;
+            let proven = there.starts_with(&body)
+                || there.get(body.len()..) == Some(crc32c::crc32c(&body).to_be_bytes().as_slice());
+            if proven {
+                return Symbols::parse(&body, file, toc, pulse).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    fn parse(body: &[u8], file: &BlockFile, toc: Toc, pulse: &mut Pulse) -> Result<Symbols, BlockError> {
+        let mut bytes = Bytes(body);
         let at = |bytes: &Bytes<'_>| toc.symbols + 4 + (body.len() - bytes.0.len()) as u64;
         let Some(count) = bytes.take(4).map(|count| u32::from_be_bytes(count.try_into().unwrap_or_default()))
         else {

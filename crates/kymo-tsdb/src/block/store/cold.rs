@@ -176,18 +176,18 @@ impl BlockStore {
         Ok(Compacted { meta, damage })
     }
 
-    /// Makes a block of a cold one in another directory; `None` when no sample is left. What cannot be read is left out, and told
-    /// by the cold block's damage.
+    /// Makes a block of a cold one in another directory, or none when no sample is left. What cannot be read is left out; the cold
+    /// block's damage has it, too.
     pub(crate) fn copy_cold(
         &self,
         cold: &ColdBlock,
         target: &Path,
         now_ms: u64,
         tell: &mut dyn FnMut(),
-    ) -> Result<Option<BlockMeta>, CompactError> {
+    ) -> Result<Compacted, CompactError> {
         let ulid = Ulid::generate(now_ms);
         let copied = to_block(&self.vfs, target, ulid, cold, self.options.writer, &mut |_, _| tell())?;
-        copied.damage.into_iter().for_each(|damage| cold.inner.block.note(damage));
-        Ok(copied.meta)
+        copied.damage.iter().for_each(|damage| cold.inner.block.note(damage.clone()));
+        Ok(copied)
     }
 }
