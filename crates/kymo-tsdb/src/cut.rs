@@ -392,6 +392,6 @@ pub(crate) fn copy_range(
         writer.discard()?;
         return Ok(None);
     }
-    let origin = BlockOrigin { range_ms: Some(range), ..BlockOrigin::default() };
-    Ok(Some(writer.finish(origin)?))
+    // It ends with its last sample: a Prometheus that is started on it takes nothing from before the end of its last block.
+    Ok(Some(writer.finish(BlockOrigin::default())?))
 }

@@ -112,6 +112,9 @@ fn what_is_final_moves_to_blocks_and_is_seen_all_the_while() {
     assert!(snapshot.blocks.len() >= 2 && snapshot.warnings.is_empty(), "{snapshot:?}");
     let copy = BlockStore::open(disk.vfs(), Path::new("/copies/one"), BlockStoreOptions::default()).unwrap();
     assert_eq!(times(&select(&copy), "a"), left);
+    // A Prometheus that goes on with it takes what comes after the last sample, and not only what comes after its range.
+    let newest_ms = db.stats().max_time.unwrap().millis();
+    assert_eq!(copy.end_ms(), Some(newest_ms + 1));
     assert!(db.snapshot("/copies/one", true).is_err(), "a name that is taken");
     db.close().unwrap();
     let db = Db::open("/data", options(&disk, &clock)).unwrap();

@@ -1,7 +1,7 @@
-//! Progress: a bar or a spinner on stderr while work takes long. Only where stderr is a terminal; never in between lines.
+//! Progress: a bar or a spinner on stderr while work takes long. Only where stderr is a terminal; never in between lines. A server logs it.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use kymo_tsdb::{OnProgress, ProgressUnit, Work};
@@ -95,6 +95,24 @@ impl WorkProgress {
     pub(crate) fn aside<T>(&self, print: impl FnOnce() -> T) -> T {
         self.bar.aside(print)
     }
+}
+
+/// How often a server says how far its database is open.
+const LOG_STEP: Duration = Duration::from_secs(5);
+
+/// Logs the progress of an opening that takes long.
+pub(crate) fn log_opening() -> OnProgress {
+    let began = Instant::now();
+    let told = Mutex::new(began);
+    OnProgress::new(move |kymo_tsdb::Progress { what, done, total, .. }| {
+        let now = Instant::now();
+        let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+        if now.duration_since(*told) >= LOG_STEP {
+            *told = now;
+            let percent = done.saturating_mul(100) / total.max(1);
+            tracing::info!(percent, took_s = now.duration_since(began).as_secs(), "{what} the database");
+        }
+    })
 }
 
 impl Drop for Progress {

@@ -29,6 +29,7 @@ fn prometheus(dir: &Path, data: &Path) -> Program {
         .arg(format!("--storage.tsdb.path={}", data.display()))
         .arg(format!("--web.listen-address=127.0.0.1:{port}"))
         .arg("--storage.tsdb.retention.time=100y")
+        .arg("--web.enable-remote-write-receiver")
         .arg("--enable-feature=native-histograms");
     let mut server = Program::start("prometheus", port, dir, &mut command);
     server.wait_for("/-/ready");
@@ -181,6 +182,41 @@ fn a_kymo_directory_is_read_by_prometheus() {
         left.lines().count(),
         dump.lines().filter(|line| !line.starts_with("{__name__=\"h\"}")).count()
     );
+}
+
+/// A Prometheus takes nothing from before the end of its last block. So what is copied or imported while its two hours are not over
+/// ends with the last sample, and Prometheus goes on at once.
+#[test]
+fn prometheus_goes_on_where_kymo_stopped() {
+    if !installed("prometheus") {
+        return;
+    }
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let labels = Labels::from_pairs([("__name__", "m")]);
+    let put = |server: &Program, value: f64| {
+        let mut request = RequestEncoder::new();
+        request.series(&labels, &[(now_ms(), value)]);
+        let answer = push(server.port, &request).expect("an answer");
+        assert_eq!(answer.status, 204, "{}: {}", answer.text(), server.log());
+    };
+    let text = |path: &Path| path.to_str().expect("text").to_owned();
+    let server = serve(dir.path());
+    put(&server, 1.0);
+    let [exported, snapshot, imported] =
+        ["exported", "snapshot", "imported"].map(|name| dir.path().join(name));
+    kymo_tsdb(&["export", &text(&dir.path().join("data")), &text(&exported)]);
+    assert_eq!(server.stop(), Some(0));
+    kymo_tsdb(&["snapshot", &text(&dir.path().join("data")), &text(&snapshot)]);
+    let mut theirs = prometheus(dir.path(), &imported);
+    put(&theirs, 1.0);
+    theirs.kill();
+    kymo_tsdb(&["import", "prometheus", &text(&imported)]);
+    for directory in [exported, snapshot, imported] {
+        let theirs = prometheus(dir.path(), &directory);
+        put(&theirs, 2.0);
+        let values = vector(theirs.port, "count_over_time(m[5m])");
+        assert_eq!(values.first().map(|(_, count)| *count), Some(2.0), "{}", directory.display());
+    }
 }
 
 #[test]

@@ -161,6 +161,7 @@ impl Blocks {
             hints.insert(0, NOT_IN_ORDER[0].to_owned());
         }
         let compaction = BlockCompaction { hints, ..BlockCompaction::default() };
-        BlockOrigin { range_ms: Some((begin_ms, end_ms)), compaction }
+        // It ends with its last sample: a Prometheus takes nothing from before the end of its last block.
+        BlockOrigin { range_ms: None, compaction }
     }
 }

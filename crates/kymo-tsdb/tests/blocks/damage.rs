@@ -158,6 +158,26 @@ fn symbols_are_put_together_from_postings() {
     }
 }
 
+/// Found by fuzzing: symbols with an empty one before them look as Prometheus may have written them, and name everything
+/// otherwise. Only a checksum proves those.
+#[test]
+fn symbols_that_were_shifted_prove_nothing() {
+    let disk = SimDisk::new(1);
+    let data = Data::mixed(4, 5);
+    let meta = write(&disk, DATA, &data, 1, options());
+    let dir = Path::new(DATA).join(meta.ulid.to_string());
+    let mut bytes = disk.read(&dir.join("index")).unwrap();
+    let body = sections(&bytes).0 + 4;
+    let length = u32::from_be_bytes(bytes[body - 4..body].try_into().unwrap()) as usize;
+    let count = u32::from_be_bytes(bytes[body..body + 4].try_into().unwrap()) + 1;
+    bytes[body..body + 4].copy_from_slice(&count.to_be_bytes());
+    bytes.copy_within(body + 4..body + length, body + 5);
+    bytes[body + 4] = 0;
+    disk.put(&dir.join("index"), bytes);
+    let (block, kept) = survivors(&disk, &dir, &data, "shifted").expect("a block");
+    assert!(kept == 0 && block.damage().1 > 0, "{kept} rows");
+}
+
 /// A block in which nothing can be named, because the postings table is damaged as well, costs its own samples: the answer has those of
 /// the other, and says what is missing.
 #[test]

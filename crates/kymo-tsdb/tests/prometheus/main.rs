@@ -289,11 +289,17 @@ fn what_blocks_have_stays_there() {
     let first = BTreeMap::from([("wal/00000000".to_owned(), log(&[(1, START_MS, 1.0)]))]);
     let disk = on_disk(1, &first);
     let report = import(&disk, &options()).unwrap();
-    // As if Prometheus had cut it: without the note of an import.
+    assert_eq!(report.blocks[0].max_time_ms, START_MS + 1, "Prometheus could go on behind it");
+    // As if Prometheus had cut it: without the note of an import, up to the end of its range.
     let meta = format!("/data/{}/meta.json", report.blocks[0].ulid);
     let text = String::from_utf8(disk.read(Path::new(&meta)).unwrap()).unwrap();
     assert!(text.contains("from-prometheus-head"), "{text}");
-    disk.put(Path::new(&meta), text.replace("from-prometheus-head", "note").into_bytes());
+    disk.put(
+        Path::new(&meta),
+        text.replace("from-prometheus-head", "note")
+            .replace(&(START_MS + 1).to_string(), &second_ms.to_string())
+            .into_bytes(),
+    );
     for (name, bytes) in [
         ("wal/00000000", log(&[(1, START_MS + 5, 2.0), (1, second_ms, 3.0)])),
         ("wbl/00000000", segment(&[(samples(&[(1, START_MS + 9, 4.0)]), Compression::None)]).0),

@@ -41,6 +41,8 @@ use rules::{RuleManager, RuleSetting};
 use status::{ConfigState, Lifecycle, Order, Reader, Receiver, Retention, ServerStatus};
 use targets::ScrapeView;
 
+use crate::progress::log_opening;
+
 /// How often the database syncs, drops what is past retention, and cleans up.
 const MAINTENANCE_INTERVAL: Duration = Duration::from_millis(500);
 
@@ -208,6 +210,7 @@ async fn open(args: &ServeArgs, loaded: &Loaded, retention: Retention) -> Result
         series_per_label_max: args.series_per_label_max.clone(),
         disk_reserve_bytes: args.disk_reserve.0,
         import_prometheus: args.prometheus_import,
+        on_progress: Some(log_opening()),
         ..Options::default()
     };
     let dir = args.storage_path.clone();

@@ -152,9 +152,8 @@ pub(super) fn export(args: &ExportArgs) -> Result<Verdict, OutError> {
             if writer.stats().num_series == 0 {
                 writer.discard().map_err(SourcesError::from)?;
             } else {
-                let origin =
-                    BlockOrigin { range_ms: Some((begin_ms, block_end_ms)), ..BlockOrigin::default() };
-                let meta = writer.finish(origin)?;
+                // As promtool makes them, ending with their last sample: a Prometheus takes nothing from before the end of its last block.
+                let meta = writer.finish(BlockOrigin::default())?;
                 drop(progress);
                 tell(&meta);
             }

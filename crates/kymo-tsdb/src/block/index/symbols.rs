@@ -27,7 +27,7 @@ impl Symbols {
     }
 
     /// Those of a damaged section, put together from the names and values that there are postings of. `None` unless they are proven to be
-    /// what was written: by the section's checksum, or by its bytes where only length or checksum are damaged. A block may have
+    /// what was written: by the section's checksum, or by all else of it where only that is damaged. A block may have
     /// symbols that no series has; then there is no proof.
     pub(in super::super) fn rebuilt(
         file: &BlockFile,
@@ -52,10 +52,12 @@ impl Symbols {
                 put_unsigned(&mut body, text.len() as u64);
                 body.extend_from_slice(text.as_bytes());
             }
-            let there = file.read_some(toc.symbols + 4, body.len() + CRC_BYTES)?;
-            let proven = there.starts_with(&body)
-                || there.get(body.len()..) == Some(crc32c::crc32c(&body).to_be_bytes().as_slice());
-            if proven {
+            let there = file.read_some(toc.symbols, 4 + body.len() + CRC_BYTES)?;
+            let by_checksum =
+                there.get(4 + body.len()..) == Some(crc32c::crc32c(&body).to_be_bytes().as_slice());
+            let length = u32::try_from(body.len()).unwrap_or(u32::MAX).to_be_bytes();
+            let by_bytes = || empty.is_none() && there.starts_with(&length) && there[4..].starts_with(&body);
+            if by_checksum || by_bytes() {
                 return Symbols::parse(&body, file, toc, pulse).map(Some);
             }
         }
