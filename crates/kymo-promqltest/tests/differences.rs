@@ -7,5 +7,5 @@ fn differences_from_prometheus_stay_mended() {
     let report = run("differences", include_str!("differences.test"), &mut KymoEngine::new());
     let failures: Vec<String> = report.failures.iter().map(ToString::to_string).collect();
     assert!(failures.is_empty(), "{}", failures.join("\n"));
-    assert_eq!(report.passed, 35);
+    assert_eq!(report.passed, 41);
 }

@@ -8,7 +8,7 @@ use kymo_model::{METRIC_NAME, MatchOp, Matcher};
 use kymo_promql_syntax::ast::{Call, Expr, ExprKind, Span, TimeModifiers, ValueType};
 
 use super::call::{map_function, range_function};
-use super::lower::{Lower, bare};
+use super::lower::{Lower, Times, bare, shift};
 use super::{InfoPlan, SelectPlan};
 use crate::QueryError;
 use crate::grid::{Grid, Shift};
@@ -34,7 +34,7 @@ impl Lower {
         let (names, data): (Vec<_>, Vec<_>) = wanted.iter().cloned().partition(|m| m.name() == METRIC_NAME);
         let names = effective_names(names)?;
         let input = self.vector(described, grid)?;
-        let shift = self.time_of(described, span)?;
+        let shift = reference_time(described, &self.times, span)?.unwrap_or_default();
         let matchers: Vec<Matcher> =
             names.iter().chain(&data).cloned().chain(propagated(described).cloned()).collect();
         let lookback_ms = self.times.lookback_ms;
@@ -47,12 +47,17 @@ impl Lower {
             span,
         })
     }
+}
 
-    fn time_of(&self, described: &Expr, span: Span) -> Result<Shift, QueryError> {
-        let mut times = ReferenceTimes { lower: self, span, first: None, uniform: true };
-        times.visit(described, &mut Vec::new())?;
-        Ok(times.first.filter(|_| times.uniform).unwrap_or_default())
-    }
+/// The `@` and `offset` that all selectors of a vector agree on; `None` if they do not, or there is none.
+pub(super) fn reference_time(
+    described: &Expr,
+    times: &Times,
+    span: Span,
+) -> Result<Option<Shift>, QueryError> {
+    let mut found = ReferenceTimes { times, span, first: None, uniform: true };
+    found.visit(described, &mut Vec::new())?;
+    Ok(found.first.filter(|_| found.uniform))
 }
 
 /// A set of exclusions alone would choose nearly everything, so it chooses from metrics that are named like those that
@@ -99,7 +104,7 @@ fn propagated(mut expr: &Expr) -> impl Iterator<Item = &Matcher> {
 
 /// Collects the `@` and `offset` of every selector that the vector is made of.
 struct ReferenceTimes<'a> {
-    lower: &'a Lower,
+    times: &'a Times,
     span: Span,
     first: Option<Shift>,
     uniform: bool,
@@ -142,18 +147,18 @@ impl<'a> ReferenceTimes<'a> {
     }
 
     fn add(&mut self, time: &TimeModifiers, around: &[&TimeModifiers]) -> Result<bool, QueryError> {
-        let mut shift = self.lower.shift(time, self.span)?;
+        let mut reference = shift(time, self.times, self.span)?;
         for outer in around.iter().rev() {
-            if shift.at.is_some() {
+            if reference.at.is_some() {
                 break;
             }
-            let outer = self.lower.shift(outer, self.span)?;
-            shift.offset_ms = shift.offset_ms.saturating_add(outer.offset_ms);
-            shift.at = outer.at;
+            let outer = shift(outer, self.times, self.span)?;
+            reference.offset_ms = reference.offset_ms.saturating_add(outer.offset_ms);
+            reference.at = outer.at;
         }
         match &self.first {
-            None => self.first = Some(shift),
-            Some(first) => self.uniform &= same_time(first, &shift),
+            None => self.first = Some(reference),
+            Some(first) => self.uniform &= same_time(first, &reference),
         }
         Ok(true)
     }

@@ -36,7 +36,7 @@ pub(crate) fn plan(expr: &Expr, grid: Grid, times: Times) -> Result<Plan, QueryE
         repeats: Repeats::of(expr),
         shared: Vec::new(),
         times,
-        invariants: Invariants::of(expr),
+        invariants: Invariants::of(expr, &times),
         selections: Vec::new(),
         function: None,
         labels: LabelsNeeded::All,
@@ -88,6 +88,20 @@ pub(super) fn bare(mut expr: &Expr) -> &Expr {
         expr = inner;
     }
     expr
+}
+
+/// `@` and `offset` with their values.
+pub(super) fn shift(time: &TimeModifiers, times: &Times, span: Span) -> Result<Shift, QueryError> {
+    let offset_ms = match &time.offset {
+        Some(offset) => millis(offset, times, span)?,
+        None => 0,
+    };
+    let at = time.at.map(|at| match at {
+        At::Time(ms) => ms,
+        At::Start => times.start,
+        At::End => times.end,
+    });
+    Ok(Shift { offset_ms, at })
 }
 
 impl Lower {
@@ -232,16 +246,7 @@ impl Lower {
     }
 
     pub(super) fn shift(&self, time: &TimeModifiers, span: Span) -> Result<Shift, QueryError> {
-        let offset_ms = match &time.offset {
-            Some(offset) => millis(offset, &self.times, span)?,
-            None => 0,
-        };
-        let at = time.at.map(|at| match at {
-            At::Time(ms) => ms,
-            At::Start => self.times.start,
-            At::End => self.times.end,
-        });
-        Ok(Shift { offset_ms, at })
+        shift(time, &self.times, span)
     }
 
     /// Asks for the samples in `(t - back, t + ahead]` for every `t` of `track`.

@@ -31,7 +31,7 @@ pub(crate) enum Answer {
 pub(crate) struct Data {
     form: &'static str,
     series: BTreeMap<BTreeMap<String, String>, BTreeMap<i64, Point>>,
-    /// Warnings and infos, in order; empty where the peer knows none.
+    /// Warnings and infos, sorted: Prometheus gives them in no order. Empty where the peer knows none.
     notes: Vec<String>,
 }
 
@@ -77,7 +77,8 @@ impl Answer {
                 "matrix"
             }
         };
-        let notes = if with_notes { [result.warnings, result.infos].concat() } else { Vec::new() };
+        let mut notes = if with_notes { [result.warnings, result.infos].concat() } else { Vec::new() };
+        notes.sort();
         Answer::Data(Data { form, series, notes })
     }
 
@@ -118,8 +119,9 @@ impl Answer {
         }
         let texts = |name: &str| json[name].as_array().cloned().unwrap_or_default();
         let notes = texts("warnings").into_iter().chain(texts("infos"));
-        let notes =
+        let mut notes: Vec<String> =
             notes.filter_map(|note| note.as_str().map(str::to_owned)).filter(|_| with_notes).collect();
+        notes.sort();
         Answer::Data(Data { form, series, notes })
     }
 
@@ -189,7 +191,7 @@ impl Answer {
             return vec![format!("a {} / a {}", theirs.form, ours.form)];
         }
         let mut found = Vec::new();
-        if theirs.notes != ours.notes {
+        if !same_notes(&theirs.notes, &ours.notes) {
             found.push(format!("notes {:?} / {:?}", theirs.notes, ours.notes));
         }
         for labels in theirs.series.keys().filter(|labels| !ours.series.contains_key(*labels)) {
@@ -264,6 +266,22 @@ impl Point {
             }
             _ => f64::INFINITY,
         }
+    }
+}
+
+/// Prometheus gives ten warnings and ten infos, of more some ten and how many it left out.
+fn same_notes(theirs: &[String], ours: &[String]) -> bool {
+    let (mut given, mut left_out) = (Vec::new(), 0);
+    for note in theirs {
+        let more = note.strip_suffix(" annotations omitted").and_then(|note| note.split_once(" more "));
+        match more.and_then(|(count, _)| count.parse::<usize>().ok()) {
+            Some(count) => left_out += count,
+            None => given.push(note),
+        }
+    }
+    match left_out {
+        0 => given.into_iter().eq(ours),
+        _ => given.len() + left_out == ours.len() && given.iter().all(|note| ours.contains(note)),
     }
 }
 

@@ -41,19 +41,25 @@ pub(crate) fn series(seed: u64, whole: bool) -> Vec<Series> {
     data.oddities();
     if whole {
         data.negative_zero();
+        data.describing();
         data.native_histograms();
     }
     data.series.sort_by(|a, b| a.labels.cmp(&b.labels));
     data.series
 }
 
-/// Requests that bring the series to a peer.
+/// Requests that bring the series to a peer, in this order. Where floats become histograms or the other way round, there is a
+/// new one: Prometheus takes all floats of a request first, and histograms that are older than those are too old to it.
 pub(crate) fn requests(series: &[Series]) -> Vec<RequestEncoder> {
-    let request = |one: &Series| {
-        let mut request = RequestEncoder::new();
+    let is_float = |value: &SampleValue| matches!(value, SampleValue::Float(_));
+    let runs = series.iter().flat_map(|one| {
+        let runs = one.samples.chunk_by(move |(_, a), (_, b)| is_float(a) == is_float(b));
+        runs.map(move |run| (&one.labels, run))
+    });
+    let request = |(labels, run): (&Labels, &[(i64, SampleValue)])| {
         let mut floats: Vec<(i64, f64)> = Vec::new();
         let mut histograms: Vec<(i64, Histogram)> = Vec::new();
-        for (time, value) in &one.samples {
+        for (time, value) in run {
             match value {
                 SampleValue::Float(value) => floats.push((*time, *value)),
                 SampleValue::Histogram(histogram) => histograms.push((*time, (**histogram).clone())),
@@ -62,15 +68,14 @@ pub(crate) fn requests(series: &[Series]) -> Vec<RequestEncoder> {
                 }
             }
         }
-        if !floats.is_empty() {
-            request.series(&one.labels, &floats);
-        }
-        if !histograms.is_empty() {
-            request.histograms(&one.labels, &histograms);
-        }
+        let mut request = RequestEncoder::new();
+        match histograms.is_empty() {
+            true => request.series(labels, &floats),
+            false => request.histograms(labels, &histograms),
+        };
         request
     };
-    series.iter().map(request).collect()
+    runs.map(request).collect()
 }
 
 /// The series in a store of ours.
@@ -288,6 +293,25 @@ impl Dataset {
         self.whole(&[("__name__", "odd"), ("kind", "negative")], |_, i| {
             Some(if i % 3 == 0 { 0.0 } else { -0.0 })
         });
+    }
+
+    /// What `info` adds, which is another halfway.
+    fn describing(&mut self) {
+        for (job, instance) in [("a", "0"), ("a", "1"), ("b", "0")] {
+            for (release, from, until) in [("1", 0, 90), ("2", 90, POINTS)] {
+                let labels = [
+                    ("__name__", "machine_info"),
+                    ("job", job),
+                    ("instance", instance),
+                    ("release", release),
+                ];
+                self.whole(&labels, |_, i| match i {
+                    _ if (from..until).contains(&i) => Some(1.0),
+                    _ if i == until => Some(STALE_NAN),
+                    _ => None,
+                });
+            }
+        }
     }
 
     fn native_histograms(&mut self) {

@@ -5,9 +5,9 @@
 //! - Subqueries: their inside is evaluated in blocks of steps there, whose edges reach further than what is asked for.
 //! - `absent` and its kin stop at the first series here when it has a value at every step.
 //!
-//! Between two vectors a step may look at less, since series that find no partner are not read here, and at each sample twice,
-//! since series that share a partner are computed once more to see whether they have values at the same step. The first or last
-//! 0 of something are found without looking.
+//! Between two vectors a step may look at less, since series that find no partner are not read here, and at each sample twice
+//! for each operator around it, since series that share a partner are computed once more to see whether they have values at the
+//! same step. The first or last 0 of something, or fewer, are found without looking.
 
 use std::fmt::Write as _;
 
@@ -79,9 +79,10 @@ fn steps_look_at_as_many_samples() {
             compared += 1;
             samples += ours.0;
             let steps = || theirs.1.iter().zip(&ours.1);
-            let joins = OPERATORS.iter().any(|operator| query.contains(operator));
-            let as_joins_do = joins && steps().all(|(theirs, ours)| ours.1 <= 2 * theirs.1);
-            let nothing_wanted = query.contains("(0, ") && steps().all(|(theirs, ours)| ours.1 <= theirs.1);
+            let joins = OPERATORS.iter().map(|operator| query.matches(operator).count()).sum::<usize>();
+            let as_joins_do = joins > 0 && steps().all(|(theirs, ours)| ours.1 <= theirs.1 << joins.min(16));
+            let none = query.contains("(0, ") || query.contains("(-1, ");
+            let nothing_wanted = none && steps().all(|(theirs, ours)| ours.1 <= theirs.1);
             let same_steps =
                 theirs.1.len() == ours.1.len() && steps().all(|(theirs, ours)| theirs.0 == ours.0);
             if theirs == ours {

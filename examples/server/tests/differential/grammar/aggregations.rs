@@ -29,7 +29,8 @@ impl Grammar {
         ]);
         let vector = Expression::new(Kind::Vector).text(operator).option(self.grouping()).text("(");
         let vector = match operator {
-            "quantile" => vector.child(self.parameter(clock)).text(", "),
+            "quantile" if self.whole && self.random.chance(1, 4) => vector.child(self.told(clock)).text(", "),
+            "quantile" => vector.text(self.number()).text(", "),
             "count_values" => vector.text(self.pick(&["\"value\", ", "\"job\", ", "\"__name__\", "])),
             _ => vector,
         };
@@ -62,7 +63,7 @@ impl Grammar {
     pub(super) fn top(&mut self, depth: u32, clock: Clock) -> Expression {
         let operator = self.pick(&["topk", "bottomk"]);
         let k = match self.random.below(4) {
-            0 if self.whole => self.scalar(1, clock),
+            0 if self.whole => self.told(clock),
             _ => {
                 Expression::new(Kind::Scalar).text(self.pick(&["0", "1", "2", "3", "5", "100", "-1", "NaN"]))
             }

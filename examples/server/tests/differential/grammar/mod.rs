@@ -14,8 +14,9 @@
 //! - `atan2` of vectors: it kept the metric name.
 //! - A subquery's first step never lies on the left end of its window, which 3.0 left out: see [`Clock`].
 //!
-//! Nobody is asked for `timestamp(x @ t offset d)`, of which every version of Prometheus ignores the offset, nor for powers of
-//! numbers, nor for `count_values` of computed values, which depend on the library of mathematics.
+//! Nobody is asked for `timestamp(x @ t offset d)`, of which every version of Prometheus ignores the offset, nor for `@` in
+//! parameters of aggregations, which moves along in version 3, too, nor for powers of numbers, nor for `count_values` of
+//! computed values, which depend on the library of mathematics.
 
 mod aggregations;
 mod functions;
@@ -111,6 +112,16 @@ impl Grammar {
     fn parameter(&mut self, clock: Clock) -> Expression {
         let depth = u32::from(self.whole && self.random.chance(1, 4));
         self.scalar(depth, clock)
+    }
+
+    /// What an aggregation is told: without `@`.
+    fn told(&mut self, clock: Clock) -> Expression {
+        loop {
+            let scalar = self.scalar(1, clock);
+            if !scalar.to_string().contains('@') {
+                return scalar;
+            }
+        }
     }
 
     fn number(&mut self) -> &'static str {

@@ -95,7 +95,27 @@ impl Grammar {
                 .text("sort_by_label(")
                 .child(self.vector(depth - 1, clock))
                 .text(", \"instance\", \"job\")"),
-            2 => vector.text("info(").child(self.selector()).text(", {__name__=\"build_info\"})"),
+            2 => {
+                let described = match self.random.below(3) {
+                    0 => self.selector(),
+                    1 => self.vector(depth - 1, clock),
+                    // Of two times, mostly.
+                    _ => {
+                        let mut of = |name: &str| {
+                            let place = match self.random.chance(2, 3) {
+                                true => format!(" @ {}", self.moment()),
+                                false => self.place(),
+                            };
+                            Expression::new(Kind::Vector).text(name).option(place)
+                        };
+                        let (one, other) = (of("g_load"), of("g_count"));
+                        let operator = self.pick(&[" + ", " or ", " > "]);
+                        Expression::operation(Kind::Vector).operand(one).text(operator).operand(other)
+                    }
+                };
+                let metric = self.pick(&["build_info", "machine_info", "machine_info"]);
+                vector.text("info(").child(described).text(format!(", {{__name__=\"{metric}\"}})"))
+            }
             3 => Expression::operation(Kind::Vector).operand(self.vector(depth - 1, clock)).text(" > 5m"),
             _ => vector
                 .text("sum_over_time(")
