@@ -179,7 +179,7 @@ impl Db {
         let paths = Paths::new(dir.as_ref());
         vfs.create_dir_all(&paths.dir).map_err(OpenError::io("create directory", &paths.dir))?;
         let directory_lock = take_lock(&*vfs, &paths.dir)?;
-        let imported = import_before(&paths, &options)?;
+        let (imported, passed_over) = import_before(&paths, &options)?;
         paths.create(&*vfs)?;
         let head = Head::new(Arc::new(ChunkStore::new(vfs.clone(), paths.chunks.clone())));
         let loaded = load(&paths, &head, &options, &chunk_target(&options))?;
@@ -199,7 +199,7 @@ impl Db {
             log.resume(number, path, file, size);
         }
         let mut replay = loaded.report;
-        replay.imported = imported.map(Box::new);
+        (replay.imported, replay.prometheus_passed_over) = (imported.map(Box::new), passed_over);
         let brought = take_in(
             &*options.vfs,
             &paths.dir,
@@ -372,13 +372,16 @@ impl Db {
     }
 }
 
-/// Makes blocks of what a Prometheus has left, before there is a head of ours.
-fn import_before(paths: &Paths, options: &Options) -> Result<Option<ImportReport>, OpenError> {
+/// Makes blocks of what a Prometheus has left, before there is a head of ours. Where there is one it is passed over; then it says so.
+fn import_before(paths: &Paths, options: &Options) -> Result<(Option<ImportReport>, bool), OpenError> {
     let vfs = &options.vfs;
     let failed = |source| OpenError::Import { source };
     let is_new = matches!(vfs.list(&paths.dir.join("head")), Err(error) if error.kind() == std::io::ErrorKind::NotFound);
-    if !options.import_prometheus || !is_new || !has_prometheus_head(&**vfs, &paths.dir).map_err(failed)? {
-        return Ok(None);
+    if !options.import_prometheus || !has_prometheus_head(&**vfs, &paths.dir).map_err(failed)? {
+        return Ok((None, false));
+    }
+    if !is_new {
+        return Ok((None, true));
     }
     let import = ImportOptions {
         series_max: options.series_max,
@@ -393,7 +396,8 @@ fn import_before(paths: &Paths, options: &Options) -> Result<Option<ImportReport
             on_progress.tell(progress);
         }
     };
-    import_locked(vfs, &paths.dir, &import, &mut tell).map(Some).map_err(failed)
+    let imported = import_locked(vfs, &paths.dir, &import, &mut tell).map_err(failed)?;
+    Ok((Some(imported), false))
 }
 
 fn take_lock(vfs: &dyn Vfs, dir: &Path) -> Result<Box<dyn VfsLock>, OpenError> {

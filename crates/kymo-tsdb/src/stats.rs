@@ -202,6 +202,9 @@ pub struct ReplayReport {
     pub orphans: u64,
     /// What was made of the log of a Prometheus that was in the directory.
     pub imported: Option<Box<ImportReport>>,
+    /// Is there a log of a Prometheus that was to be imported, and was not, as this database had a head already? A Prometheus has
+    /// run on its directory; [`import_prometheus`](crate::prometheus::import_prometheus) reads what it left.
+    pub prometheus_passed_over: bool,
     /// Places where the bytes on disk are not what was written, in the order found; at most [`ReplayReport::DAMAGED_MAX`].
     pub damaged: Vec<Damage>,
     /// How many such places, listed or not.

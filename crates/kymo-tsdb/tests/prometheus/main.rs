@@ -365,8 +365,15 @@ fn a_database_opens_on_it() {
     db.close().unwrap();
     drop(db);
     assert_eq!(rows(&disk), wanted);
-    // Not a second time, nor where nobody wants it.
-    assert_eq!(Db::open("/data", options(true)).unwrap().stats().replay.imported, None);
+    // Not a second time, nor what a Prometheus has written since, nor where nobody wants it.
+    let replay = Db::open("/data", options(true)).unwrap().stats().replay;
+    assert_eq!((replay.imported, replay.prometheus_passed_over), (None, false));
+    disk.vfs().create_dir_all(Path::new("/data/wal")).unwrap();
+    disk.put(Path::new("/data/wal/00000000"), segment(&[]).0);
+    for wanted in [true, false] {
+        let replay = Db::open("/data", options(wanted)).unwrap().stats().replay;
+        assert_eq!((replay.imported, replay.prometheus_passed_over), (None, wanted));
+    }
     let disk = on_disk(3, &files);
     let options = Options { import_prometheus: false, vfs: disk.vfs(), ..Options::default() };
     assert_eq!(Db::open("/data", options).unwrap().stats().replay.imported, None);

@@ -233,6 +233,13 @@ async fn open(args: &ServeArgs, loaded: &Loaded, retention: Retention) -> Result
             "what a Prometheus left was imported"
         );
     }
+    if replay.prometheus_passed_over {
+        let dir = args.storage_path.display();
+        tracing::warn!(
+            "a Prometheus has left a log in {dir}, which is not read: there is a head already; stop the server and run: kymo tsdb \
+             import prometheus {dir}"
+        );
+    }
     for damage in &replay.damaged {
         tracing::warn!("damaged: {damage}");
     }
