@@ -3,6 +3,7 @@
 mod analyze;
 mod blocks_out;
 mod change;
+mod chunk_sizes;
 mod cold;
 mod dump;
 mod go_format;

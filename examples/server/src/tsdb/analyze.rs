@@ -8,9 +8,10 @@ use kymo_model::METRIC_NAME;
 use kymo_tsdb::block::BlockError;
 use kymo_tsdb::cold::COLD_ENDING;
 
+use super::chunk_sizes::ChunkSizes;
 use super::go_format;
 use super::sources::{BlockName, Sources, SourcesError};
-use crate::output::{Verdict, say};
+use crate::output::{Verdict, complain, say};
 
 #[derive(Args)]
 pub(super) struct AnalyzeArgs {
@@ -25,6 +26,10 @@ pub(super) struct AnalyzeArgs {
     /// How many items to show in each list.
     #[arg(long, default_value_t = 20)]
     limit: usize,
+
+    /// Read all chunks, too, and show how many samples, bytes and buckets they have.
+    #[arg(long)]
+    extended: bool,
 }
 
 /// What the lists are made of.
@@ -45,17 +50,38 @@ pub(super) fn run(args: &AnalyzeArgs) -> Result<Verdict, SourcesError> {
     let sources = Sources::blocks(&args.dir)?;
     let block = sources.block(args.block)?;
     let meta = block.meta();
+    let chunks = match (args.extended, block.plain()) {
+        (true, None) => return Err(SourcesError::NoChunks(meta.ulid)),
+        (true, Some(chunks)) => Some(chunks),
+        (false, _) => None,
+    };
+    let mut sizes = ChunkSizes::default();
+    let mut damaged = false;
     let whole_ms = (meta.max_time_ms - meta.min_time_ms) as u64;
     let mut counts = Counts::default();
     for series in block.series()? {
         let series = match series {
             Ok(series) => series,
             Err(BlockError::Damaged(damage)) => {
-                crate::output::complain(format_args!("damaged: {damage}"));
+                complain(format_args!("damaged: {damage}"));
+                damaged = true;
                 continue;
             }
             Err(error) => return Err(error.into()),
         };
+        if let Some(block) = chunks {
+            for chunk in &series.chunks {
+                let fault = match block.read_chunk(chunk) {
+                    Ok(data) => sizes.add(&data).err().map(|error| format!("{error}, in {}", series.labels)),
+                    Err(BlockError::Damaged(damage)) => Some(damage.to_string()),
+                    Err(error) => return Err(error.into()),
+                };
+                if let Some(fault) = fault {
+                    complain(format_args!("damaged: {fault}"));
+                    damaged = true;
+                }
+            }
+        }
         let (Some(first), Some(last)) = (series.chunks.first(), series.chunks.last()) else { continue };
         let uncovered = whole_ms.saturating_sub((last.max_ms - first.min_ms) as u64);
         for label in &series.labels {
@@ -109,6 +135,9 @@ pub(super) fn run(args: &AnalyzeArgs) -> Result<Verdict, SourcesError> {
             text.push_str(&format!("{count} {key}\n"));
         }
     }
+    if chunks.is_some() {
+        text.push_str(&sizes.text());
+    }
     say(text.trim_end());
-    Ok(Verdict::good_if(sources.refused == 0))
+    Ok(Verdict::good_if(sources.refused == 0 && !damaged))
 }

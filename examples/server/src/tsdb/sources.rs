@@ -48,6 +48,8 @@ pub(super) enum SourcesError {
     NoBlock(Ulid),
     #[error("expected blocks, found none")]
     NoBlocks,
+    #[error("expected a block with chunks, found {0}, which is cold and has columns")]
+    NoChunks(Ulid),
 }
 
 /// Is there a head of ours?
