@@ -84,7 +84,7 @@ pub(crate) fn respond(answer: Result<Answer, ApiError>) -> Response {
     for (key, texts) in [("warnings", warnings), ("infos", infos)] {
         if !texts.is_empty() {
             tail.push_str(&format!(",\"{key}\":"));
-            push_serialized(&mut tail, &capped(texts));
+            push_serialized(&mut tail, &capped(texts, key));
         }
     }
     tail.push('}');
@@ -113,12 +113,13 @@ fn json_response(status: axum::http::StatusCode, body: Body) -> Response {
     response
 }
 
-/// The first few, and how many more there were.
-fn capped(mut texts: Vec<String>) -> Vec<String> {
+/// The first few of the `warnings` or `infos`, and how many more there were.
+fn capped(mut texts: Vec<String>, key: &str) -> Vec<String> {
     if texts.len() > ANNOTATIONS_MAX {
         let more = texts.len() - ANNOTATIONS_MAX;
         texts.truncate(ANNOTATIONS_MAX);
-        texts.push(format!("{more} more annotations omitted"));
+        let kind = key.trim_end_matches('s');
+        texts.push(format!("{more} more {kind} annotations omitted"));
     }
     texts
 }
@@ -351,5 +352,13 @@ mod tests {
             out,
             r#"{"resultType":"vector","result":[{"metric":{"__name__":"up","q":"a\"b"},"value":[1.500,"+Inf"]}]"#
         );
+    }
+
+    #[test]
+    fn what_is_left_out_is_told_by_its_kind() {
+        let texts = |count: usize| vec!["one".to_owned(); count];
+        assert_eq!(capped(texts(10), "infos"), texts(10));
+        assert_eq!(capped(texts(13), "infos").last().unwrap(), "3 more info annotations omitted");
+        assert_eq!(capped(texts(11), "warnings").last().unwrap(), "1 more warning annotations omitted");
     }
 }

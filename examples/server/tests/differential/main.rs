@@ -110,11 +110,13 @@ impl Comparison {
             self.roundings.fetch_add(1, Ordering::Relaxed);
             return None;
         }
-        let chooses = ["topk", "bottomk", "limitk", "limit_ratio"].iter().any(|word| query.contains(word));
+        let choices = ["topk", "bottomk", "limitk", "limit_ratio"];
+        let choices = choices.iter().map(|word| query.matches(word).count()).sum::<usize>();
         let varies = |again: Answer| theirs.difference(&again, near).is_some();
-        // Of a series without one of the labels and one with it, `sort_by_label` takes either for the larger one.
-        let unordered = query.contains("sort_by_label");
-        if chooses && (unordered || (0..ASKED_AGAIN).any(|_| varies(self.peer.ask(query, times)))) {
+        // Of a series without one of the labels and one with it, `sort_by_label` takes either for the larger one. `limitk` and
+        // `limit_ratio` leave an order that is that of a heap.
+        let unordered = query.contains("sort_by_label") || (query.contains("limit") && choices > 1);
+        if choices > 0 && (unordered || (0..ASKED_AGAIN).any(|_| varies(self.peer.ask(query, times)))) {
             self.varying.fetch_add(1, Ordering::Relaxed);
             return None;
         }

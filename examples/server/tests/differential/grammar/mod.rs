@@ -108,17 +108,22 @@ impl Grammar {
         }
     }
 
-    /// Mostly a number.
+    /// Mostly a number; no power, of which notes would tell all digits.
     fn parameter(&mut self, clock: Clock) -> Expression {
         let depth = u32::from(self.whole && self.random.chance(1, 4));
-        self.scalar(depth, clock)
+        loop {
+            let scalar = self.scalar(depth, clock);
+            if !scalar.to_string().contains('^') {
+                return scalar;
+            }
+        }
     }
 
-    /// What an aggregation is told: without `@`.
+    /// What an aggregation is told: without `@`, too.
     fn told(&mut self, clock: Clock) -> Expression {
         loop {
             let scalar = self.scalar(1, clock);
-            if !scalar.to_string().contains('@') {
+            if !scalar.to_string().contains(['@', '^']) {
                 return scalar;
             }
         }
