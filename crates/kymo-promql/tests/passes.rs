@@ -3,7 +3,7 @@
 mod store;
 
 use kymo_model::{Matcher, Queryable, Timestamp};
-use kymo_promql::{Engine, EngineOptions, OperatorNode, QueryOptions, QueryResult};
+use kymo_promql::{Engine, EngineOptions, OperatorNode, QueryOptions, QueryResult, QueryValue};
 use kymo_promql_syntax::{ParseOptions, Parser};
 use store::{Recording, loaded};
 
@@ -186,4 +186,20 @@ fn bounds() {
     let together = EngineOptions { max_bytes_all: 10_000, ..EngineOptions::default() };
     let error = refused("sum by (job, i) (b)", together);
     assert!(error.message.starts_with("running queries together would hold "), "{error}");
+}
+
+/// A series whose partners take turns is read once, and counts once.
+#[test]
+fn partners_that_take_turns() {
+    let store = loaded(
+        "load 1m
+            m{job=\"x\"} 1+1x10
+            o{job=\"x\", v=\"1\"} 1 1 1 1 stale
+            o{job=\"x\", v=\"2\"} _ _ _ _ 2x10",
+    );
+    let result = ask(&store, "m * on (job) o");
+    let QueryValue::Matrix(series) = &result.value else { panic!("{:?}", result.value) };
+    assert_eq!(series.len(), 1);
+    assert_eq!(series[0].floats.values, [3.0, 4.0, 10.0, 12.0]);
+    assert_eq!(result.stats.total_queryable_samples, 2 * 4);
 }

@@ -448,6 +448,13 @@ enum One<'q> {
     Asked(Box<dyn Rows + 'q>),
 }
 
+/// A row of the "many" side, and whose it is.
+#[derive(Default)]
+struct ManyRow {
+    index: Option<u32>,
+    row: Row,
+}
+
 struct Joined<'q> {
     context: &'q Context,
     grid: Grid,
@@ -465,7 +472,12 @@ struct Joined<'q> {
 impl Rows for Joined<'_> {
     fn fill(&self, index: usize, scratch: &mut Scratch, out: &mut Row) -> Result<(), QueryError> {
         match self.members[index][..] {
-            [pair] => self.pair(pair, scratch, out),
+            [pair] => {
+                let mut many = ManyRow { index: None, row: scratch.take_row() };
+                let outcome = self.pair(pair, &mut many, scratch, out);
+                scratch.give_back(many.row);
+                outcome
+            }
             _ => match self.shared.binary_search_by_key(&index, |(at, _)| *at) {
                 Ok(at) => self.shared[at].1.fill(0, scratch, out),
                 Err(_) => Ok(()),
@@ -479,9 +491,11 @@ impl Joined<'_> {
         let context = self.context;
         let (mut scratch, mut row, mut sum) = (context.scratch(), Row::default(), Row::default());
         for (at, members) in self.members.iter().enumerate().filter(|(_, members)| members.len() > 1) {
-            self.pair(members[0], &mut scratch, &mut sum)?;
+            // A series whose partners take turns is computed once.
+            let mut many = ManyRow::default();
+            self.pair(members[0], &mut many, &mut scratch, &mut sum)?;
             for pair in &members[1..] {
-                self.pair(*pair, &mut scratch, &mut row)?;
+                self.pair(*pair, &mut many, &mut scratch, &mut row)?;
                 add_apart(&row, false, &mut sum)?;
             }
             let mut block = Block::new(self.grid.steps, &context.budget);
@@ -491,19 +505,29 @@ impl Joined<'_> {
         Ok(())
     }
 
-    fn pair(&self, pair: Pair, scratch: &mut Scratch, out: &mut Row) -> Result<(), QueryError> {
-        let (mut many, mut asked) = (scratch.take_row(), scratch.take_row());
+    /// The row of a pair. `many` is that of the "many" side, if it has the right one already.
+    fn pair(
+        &self,
+        pair: Pair,
+        many: &mut ManyRow,
+        scratch: &mut Scratch,
+        out: &mut Row,
+    ) -> Result<(), QueryError> {
+        let mut asked = scratch.take_row();
         if let (One::Asked(rows), Some(index)) = (&self.one, pair.one) {
             rows.fill(index as usize, scratch, &mut asked)?;
         }
-        if let Some(index) = pair.many {
-            self.many.fill(index as usize, scratch, &mut many)?;
+        if let Some(index) = pair.many.filter(|index| many.index != Some(*index)) {
+            many.index = None;
+            self.many.fill(index as usize, scratch, &mut many.row)?;
+            many.index = Some(index);
         }
+        let many = &many.row;
         let steps = self.grid.steps;
         out.reset(steps);
         let many_side = match (pair.many, self.fill.many) {
             (None, Some(value)) => Side { floats: Operand::Constant(value), histograms: None },
-            _ => Side::of_row(&many),
+            _ => Side::of_row(many),
         };
         let one_side = match (pair.one, &self.one) {
             (Some(_), One::Asked(_)) => {
@@ -534,7 +558,6 @@ impl Joined<'_> {
             self.operation.run(left.floats, right.floats, left.floats, out);
         }
         scratch.give_back(asked);
-        scratch.give_back(many);
         Ok(())
     }
 }
