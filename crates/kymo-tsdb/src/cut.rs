@@ -251,11 +251,11 @@ fn write_block(
     let ulid = Ulid::generate(u64::try_from(now_ms).unwrap_or(0));
     let (vfs, dir) = (shared.options.vfs.clone(), &shared.paths.dir);
     let mut writer = BlockWriter::create_cut(vfs.clone(), dir, ulid, shared.options.block_store().writer)?;
-    let leave_out = |(_, id): &(Labels, SeriesId), chunk: Option<&HeadChunk>, _| {
+    let leave_out = |(_, id): &(Labels, SeriesId), chunk: Option<&SealedChunk>, _| {
         shared.head.unmark_cut(Some(*id));
         shared.counters.block_failures.fetch_add(1, Relaxed);
         // The next checkpoint lets go of it, and the next cut finds the rest of the series.
-        if let Some(place) = chunk.and_then(HeadChunk::place) {
+        if let Some(place) = chunk.and_then(SealedChunk::place) {
             files.erased.insert(place.file);
             files.damaged.insert(place);
             files.unsettled = true;
@@ -299,7 +299,11 @@ fn write_series(
     writer: &mut BlockWriter,
     wanted: &[(Labels, SeriesId)],
     chunks_of: impl Fn(SeriesId) -> Vec<HeadChunk>,
-    mut leave_out: impl FnMut(&(Labels, SeriesId), Option<&HeadChunk>, StoreError) -> Result<Without, StoreError>,
+    mut leave_out: impl FnMut(
+        &(Labels, SeriesId),
+        Option<&SealedChunk>,
+        StoreError,
+    ) -> Result<Without, StoreError>,
 ) -> Result<(), StoreError> {
     /// How often other duties are looked after.
     const SERIES_PER_LOOK: usize = 1024;
@@ -310,6 +314,13 @@ fn write_series(
         let (labels, id) = series;
         let mut chunks = Vec::new();
         for chunk in chunks_of(*id) {
+            let chunk = match chunk {
+                HeadChunk::Copied { times_ms: (min_ms, max_ms), encoding, data } => {
+                    chunks.push(EncodedChunk { min_ms, max_ms, encoding, data });
+                    continue;
+                }
+                HeadChunk::Sealed(chunk) => chunk,
+            };
             match encoded(shared, *id, &chunk) {
                 Ok(chunk) => chunks.push(chunk),
                 Err(error) if error.kind() == StoreErrorKind::Corrupt => {
@@ -338,14 +349,7 @@ fn write_series(
     Ok(())
 }
 
-fn encoded(shared: &Shared, id: SeriesId, chunk: &HeadChunk) -> Result<EncodedChunk, StoreError> {
-    let chunk = match chunk {
-        HeadChunk::Copied { times_ms: (min_ms, max_ms), encoding, data } => {
-            let (min_ms, max_ms, encoding, data) = (*min_ms, *max_ms, *encoding, data.clone());
-            return Ok(EncodedChunk { min_ms, max_ms, encoding, data });
-        }
-        HeadChunk::Sealed(chunk) => chunk,
-    };
+fn encoded(shared: &Shared, id: SeriesId, chunk: &SealedChunk) -> Result<EncodedChunk, StoreError> {
     let data = match chunk.data() {
         Data::Heap(data) => data.to_vec(),
         Data::File(place) => {
@@ -381,11 +385,9 @@ pub(crate) fn copy_range(
     let wanted = shared.head.series_in(range);
     let (vfs, options) = (shared.options.vfs.clone(), BlockWriterOptions::default());
     let mut writer = BlockWriter::create(vfs, dir, Ulid::generate(now_ms), options)?;
-    let leave_out = |(labels, id): &(Labels, SeriesId), chunk: Option<&HeadChunk>, error| match chunk {
-        Some(HeadChunk::Sealed(chunk)) => {
-            missing.note(&shared.head.store, (*id, labels), chunk, error).map(|()| Without::Chunk)
-        }
-        _ => Err(error),
+    let leave_out = |(labels, id): &(Labels, SeriesId), chunk: Option<&SealedChunk>, error| match chunk {
+        Some(chunk) => missing.note(&shared.head.store, (*id, labels), chunk, error).map(|()| Without::Chunk),
+        None => Err(error),
     };
     write_series(shared, &mut writer, &wanted, |id| shared.head.chunks_in(id, range), leave_out)?;
     if writer.stats().num_series == 0 {

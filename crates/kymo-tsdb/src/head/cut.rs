@@ -13,7 +13,6 @@ use super::activity::{IDLE_S, Second};
 use super::closed::Closed;
 use super::sealed::SealedChunk;
 use super::{Cursor, Directory, Head, Series};
-use crate::chunks::ChunkPlace;
 use crate::index::SeriesId;
 use crate::lock::write;
 
@@ -59,16 +58,6 @@ pub(crate) enum HeadChunk {
         encoding: kymo_chunk::Encoding,
         data: Vec<u8>,
     },
-}
-
-impl HeadChunk {
-    /// Its place, if it is in a file.
-    pub(crate) fn place(&self) -> Option<ChunkPlace> {
-        match self {
-            HeadChunk::Sealed(chunk) => chunk.place(),
-            HeadChunk::Copied { .. } => None,
-        }
-    }
 }
 
 /// What left the head.
