@@ -175,20 +175,25 @@ impl Context {
     /// Says that so many samples of a selection were read, which may be too many.
     pub(crate) fn read(&self, selection: usize, samples: usize) -> Result<(), QueryError> {
         self.sets[selection].samples_read.fetch_add(samples as u64, Ordering::Relaxed);
-        let max = self.samples_read_max;
-        if max == 0 || self.samples_read() <= max {
-            return Ok(());
+        self.check_reading()
+    }
+
+    /// Have more samples been read than may be? Newest samples that the store had at hand are counted, but not each by itself: at the
+    /// end somebody must look.
+    pub(crate) fn check_reading(&self) -> Result<(), QueryError> {
+        let mut read = 0;
+        for set in self.sets.iter().take_while(|_| self.samples_read_max != 0) {
+            read += set.samples_read.load(Ordering::Relaxed);
+            if read > self.samples_read_max {
+                return Err(self.too_many_to_read("query would read more samples", &set.selection));
+            }
         }
-        Err(self.too_many_to_read("query would read more samples", &self.sets[selection].selection))
+        Ok(())
     }
 
     pub(crate) fn too_many_to_read(&self, what: &str, selection: &Selection) -> QueryError {
         let message = format!("{what}, expected at most {}", self.samples_read_max);
         self.refused(Bound::SamplesRead, message, selection)
-    }
-
-    fn samples_read(&self) -> u64 {
-        self.sets.iter().map(|set| set.samples_read.load(Ordering::Relaxed)).sum()
     }
 
     /// Has somebody asked to stop?
@@ -220,7 +225,7 @@ impl Context {
         QueryStats {
             selects: self.sets.len() as u64,
             series: self.sets.iter().map(|set| set.series.len() as u64).sum(),
-            samples_read: self.samples_read(),
+            samples_read: self.sets.iter().map(|set| set.samples_read.load(Ordering::Relaxed)).sum(),
             total_queryable_samples: self.counters.total(),
             peak_samples,
             peak_bytes,

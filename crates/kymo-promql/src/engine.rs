@@ -350,6 +350,7 @@ impl Query<'_> {
             value = evaluate(root, &context);
         }
         let value = value?;
+        context.check_reading()?;
         context.note_warnings();
         let (warnings, infos) = context.notes.texts(self.options.text.as_deref());
         let (stats, samples_per_step) = (context.stats(), context.counters.per_step());

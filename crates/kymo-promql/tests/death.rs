@@ -84,10 +84,17 @@ fn everything_for_a_month() {
     );
 }
 
-/// Counts what is asked of a store.
+/// Counts what is asked of a store, which knows what it has, or nothing without reading.
 struct Asked {
     inner: MemoryStore,
     selects: AtomicUsize,
+    knows: bool,
+}
+
+impl Asked {
+    fn new(knows: bool) -> Asked {
+        Asked { inner: many_series(), selects: AtomicUsize::new(0), knows }
+    }
 }
 
 impl Queryable for Asked {
@@ -97,7 +104,7 @@ impl Queryable for Asked {
     }
 
     fn estimate(&self, wanted: &Selector) -> Result<Option<Estimate>, StoreError> {
-        self.inner.estimate(wanted)
+        if self.knows { self.inner.estimate(wanted) } else { Ok(None) }
     }
 
     fn label_names(
@@ -120,40 +127,12 @@ impl Queryable for Asked {
     }
 }
 
-/// Knows nothing without reading.
-struct Unknowing(MemoryStore);
-
-impl Queryable for Unknowing {
-    fn select(&self, wanted: &Selector) -> Result<SeriesSet, StoreError> {
-        self.0.select(wanted)
-    }
-
-    fn label_names(
-        &self,
-        matchers: &[Matcher],
-        range: TimeRange,
-        cancel: &CancelToken,
-    ) -> Result<Vec<String>, StoreError> {
-        self.0.label_names(matchers, range, cancel)
-    }
-
-    fn label_values(
-        &self,
-        name: &str,
-        m: &[Matcher],
-        range: TimeRange,
-        cancel: &CancelToken,
-    ) -> Result<Vec<String>, StoreError> {
-        self.0.label_values(name, m, range, cancel)
-    }
-}
-
 /// However little a query holds at once, it may have too much to read.
 #[test]
 fn everything_is_too_much_to_read() {
-    let (knowing, unknowing) = (many_series(), Unknowing(many_series()));
+    let (knowing, unknowing) = (Asked::new(true), Asked::new(false));
     let at = Timestamp::from_millis(500 * 60_000);
-    let ask = |engine: &Engine, store: &dyn Queryable, text: &str| {
+    let ask = |engine: &Engine, store: &Asked, text: &str| {
         let options = QueryOptions { text: Some(text.into()), ..QueryOptions::default() };
         engine.instant(store, &parse(text).unwrap(), at, &options)
     };
@@ -165,7 +144,7 @@ fn everything_is_too_much_to_read() {
         let few = engine(99_999);
         let text = "sum(rate({__name__=~\".+\"}[30d]))";
         for (store, found) in [
-            (&knowing as &dyn Queryable, "query would read 100000 samples or more"),
+            (&knowing, "query would read 100000 samples or more"),
             (&unknowing, "query would read more samples"),
         ] {
             let error = ask(&few, store, text).unwrap_err();
@@ -179,6 +158,10 @@ fn everything_is_too_much_to_read() {
         let twice = twice.replace('X', "{__name__=~\".+\"}");
         assert_eq!(ask(&enough, &knowing, text).unwrap().stats.samples_read, 100_000);
         assert_eq!(ask(&enough, &knowing, &twice).unwrap_err().bound, Some(Bound::SamplesRead));
+        // So do newest samples.
+        let newest = "count({__name__=~\".+\"})";
+        assert_eq!(ask(&engine(199), &knowing, newest).unwrap_err().bound, Some(Bound::SamplesRead));
+        assert!(ask(&engine(100_000), &knowing, newest).is_ok());
         for engine in [engine(200_000), engine(0)] {
             assert_eq!(ask(&engine, &unknowing, &twice).unwrap().stats.samples_read, 200_000);
         }
@@ -188,7 +171,7 @@ fn everything_is_too_much_to_read() {
 /// What the store knows without reading is enough to refuse; a query that fits to the sample is not refused.
 #[test]
 fn refused_before_anything_is_read() {
-    let store = Asked { inner: many_series(), selects: AtomicUsize::new(0) };
+    let store = Asked::new(true);
     let at = Timestamp::from_millis(500 * 60_000);
     let text = "\n  {__name__=~\".+\"}[30d]";
     let options = QueryOptions { text: Some(text.into()), ..QueryOptions::default() };

@@ -490,9 +490,9 @@ impl Joined<'_> {
     fn share(&mut self) -> Result<(), QueryError> {
         let context = self.context;
         let (mut scratch, mut row, mut sum) = (context.scratch(), Row::default(), Row::default());
+        // A series whose partners take turns is computed once.
+        let mut many = ManyRow::default();
         for (at, members) in self.members.iter().enumerate().filter(|(_, members)| members.len() > 1) {
-            // A series whose partners take turns is computed once.
-            let mut many = ManyRow::default();
             self.pair(members[0], &mut many, &mut scratch, &mut sum)?;
             for pair in &members[1..] {
                 self.pair(*pair, &mut many, &mut scratch, &mut row)?;
