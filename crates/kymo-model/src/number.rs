@@ -2,7 +2,8 @@
 //!
 //! Digits are the shortest that read back to the same float (crate `zmij`); the layout is that of Go's
 //! `strconv.FormatFloat` with precision −1. Writing allocates nothing: an answer of the HTTP API holds millions of them.
-//! Whole numbers, and numbers of up to three decimals, need no search for their digits ([`short`]).
+//! Whole numbers, and numbers of up to three decimals, need no search for their digits ([`short`]); most others are found in
+//! place ([`long`]).
 
 mod long;
 mod short;
@@ -89,7 +90,8 @@ pub fn put_float_json(room: &mut [u8; FLOAT_JSON_BYTES], value: f64) -> usize {
     }
 }
 
-/// As [`put_float_json`], for floats that [`put_short_float_json`] has refused: any float, but sooner.
+/// As [`put_float_json`], for floats that are hardly short, such as those that [`put_short_float_json`] has refused: any float, but
+/// sooner.
 ///
 /// ```
 /// let mut room = [0; kymo_model::FLOAT_JSON_BYTES];
@@ -97,9 +99,18 @@ pub fn put_float_json(room: &mut [u8; FLOAT_JSON_BYTES], value: f64) -> usize {
 /// assert_eq!(&room[..len], b"0.30000000000000004");
 /// ```
 pub fn put_long_float_json(room: &mut [u8; FLOAT_JSON_BYTES], value: f64) -> usize {
-    let long = long::put(room, value);
-    if long > 0 {
-        return long;
+    match long::put(room, value) {
+        0 => put_rare_float_json(room, value),
+        long => long,
+    }
+}
+
+/// A float that is no long one: short after all, very small or large, a power of two, none.
+#[cold]
+fn put_rare_float_json(room: &mut [u8; FLOAT_JSON_BYTES], value: f64) -> usize {
+    let short = short::put(room, value);
+    if short > 0 {
+        return short;
     }
     let mut text = String::with_capacity(FLOAT_JSON_BYTES);
     write_float_json(&mut text, value);
@@ -378,6 +389,25 @@ fn scaled(bits: u64, exponent: i64) -> f64 {
     // A carry out of the mantissa makes the exponent one larger, which is just what addition does.
     let exponent_bits = (power.max(-1022) + 1022) as u64;
     f64::from_bits((exponent_bits << 52) + rounded)
+}
+
+/// What the tests of both ways to print are held against.
+#[cfg(test)]
+mod searching {
+    use super::FLOAT_JSON_BYTES;
+
+    /// By the search that takes any float.
+    pub(super) fn searched(value: f64) -> String {
+        let text = zmij::Buffer::new().format_finite(value).to_owned();
+        text.strip_suffix(".0").map_or(text.clone(), str::to_owned)
+    }
+
+    /// What is put for a float, if it is one that can be put.
+    pub(super) fn text_of(put: fn(&mut [u8; FLOAT_JSON_BYTES], f64) -> usize, value: f64) -> Option<String> {
+        let mut room = [b'?'; FLOAT_JSON_BYTES];
+        let len = put(&mut room, value);
+        (len > 0).then(|| String::from_utf8_lossy(&room[..len]).into_owned())
+    }
 }
 
 #[cfg(test)]

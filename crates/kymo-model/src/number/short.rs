@@ -87,19 +87,12 @@ pub(super) fn eight_digits(number: u32) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::searching::{searched, text_of};
     use super::*;
     use proptest::prelude::*;
 
-    /// By the search for digits alone.
-    fn searched(value: f64) -> String {
-        let text = zmij::Buffer::new().format_finite(value).to_owned();
-        text.strip_suffix(".0").map_or(text.clone(), str::to_owned)
-    }
-
     fn found(value: f64) -> Option<String> {
-        let mut room = [0; FLOAT_JSON_BYTES];
-        let len = put(&mut room, value);
-        (len > 0).then(|| String::from_utf8_lossy(&room[..len]).into_owned())
+        text_of(put, value)
     }
 
     #[test]
