@@ -84,7 +84,7 @@ fn decode_blocks(
         if times_ms.iter().fold(true, |inside, t_ms| inside & (min_ms <= *t_ms) & (*t_ms <= max_ms)) {
             continue;
         }
-        let end = timestamps_ms[t_start..].iter().position(|t_ms| *t_ms > max_ms);
+        let end = times_ms.iter().position(|t_ms| *t_ms > max_ms);
         let mut kept = 0;
         for at in 0..end.unwrap_or(block) {
             if timestamps_ms[t_start + at] >= min_ms {

@@ -172,8 +172,7 @@ impl ChunkFiles {
     }
 }
 
-/// The chunk at an offset, of which `bytes` are the first ones; if they are too few it is read anew,
-/// into `owned`.
+/// The chunk at an offset, of which `bytes` are the first ones; if they are too few it is read anew, into `owned`.
 fn parse<'b>(
     segment: &BlockFile,
     offset: u64,

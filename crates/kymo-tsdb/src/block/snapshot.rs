@@ -93,6 +93,11 @@ impl Snapshot {
         }
     }
 
+    /// The chunks of the series behind one, which will be wanted next.
+    fn next_chunks(&self, index: usize) -> &[ChunkMeta] {
+        &self.chunks[self.series[index].chunks_end..]
+    }
+
     /// Reads chunks from `from` on as long as they are floats, but for those of which enough is known; which one is next.
     fn read_sparse_run(
         &self,
@@ -101,13 +106,15 @@ impl Snapshot {
         out: &mut Samples,
         gaps: &mut Vec<Gap>,
     ) -> Result<usize, StoreError> {
-        let chunks = &self.chunks(index)[from..];
+        let (chunks, next) = (&self.chunks(index)[from..], self.next_chunks(index));
         let Some((summaries, block)) = self.block.summaries() else {
-            return Ok(from + self.read_run((chunks, &[]), out, |_, _, _| {})?);
+            return Ok(from + self.read_run((chunks, next), out, |_, _, _| {})?);
         };
         let series = OneSeries { summaries, owner: block, number: self.series[index].number, oldest: 0 };
         let read = read_sparse(series, chunks, sparing, (out, gaps), |wanted, out, after| {
-            self.read_run((&chunks[wanted], &[]), out, after)
+            // Where some are left out, those between what is wanted of the next series need not be read either.
+            let next = if wanted == (0..chunks.len()) { next } else { &[] };
+            self.read_run((&chunks[wanted], next), out, after)
         })?;
         Ok(from + read)
     }
@@ -302,8 +309,7 @@ impl SeriesSource for Snapshot {
             let next = match in_order {
                 true if from >= chunks.len() => return Ok(false),
                 true => {
-                    let next = &self.chunks[self.series[index].chunks_end..];
-                    from + self.read_run((&chunks[from..], next), out, |_, _, _| {})?
+                    from + self.read_run((&chunks[from..], self.next_chunks(index)), out, |_, _, _| {})?
                 }
                 false => self.merged_run(index, from, out)?,
             };
